@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The cluster as the mesh sees it: sources -> index -> views.
+//!
+//! A [`source`] yields typed changes of trimmed [`object`]s. One task, the
+//! [`index`], owns the [`world`] that they add up to and keeps the views of its
+//! [`index::Projection`] up to date. A [`stream`] follows a view by a version
+//! number and is told what changed since.
+#![forbid(unsafe_code)]
+
+pub mod index;
+mod intern;
+pub mod object;
+pub mod source;
+pub mod stream;
+mod subscribers;
+mod value;
+pub mod world;
+
+pub use self::{
+    index::Index,
+    intern::Interner,
+    subscribers::{Slot, Subscribers, Subscription},
+    value::{ValueFeed, ValueView},
+    world::World,
+};

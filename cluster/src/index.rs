@@ -1,0 +1,209 @@
+//! The task that owns the world.
+
+use crate::{
+    Interner,
+    object::Kind,
+    source::{CHANNEL_CAPACITY, Event, Sink},
+    world::{Changes, World},
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A batch ends after this many events,
+const BATCH_EVENTS: usize = 1024;
+/// or after this long, whichever comes first (design: from an event to the wire).
+const BATCH_TIME: Duration = Duration::from_millis(5);
+/// How often views that nobody follows are looked for.
+const TIDY_INTERVAL: Duration = Duration::from_secs(10);
+/// How many questions may wait for the index. Whoever asks waits in turn.
+const REQUEST_CAPACITY: usize = 1024;
+
+/// What is derived from the world for one kind of client.
+pub trait Projection: Send + 'static {
+    /// A question that only the owner of the world can answer.
+    type Request: Send + 'static;
+
+    /// Brings the views up to date with what a batch changed. Called only once
+    /// the world is synced.
+    fn update(&mut self, world: &World, changes: &Changes);
+
+    /// Answers a question; the world may not be synced yet.
+    fn handle(&mut self, world: &World, request: Self::Request);
+
+    /// The world has been listed whole for the first time.
+    fn synced(&mut self, world: &World);
+
+    /// Gives up what nobody has needed for a while.
+    fn tidy(&mut self, now: Instant);
+}
+
+/// What the index says of itself, for metrics and probes.
+#[derive(Debug, Default)]
+pub struct IndexStats {
+    /// The world has been listed whole once. Never goes back to false.
+    pub synced: AtomicBool,
+    /// Events applied.
+    pub events: AtomicU64,
+    /// Batches of them.
+    pub batches: AtomicU64,
+    /// Nanoseconds spent on batches.
+    pub busy_nanos: AtomicU64,
+    counts: [AtomicUsize; Kind::ALL.len()],
+    kinds_synced: [AtomicBool; Kind::ALL.len()],
+}
+
+impl IndexStats {
+    /// How many objects of the kind are known.
+    pub fn count(&self, kind: Kind) -> usize {
+        self.counts[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether the kind has been listed once, or is done without.
+    pub fn is_kind_synced(&self, kind: Kind) -> bool {
+        self.kinds_synced[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// Whether everything has been listed once.
+    pub fn is_synced(&self) -> bool {
+        self.synced.load(Ordering::Acquire)
+    }
+}
+
+/// The world, its projection, and the ends of the channels into them.
+pub struct Index<P: Projection> {
+    world: World,
+    changes: Changes,
+    projection: P,
+    events: mpsc::Receiver<Event>,
+    requests: mpsc::Receiver<P::Request>,
+    interner: Interner,
+    stats: Arc<IndexStats>,
+}
+
+/// What an index is reached by.
+pub struct Handle<P: Projection> {
+    /// Where sources send events.
+    pub events: Sink,
+    /// Where questions go.
+    pub requests: mpsc::Sender<P::Request>,
+    /// What it says of itself.
+    pub stats: Arc<IndexStats>,
+}
+
+impl<P: Projection> Index<P> {
+    /// An empty index; `interner` is the one that its sources use.
+    pub fn new(projection: P, interner: Interner) -> (Self, Handle<P>) {
+        let (events_tx, events) = mpsc::channel(CHANNEL_CAPACITY);
+        let (requests_tx, requests) = mpsc::channel(REQUEST_CAPACITY);
+        let stats = Arc::<IndexStats>::default();
+        let handle = Handle {
+            events: events_tx,
+            requests: requests_tx,
+            stats: stats.clone(),
+        };
+        let index = Self {
+            world: World::default(),
+            changes: Changes::default(),
+            projection,
+            events,
+            requests,
+            interner,
+            stats,
+        };
+        (index, handle)
+    }
+
+    /// Works until cancelled. Sources that end do not end it: the last known
+    /// state is served on.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut tidy = tokio::time::interval(TIDY_INTERVAL);
+        tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sources = true;
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                Some(request) = self.requests.recv() => {
+                    self.projection.handle(&self.world, request);
+                }
+                event = self.events.recv(), if sources => match event {
+                    Some(event) => self.batch(event),
+                    None => sources = false,
+                },
+                _ = tidy.tick() => {
+                    self.projection.tidy(Instant::now());
+                    self.interner.sweep();
+                }
+            }
+        }
+    }
+
+    /// Applies this event and all that are ready, then updates the views once.
+    fn batch(&mut self, first: Event) {
+        let start = Instant::now();
+        let mut events = 0;
+        let mut next = Some(first);
+        while let Some(event) = next {
+            self.apply(event);
+            events += 1;
+            next = if events < BATCH_EVENTS && start.elapsed() < BATCH_TIME {
+                self.events.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        self.publish();
+        self.stats
+            .events
+            .fetch_add(events as u64, Ordering::Relaxed);
+        self.stats.batches.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.stats.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// Applies one event to the world without telling the views.
+    pub fn apply(&mut self, event: Event) {
+        if let Event::Applied {
+            key,
+            object,
+            problems,
+        } = &event
+        {
+            for problem in problems {
+                tracing::warn!(kind = %object.kind(), object = %key, "{problem}");
+            }
+        }
+        self.world.apply(event, &mut self.changes);
+    }
+
+    /// Tells the views what has been applied.
+    pub fn publish(&mut self) {
+        if self.world.is_synced() {
+            if self.stats.is_synced() {
+                self.projection.update(&self.world, &self.changes);
+            } else {
+                self.projection.synced(&self.world);
+                self.stats.synced.store(true, Ordering::Release);
+            }
+        }
+        self.changes.clear();
+        for kind in Kind::ALL {
+            self.stats.counts[kind as usize].store(self.world.count(kind), Ordering::Relaxed);
+            self.stats.kinds_synced[kind as usize]
+                .store(self.world.is_kind_synced(kind), Ordering::Relaxed);
+        }
+    }
+
+    /// Answers the questions that wait; for tests that drive an index by hand.
+    pub fn answer(&mut self) {
+        while let Ok(request) = self.requests.try_recv() {
+            self.projection.handle(&self.world, request);
+        }
+    }
+}

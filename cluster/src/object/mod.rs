@@ -1,0 +1,190 @@
+//! Cluster objects, trimmed to what the mesh reads.
+//!
+//! A source turns what the API server or a manifest says into these types on
+//! arrival; nothing else of an object is kept. Strings that repeat (namespaces,
+//! zones, service accounts, names that other objects refer to) come from an
+//! [`Interner`](crate::Interner), and what pods of one template share is one
+//! [`PodTemplate`].
+
+mod endpoint_slice;
+mod pod;
+mod ports;
+mod service;
+
+pub use self::{
+    endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
+    pod::{ContainerPort, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer, ProxyPorts},
+    ports::{PortSet, PortSetError},
+    service::{PortProtocol, Service, ServicePort},
+};
+
+use std::{fmt, sync::Arc};
+
+/// A name or another short text of the cluster, shared where it repeats.
+pub type Name = Arc<str>;
+
+/// Where an object is: namespace (empty for cluster-scoped kinds) and name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The namespace; empty for Nodes and Namespaces.
+    pub namespace: Name,
+    /// The object's name.
+    pub name: Name,
+}
+
+impl ObjectKey {
+    /// A key from its two parts.
+    pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.is_empty() {
+            f.write_str(&self.name)
+        } else {
+            write!(f, "{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+/// The kinds that the mesh watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// `v1` Service.
+    Service,
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    EndpointSlice,
+    /// `v1` Pod.
+    Pod,
+    /// `v1` Node: its zone label.
+    Node,
+    /// `v1` Namespace: its opaque-ports annotation.
+    Namespace,
+    /// `apps/v1` ReplicaSet: its owner.
+    ReplicaSet,
+    /// `batch/v1` Job: its owner.
+    Job,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are reported.
+    pub const ALL: [Kind; 7] = [
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::Pod,
+        Kind::Node,
+        Kind::Namespace,
+        Kind::ReplicaSet,
+        Kind::Job,
+    ];
+
+    /// The kind's name as manifests spell it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Service => "Service",
+            Kind::EndpointSlice => "EndpointSlice",
+            Kind::Pod => "Pod",
+            Kind::Node => "Node",
+            Kind::Namespace => "Namespace",
+            Kind::ReplicaSet => "ReplicaSet",
+            Kind::Job => "Job",
+        }
+    }
+
+    /// The plural resource name, as in RBAC rules and metric names.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Kind::Service => "services",
+            Kind::EndpointSlice => "endpointslices",
+            Kind::Pod => "pods",
+            Kind::Node => "nodes",
+            Kind::Namespace => "namespaces",
+            Kind::ReplicaSet => "replicasets",
+            Kind::Job => "jobs",
+        }
+    }
+
+    /// Whether nothing may be answered before this kind has been listed. Without
+    /// the others answers lack a label or a zone; without these they are wrong.
+    pub const fn is_required(self) -> bool {
+        matches!(self, Kind::Service | Kind::EndpointSlice | Kind::Pod)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An object of any watched kind, without its key.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Object {
+    /// A Service.
+    Service(Service),
+    /// An EndpointSlice.
+    EndpointSlice(EndpointSlice),
+    /// A Pod.
+    Pod(Pod),
+    /// A Node's zone, empty where the node has none.
+    Node(Node),
+    /// A Namespace's mesh settings.
+    Namespace(Namespace),
+    /// A ReplicaSet's owner.
+    ReplicaSet(Owner),
+    /// A Job's owner.
+    Job(Owner),
+}
+
+impl Object {
+    /// The object's kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Object::Service(_) => Kind::Service,
+            Object::EndpointSlice(_) => Kind::EndpointSlice,
+            Object::Pod(_) => Kind::Pod,
+            Object::Node(_) => Kind::Node,
+            Object::Namespace(_) => Kind::Namespace,
+            Object::ReplicaSet(_) => Kind::ReplicaSet,
+            Object::Job(_) => Kind::Job,
+        }
+    }
+}
+
+/// What the mesh reads of a Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Label `topology.kubernetes.io/zone`.
+    pub zone: Option<Name>,
+}
+
+/// What the mesh reads of a Namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Annotation `config.linkerd.io/opaque-ports` as written: port names in it
+    /// mean the ports of each Service or Pod that inherits it.
+    pub opaque_ports: Option<Name>,
+}
+
+impl From<Service> for Object {
+    fn from(service: Service) -> Self {
+        Object::Service(service)
+    }
+}
+
+impl From<EndpointSlice> for Object {
+    fn from(slice: EndpointSlice) -> Self {
+        Object::EndpointSlice(slice)
+    }
+}
+
+impl From<Pod> for Object {
+    fn from(pod: Pod) -> Self {
+        Object::Pod(pod)
+    }
+}

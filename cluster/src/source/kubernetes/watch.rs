@@ -1,0 +1,268 @@
+//! The watch of one kind: what `kube`'s watcher yields, as events.
+
+use super::{
+    Closed,
+    backoff::Backoff,
+    failure::Failure,
+    send,
+    transport::{self, Link},
+};
+use crate::{
+    Interner,
+    source::{
+        ErrorReason, Event, Sink, WatchStats,
+        wire::{Watched, Wire},
+    },
+};
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    runtime::watcher::{self, watcher},
+};
+use std::{marker::PhantomData, pin::pin, sync::Arc};
+use tracing::{debug, warn};
+
+/// The first minor version in which streaming lists are on by default.
+const STREAMING_LISTS_SINCE: u32 = 34;
+
+/// Objects in a page of a list; the size of the largest transient buffer.
+const PAGE: u32 = 500;
+
+/// Answers in a row that were errors, after which the watcher starts from
+/// nothing: whatever it remembers is not accepted.
+const PATIENCE: u32 = 5;
+
+/// The watch of one kind.
+pub(super) struct Watch<T> {
+    client: Client,
+    link: Arc<Link>,
+    interner: Interner,
+    sink: Sink,
+    backoff: Backoff,
+    list: List,
+    streamed_lists: u64,
+    streaming: Streaming,
+    refusals: u32,
+    kind: PhantomData<fn() -> T>,
+}
+
+/// Where a list stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum List {
+    /// The next object of a list belongs to a new one.
+    Due,
+    /// It was announced.
+    Running,
+    /// It is complete.
+    Complete,
+}
+
+/// Whether lists are streamed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Streaming {
+    /// The server has not been asked.
+    Unknown,
+    On,
+    Off,
+}
+
+/// What to do after an item of the watcher.
+enum Next {
+    GoOn,
+    StartOver,
+}
+
+impl<T: Watched> Watch<T> {
+    pub(super) fn new(
+        client: Client,
+        interner: Interner,
+        stats: Arc<WatchStats>,
+        sink: Sink,
+    ) -> Self {
+        let link = Arc::new(Link::new(T::KIND, stats));
+        Self {
+            client: transport::observed(client, link.clone()),
+            link,
+            interner,
+            sink,
+            backoff: Backoff::default(),
+            list: List::Due,
+            streamed_lists: 0,
+            streaming: Streaming::Unknown,
+            refusals: 0,
+            kind: PhantomData,
+        }
+    }
+
+    /// Watches until the sink closes.
+    pub(super) async fn run(mut self) {
+        let sink = self.sink.clone();
+        tokio::select! {
+            _ = self.run_until_closed() => {}
+            // Also while there is nothing to send.
+            () = sink.closed() => {}
+        }
+    }
+
+    async fn run_until_closed(&mut self) -> Result<std::convert::Infallible, Closed> {
+        loop {
+            let config = self.config().await?;
+            let api = Api::<Wire<T>>::all(self.client.clone());
+            let mut items = pin!(watcher(api, config));
+            self.list = List::Due;
+            self.refusals = 0;
+            while let Some(item) = items.next().await {
+                let next = match item {
+                    Ok(event) => self.on_event(event).await.map(|()| Next::GoOn)?,
+                    Err(error) => self.on_failure(&Failure::from(&error)).await?,
+                };
+                if matches!(next, Next::StartOver) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// How to list: streamed where the server does it by default, since a page
+    /// is read and parsed as a whole, but a stream object by object.
+    async fn config(&mut self) -> Result<watcher::Config, Closed> {
+        while self.streaming == Streaming::Unknown {
+            match self.client.apiserver_version().await {
+                Ok(version) => self.streaming = streaming(&version.major, &version.minor),
+                Err(error) => {
+                    let failure = Failure::from(&error);
+                    match failure.reason {
+                        ErrorReason::Connection | ErrorReason::Timeout | ErrorReason::Server => {
+                            self.on_failure(&failure).await?;
+                        }
+                        // It may be asked, but does not tell its version.
+                        _ => self.streaming = Streaming::Off,
+                    }
+                }
+            }
+        }
+        // The watcher asks for bookmarks and lets a watch last 290 s by default.
+        let config = watcher::Config::default().page_size(PAGE);
+        Ok(match self.streaming {
+            Streaming::On => config.streaming_lists(),
+            _ => config,
+        })
+    }
+
+    async fn on_event(&mut self, event: watcher::Event<Wire<T>>) -> Result<(), Closed> {
+        match event {
+            watcher::Event::Init => {
+                // Not a success yet: it comes before the list is asked for.
+                self.list = List::Due;
+                return Ok(());
+            }
+            watcher::Event::InitApply(object) => {
+                self.announce_list().await?;
+                self.apply(object).await?;
+            }
+            watcher::Event::InitDone => {
+                self.announce_list().await?;
+                self.list = List::Complete;
+                self.link.stats().heard();
+                debug!(kind = %T::KIND, "listed");
+                send(&self.sink, Event::Synced(T::KIND)).await?;
+            }
+            watcher::Event::Apply(object) => self.apply(object).await?,
+            watcher::Event::Delete(mut object) => match object.key(&self.interner, "") {
+                Ok(key) => send(&self.sink, Event::Deleted(T::KIND, key)).await?,
+                Err(problem) => warn!(kind = %T::KIND, "a deleted object is skipped: {problem}"),
+            },
+        }
+        self.backoff.reset();
+        self.refusals = 0;
+        Ok(())
+    }
+
+    /// Sends `Relisting` once for each list. A streamed list is announced by no
+    /// event of the watcher: a new one is known by its request.
+    async fn announce_list(&mut self) -> Result<(), Closed> {
+        let streamed_lists = self.link.streamed_lists();
+        if self.list == List::Running && streamed_lists == self.streamed_lists {
+            return Ok(());
+        }
+        self.list = List::Running;
+        self.streamed_lists = streamed_lists;
+        send(&self.sink, Event::Relisting(T::KIND)).await
+    }
+
+    async fn apply(&self, object: Wire<T>) -> Result<(), Closed> {
+        match object.convert(&self.interner, "") {
+            Ok(converted) => {
+                let event = Event::Applied {
+                    key: converted.key,
+                    object: converted.object,
+                    problems: converted.problems,
+                };
+                send(&self.sink, event).await
+            }
+            Err(problem) => {
+                self.link.stats().failed(ErrorReason::Malformed);
+                warn!(kind = %T::KIND, "an object is skipped: {problem}");
+                Ok(())
+            }
+        }
+    }
+
+    async fn on_failure(&mut self, failure: &Failure) -> Result<Next, Closed> {
+        if let Some(reason) = self.link.failed(failure) {
+            send(&self.sink, Event::Unavailable(T::KIND, reason)).await?;
+        }
+        tokio::time::sleep(self.backoff.after_failure()).await;
+        Ok(self.after_failure(failure))
+    }
+
+    fn after_failure(&mut self, failure: &Failure) -> Next {
+        let refused_streaming = self.streaming == Streaming::On
+            && self.list != List::Complete
+            && matches!(failure.code, Some(400 | 405 | 422));
+        if matches!(failure.reason, ErrorReason::Server | ErrorReason::Other)
+            && failure.code.is_some()
+        {
+            self.refusals += 1;
+        }
+        if refused_streaming || self.refusals >= PATIENCE {
+            if self.list != List::Complete && self.streaming == Streaming::On {
+                debug!(kind = %T::KIND, "streaming lists do not work here, listing by pages");
+                self.streaming = Streaming::Off;
+            }
+            return Next::StartOver;
+        }
+        Next::GoOn
+    }
+}
+
+/// Managed clusters add a sign to the minor version: `34+`.
+fn streaming(major: &str, minor: &str) -> Streaming {
+    let digits: String = minor.chars().take_while(char::is_ascii_digit).collect();
+    match (major.parse::<u32>(), digits.parse::<u32>()) {
+        (Ok(1), Ok(minor)) if minor >= STREAMING_LISTS_SINCE => Streaming::On,
+        (Ok(2..), _) => Streaming::On,
+        _ => Streaming::Off,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_streamed_where_the_server_does_so_by_default() {
+        for (major, minor, streams) in [
+            ("1", "34", true),
+            ("1", "36+", true),
+            ("1", "33", false),
+            ("1", "9", false),
+            ("2", "0", true),
+            ("", "", false),
+            ("1", "x", false),
+        ] {
+            let found = streaming(major, minor) == Streaming::On;
+            assert_eq!(found, streams, "{major}.{minor}");
+        }
+    }
+}

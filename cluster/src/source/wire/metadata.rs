@@ -1,0 +1,202 @@
+//! `metadata`, without what is not read: above all `managedFields`, which is
+//! often half of an object.
+
+use super::{
+    Reader,
+    field::{Field, Shape, object_shapes},
+};
+use crate::object::{Name, Owner, OwnerRef};
+use serde::{
+    Deserialize,
+    de::{IgnoredAny, MapAccess},
+};
+use smallvec::SmallVec;
+
+/// `metadata` of any kind.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Metadata {
+    pub(crate) name: Field<Box<str>>,
+    pub(crate) namespace: Field<Box<str>>,
+    pub(crate) resource_version: Field<Version>,
+    deletion_timestamp: Field<Box<str>>,
+    owner_references: Field<Vec<Field<OwnerReference>>>,
+    labels: Field<Marks>,
+    annotations: Field<Marks>,
+}
+
+/// An owner; `apiVersion` is not read, kinds are told apart by name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct OwnerReference {
+    kind: Field<Box<str>>,
+    name: Field<Box<str>>,
+}
+
+object_shapes!(Metadata, OwnerReference);
+
+/// `resourceVersion`: a string, but a number is understood too, since without
+/// one a watch cannot go on.
+#[derive(Clone, Debug)]
+pub(crate) struct Version(pub(crate) String);
+
+impl Shape for Version {
+    const EXPECTED: &'static str = "a string";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn from_integer(number: i64) -> Option<Self> {
+        Some(Self(number.to_string()))
+    }
+}
+
+/// A label or annotation that the mesh reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    ControlPlane,
+    TemplateHash,
+    ServiceName,
+    MirrorCluster,
+    Zone,
+    OpaquePorts,
+    SkipInboundPorts,
+    GatewayIdentity,
+    RemoteName,
+}
+
+impl Mark {
+    const ALL: [Mark; 9] = [
+        Mark::ControlPlane,
+        Mark::TemplateHash,
+        Mark::ServiceName,
+        Mark::MirrorCluster,
+        Mark::Zone,
+        Mark::OpaquePorts,
+        Mark::SkipInboundPorts,
+        Mark::GatewayIdentity,
+        Mark::RemoteName,
+    ];
+
+    /// The key, as the objects of a Linkerd mesh carry it.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Mark::ControlPlane => "linkerd.io/control-plane-ns",
+            Mark::TemplateHash => "pod-template-hash",
+            Mark::ServiceName => "kubernetes.io/service-name",
+            Mark::MirrorCluster => "mirror.linkerd.io/cluster-name",
+            Mark::Zone => "topology.kubernetes.io/zone",
+            Mark::OpaquePorts => "config.linkerd.io/opaque-ports",
+            Mark::SkipInboundPorts => "config.linkerd.io/skip-inbound-ports",
+            Mark::GatewayIdentity => "mirror.linkerd.io/remote-gateway-identity",
+            Mark::RemoteName => "mirror.linkerd.io/remote-svc-fq-name",
+        }
+    }
+}
+
+/// A key of labels or annotations; none for those that are not read.
+struct Key(Option<Mark>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl serde::de::Visitor<'_> for KeyVisitor {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Key, E> {
+                Ok(Key(Mark::ALL.into_iter().find(|mark| mark.key() == text)))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// The labels or annotations that are read.
+#[derive(Clone, Debug, Default)]
+struct Marks(SmallVec<[(Mark, Field<Box<str>>); 2]>);
+
+impl Shape for Marks {
+    const EXPECTED: &'static str = "an object";
+
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        let mut marks = Self::default();
+        while let Some(Key(key)) = object.next_key()? {
+            match key {
+                Some(mark) => marks.0.push((mark, object.next_value()?)),
+                None => {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(Some(marks))
+    }
+}
+
+impl Metadata {
+    /// Whether the object is on its way out.
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.deletion_timestamp.is_present()
+    }
+
+    pub(crate) fn label(&mut self, mark: Mark, reader: &mut Reader<'_>) -> Option<Box<str>> {
+        take(&mut self.labels, "label", mark, reader)
+    }
+
+    pub(crate) fn annotation(&mut self, mark: Mark, reader: &mut Reader<'_>) -> Option<Box<str>> {
+        take(&mut self.annotations, "annotation", mark, reader)
+    }
+
+    /// The label, where it is not empty.
+    pub(crate) fn label_name(&mut self, mark: Mark, reader: &mut Reader<'_>) -> Option<Name> {
+        let text = self.label(mark, reader).filter(|text| !text.is_empty())?;
+        Some(reader.interner.name(&text))
+    }
+
+    /// `ownerReferences`, where there is exactly one.
+    pub(crate) fn owner(&mut self, reader: &mut Reader<'_>) -> Owner {
+        let mut owners = self.owners(reader);
+        match (owners.pop(), owners.is_empty()) {
+            (Some(owner), true) => Owner::One(owner),
+            _ => Owner::Unclear,
+        }
+    }
+
+    /// All owners whose kind and name can be read.
+    pub(crate) fn owners(&mut self, reader: &mut Reader<'_>) -> Vec<OwnerRef> {
+        const PATH: &str = "metadata.ownerReferences";
+        std::mem::take(&mut self.owner_references)
+            .elements(PATH, &mut reader.problems)
+            .into_iter()
+            .map(|owner| OwnerRef {
+                kind: reader.name(owner.kind, format_args!("{PATH}[].kind")),
+                name: reader.name(owner.name, format_args!("{PATH}[].name")),
+            })
+            .collect()
+    }
+}
+
+fn take(
+    marks: &mut Field<Marks>,
+    noun: &str,
+    mark: Mark,
+    reader: &mut Reader<'_>,
+) -> Option<Box<str>> {
+    match marks {
+        Field::Absent => None,
+        Field::Is(marks) => {
+            let at = marks.0.iter().position(|(found, _)| *found == mark)?;
+            let (_, value) = marks.0.swap_remove(at);
+            value.read(format_args!("{noun} {}", mark.key()), &mut reader.problems)
+        }
+        Field::Wrong(_) => {
+            // Once, not for each key.
+            std::mem::take(marks).read(format_args!("metadata.{noun}s"), &mut reader.problems);
+            None
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Objects as the API server and manifests spell them, as far as they are read,
+//! and their conversion into the types of [`object`](crate::object).
+//!
+//! Everything else in an object is skipped while parsing: a page of 500 pods
+//! costs its text and these structs. Nothing in an object can make it
+//! unreadable as a whole except the lack of a name: see [`field`].
+
+mod endpoint_slice;
+pub(crate) mod field;
+mod metadata;
+mod metadata_only;
+mod pod;
+mod service;
+
+pub(crate) use self::{
+    endpoint_slice::EndpointSlice,
+    metadata_only::{Job, Namespace, Node, ReplicaSet},
+    pod::Pod,
+    service::Service,
+};
+
+use self::{
+    field::{Field, Shape},
+    metadata::Metadata,
+};
+use crate::{
+    Interner,
+    object::{Kind, Name, Object, ObjectKey},
+};
+use kube::{
+    api::ObjectMeta,
+    core::{DynamicResourceScope, Resource},
+};
+use serde::{Deserialize, Deserializer};
+use std::{borrow::Cow, fmt, net::IpAddr};
+
+/// A kind as it is received.
+pub(crate) trait Watched: Shape + Clone + fmt::Debug + Send + Sync + 'static {
+    const KIND: Kind;
+    /// Whether only `metadata` is read, so that no more need be sent.
+    const METADATA_ONLY: bool;
+
+    fn metadata(&mut self) -> &mut Field<Metadata>;
+
+    /// What the mesh reads of it. Metadata is handed over apart from the rest.
+    fn into_object(self, metadata: Metadata, key: &ObjectKey, reader: &mut Reader<'_>) -> Object;
+}
+
+/// The API group of a kind, empty for the core group; all are at version v1.
+pub(crate) const fn api_group(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Service | Kind::Pod | Kind::Node | Kind::Namespace => "",
+        Kind::EndpointSlice => "discovery.k8s.io",
+        Kind::ReplicaSet => "apps",
+        Kind::Job => "batch",
+    }
+}
+
+/// A received object; what `kube` watches.
+#[derive(Clone, Debug)]
+pub(crate) struct Wire<T> {
+    /// Holds the resourceVersion alone: all that a watcher asks for.
+    meta: ObjectMeta,
+    metadata: Metadata,
+    metadata_problems: Vec<String>,
+    object: Field<T>,
+}
+
+/// An object ready for the index.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Converted {
+    pub(crate) key: ObjectKey,
+    pub(crate) object: Object,
+    pub(crate) problems: Vec<String>,
+}
+
+/// What a conversion needs besides the object.
+pub(crate) struct Reader<'a> {
+    pub(crate) interner: &'a Interner,
+    /// `metadata.resourceVersion` as a number, 0 where it is none.
+    pub(crate) resource_version: u64,
+    pub(crate) problems: Vec<String>,
+}
+
+impl<T: Watched> Wire<T> {
+    /// The object's key. `namespace` is that of an object that names none.
+    ///
+    /// # Errors
+    /// Says what is wrong if the object has no name.
+    pub(crate) fn key(
+        &mut self,
+        interner: &Interner,
+        namespace: &str,
+    ) -> Result<ObjectKey, String> {
+        let problems = &mut self.metadata_problems;
+        let mut read = |field: &mut Field<Box<str>>, path| {
+            std::mem::take(field)
+                .read(path, problems)
+                .filter(|text| !text.is_empty())
+        };
+        let name = read(&mut self.metadata.name, "metadata.name");
+        let own_namespace = read(&mut self.metadata.namespace, "metadata.namespace");
+        let Some(name) = name else {
+            problems.push(format!("a {} without metadata.name", T::KIND));
+            return Err(problems.join("; "));
+        };
+        let namespace = match T::KIND {
+            Kind::Node | Kind::Namespace => "",
+            _ => own_namespace.as_deref().unwrap_or(namespace),
+        };
+        let name = match T::KIND {
+            // Nothing refers to a slice by its name.
+            Kind::EndpointSlice => Name::from(name),
+            _ => interner.name(&name),
+        };
+        Ok(ObjectKey {
+            namespace: interner.name(namespace),
+            name,
+        })
+    }
+
+    /// What the mesh reads of the object.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    pub(crate) fn convert(
+        mut self,
+        interner: &Interner,
+        namespace: &str,
+    ) -> Result<Converted, String> {
+        let key = self.key(interner, namespace)?;
+        let mut reader = Reader {
+            interner,
+            resource_version: self
+                .meta
+                .resource_version
+                .as_deref()
+                .and_then(|version| version.parse().ok())
+                .unwrap_or_default(),
+            problems: self.metadata_problems,
+        };
+        // Without a readable object there is no name either.
+        let Field::Is(object) = self.object else {
+            return Err(reader.problems.join("; "));
+        };
+        let object = object.into_object(self.metadata, &key, &mut reader);
+        Ok(Converted {
+            key,
+            object,
+            problems: reader.problems,
+        })
+    }
+}
+
+impl<'de, T: Watched> Deserialize<'de> for Wire<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut object = Field::<T>::deserialize(deserializer)?;
+        let mut problems = Vec::new();
+        let mut metadata = match &mut object {
+            Field::Is(object) => std::mem::take(object.metadata())
+                .read("metadata", &mut problems)
+                .unwrap_or_default(),
+            Field::Absent => Metadata::default(),
+            Field::Wrong(found) => {
+                problems.push(format!("expected an object, found {found}"));
+                Metadata::default()
+            }
+        };
+        let version = std::mem::take(&mut metadata.resource_version)
+            .read("metadata.resourceVersion", &mut problems);
+        Ok(Self {
+            meta: ObjectMeta {
+                resource_version: version.map(|version| version.0),
+                ..ObjectMeta::default()
+            },
+            metadata,
+            metadata_problems: problems,
+            object,
+        })
+    }
+}
+
+impl<T: Watched> Resource for Wire<T> {
+    type DynamicType = ();
+    // Only whole-cluster lists and watches are made, for which the scope of the
+    // kind does not matter.
+    type Scope = DynamicResourceScope;
+
+    fn kind(_: &()) -> Cow<'_, str> {
+        T::KIND.as_str().into()
+    }
+
+    fn group(_: &()) -> Cow<'_, str> {
+        api_group(T::KIND).into()
+    }
+
+    fn version(_: &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural(_: &()) -> Cow<'_, str> {
+        T::KIND.plural().into()
+    }
+
+    fn metadata_api() -> bool {
+        T::METADATA_ONLY
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+impl Reader<'_> {
+    /// A shared name, empty where there is none.
+    fn name(&mut self, field: Field<Box<str>>, path: impl fmt::Display) -> Name {
+        let text = field.read(path, &mut self.problems).unwrap_or_default();
+        self.interner.name(&text)
+    }
+
+    /// A shared name where it is not empty.
+    fn some_name(&mut self, field: Field<Box<str>>, path: impl fmt::Display) -> Option<Name> {
+        let text = field
+            .read(path, &mut self.problems)
+            .filter(|text| !text.is_empty())?;
+        Some(self.interner.name(&text))
+    }
+
+    /// A text, empty where there is none.
+    fn text(&mut self, field: Field<Box<str>>, path: impl fmt::Display) -> Box<str> {
+        field.read(path, &mut self.problems).unwrap_or_default()
+    }
+
+    fn flag(&mut self, field: Field<bool>, path: impl fmt::Display) -> Option<bool> {
+        field.read(path, &mut self.problems)
+    }
+
+    /// A part of the object, empty where there is none.
+    fn part<T: Shape + Default>(&mut self, field: Field<T>, path: impl fmt::Display) -> T {
+        field.read(path, &mut self.problems).unwrap_or_default()
+    }
+
+    fn elements<T: Shape>(&mut self, field: Field<Vec<Field<T>>>, path: &str) -> Vec<T> {
+        field.elements(path, &mut self.problems)
+    }
+
+    /// An address; an empty text is none.
+    fn address(&mut self, text: &str, path: impl fmt::Display) -> Option<IpAddr> {
+        if text.is_empty() {
+            return None;
+        }
+        match text.parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                self.problems
+                    .push(format!("{path}: {text:?} is not an IP address"));
+                None
+            }
+        }
+    }
+
+    /// The addresses of a list; where it holds none, the `single` one.
+    fn addresses(
+        &mut self,
+        list: impl IntoIterator<Item = Box<str>>,
+        list_path: &str,
+        single: Field<Box<str>>,
+        single_path: &str,
+    ) -> Vec<IpAddr> {
+        let addresses: Vec<_> = list
+            .into_iter()
+            .filter_map(|text| self.address(&text, list_path))
+            .collect();
+        if !addresses.is_empty() {
+            return addresses;
+        }
+        let single = self.text(single, single_path);
+        self.address(&single, single_path).into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use super::PodId;
+use crate::object::{Name, ObjectKey, Pod};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::net::IpAddr;
+
+/// What a batch of events may have changed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// By Service.
+    pub services: FxHashMap<ObjectKey, ServiceChange>,
+    /// Addresses whose owner, a Service or a Pod, may be another or read
+    /// differently.
+    pub addresses: FxHashSet<IpAddr>,
+    /// Nodes that came, went or changed their zone.
+    pub nodes: FxHashSet<Name>,
+}
+
+/// What changed about one Service.
+#[derive(Debug, Default)]
+pub struct ServiceChange {
+    /// The Service itself: it came, went, or reads differently.
+    pub object: bool,
+    /// Its endpoints.
+    pub members: Touched,
+}
+
+/// Which endpoints have to be looked at again.
+#[derive(Debug)]
+pub enum Touched {
+    /// These.
+    Some(FxHashSet<Member>),
+    /// Every one.
+    All,
+}
+
+/// What makes two sightings of an endpoint the same endpoint, apart from the
+/// family of its address (destination.md section 5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Member {
+    /// A pod.
+    Pod(PodId),
+    /// An address that belongs to no object.
+    Address(IpAddr),
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Touched::Some(FxHashSet::default())
+    }
+}
+
+impl Changes {
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty() && self.addresses.is_empty() && self.nodes.is_empty()
+    }
+
+    /// Forgets everything, keeping the allocations of an ordinary batch.
+    pub fn clear(&mut self) {
+        let Self {
+            services,
+            addresses,
+            nodes,
+        } = self;
+        services.clear();
+        addresses.clear();
+        nodes.clear();
+        services.shrink_to(1024);
+        addresses.shrink_to(1024);
+    }
+
+    pub(super) fn service(&mut self, key: &ObjectKey) -> &mut ServiceChange {
+        if !self.services.contains_key(key) {
+            self.services.insert(key.clone(), ServiceChange::default());
+        }
+        self.services.get_mut(key).expect("inserted above")
+    }
+
+    pub(super) fn member(&mut self, service: &ObjectKey, member: Member) {
+        if let Touched::Some(members) = &mut self.service(service).members {
+            members.insert(member);
+        }
+    }
+
+    pub(super) fn addresses_of(&mut self, pod: &Pod) {
+        self.addresses.extend(&pod.ips);
+        self.addresses.extend(&pod.host_ips);
+    }
+}
