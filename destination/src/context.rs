@@ -1,0 +1,80 @@
+use serde::Deserialize;
+
+/// What a proxy says of itself with every lookup: its `context_token`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct ProxyContext {
+    /// The proxy's namespace: whose ServiceProfiles come first.
+    #[serde(default, rename = "ns", deserialize_with = "null_as_empty")]
+    pub namespace: String,
+    /// The proxy's node: in which zone it is.
+    #[serde(default, rename = "nodeName", deserialize_with = "null_as_empty")]
+    pub node: String,
+    /// The proxy's pod, for logs only.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub pod: String,
+}
+
+impl ProxyContext {
+    /// Reads a token: JSON, or the legacy `ns:NAMESPACE`. One that is neither is
+    /// logged and means nothing, never an error (destination.md section 3).
+    pub fn parse(token: &str) -> Self {
+        let token = token.trim();
+        if token.is_empty() {
+            return Self::default();
+        }
+        if let Ok(context) = serde_json::from_str(token) {
+            return context;
+        }
+        if let Some(("ns", namespace)) = token.split_once(':')
+            && !namespace.contains(':')
+        {
+            return Self {
+                namespace: namespace.to_owned(),
+                ..Self::default()
+            };
+        }
+        let shown: String = token.chars().take(100).collect();
+        tracing::warn!(
+            token = shown,
+            "the context token is neither JSON such as {{\"ns\":\"default\",\"nodeName\":\"node-1\"}} nor ns:NAMESPACE; ignored",
+        );
+        Self::default()
+    }
+}
+
+fn null_as_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_legacy_tokens_are_read_and_others_mean_nothing() {
+        let context = |namespace: &str, node: &str, pod: &str| ProxyContext {
+            namespace: namespace.into(),
+            node: node.into(),
+            pod: pod.into(),
+        };
+        for (token, expected) in [
+            ("", context("", "", "")),
+            (
+                "{\"ns\":\"foo\",\"nodeName\":\"n1\"}\n",
+                context("foo", "n1", ""),
+            ),
+            (
+                "{\"ns\":\"foo\",\"nodeName\":\"n1\",\"pod\":\"p\",\"x\":1}",
+                context("foo", "n1", "p"),
+            ),
+            ("{\"nodeName\":null}", context("", "", "")),
+            ("ns:foo", context("foo", "", "")),
+            ("ns:foo:bar", context("", "", "")),
+            ("123fa-test", context("", "", "")),
+            ("{\"ns\":", context("", "", "")),
+            ("[1]", context("", "", "")),
+        ] {
+            assert_eq!(ProxyContext::parse(token), expected, "{token}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! From slices to addresses: which endpoints one class of clients is to know
+//! (destination.md sections 5 and 6).
+
+use super::key::EndpointsKey;
+use crate::{mesh::Mesh, workload};
+use ferrule_cluster::{
+    object::{AddressType, Endpoint, EndpointSlice, Name, ObjectKey, Pod},
+    world::{Member, SliceEntry, World},
+};
+use rustc_hash::{FxBuildHasher, FxHashMap};
+use std::net::IpAddr;
+
+/// What the proxy knows an endpoint by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Addr {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+}
+
+/// One sighting of an endpoint.
+#[derive(Clone, Copy)]
+pub(crate) struct Candidate<'w> {
+    pub(crate) member: Member,
+    pub(crate) addr: Addr,
+    pub(crate) pod: Option<(&'w ObjectKey, &'w Pod)>,
+    pub(crate) endpoint: &'w Endpoint,
+    pub(crate) slice: &'w EndpointSlice,
+    slice_name: &'w Name,
+}
+
+impl<'w> Candidate<'w> {
+    /// Of two that claim the same identity or address the higher counts. It
+    /// depends on nothing but the cluster's objects, so that a process that has
+    /// just started decides alike: the slice written last, then its name, and
+    /// between two pods at one address the one that is live.
+    fn rank(&self) -> impl Ord + use<'w> {
+        (
+            self.pod.is_none_or(|(_, pod)| pod.is_live()),
+            self.slice.resource_version,
+            self.slice_name.clone(),
+            self.pod.map(|(key, _)| key.clone()),
+        )
+    }
+}
+
+/// Everything that is to be published.
+pub(crate) struct Candidates<'w> {
+    pub(crate) by_addr: FxHashMap<Addr, Candidate<'w>>,
+    /// Two endpoints claimed one address.
+    pub(crate) contested: bool,
+}
+
+/// How a request's port is found in a slice.
+enum TargetPort<'w> {
+    /// By the name of the Service's port.
+    Named(&'w str),
+    /// As it is: the Service does not declare it.
+    Number(u16),
+}
+
+impl TargetPort<'_> {
+    fn in_slice(&self, slice: &EndpointSlice) -> Option<u16> {
+        let ports = slice.ports.as_deref()?;
+        match *self {
+            TargetPort::Number(port) => Some(port),
+            TargetPort::Named(name) => ports.iter().find(|port| *port.name == *name)?.port,
+        }
+    }
+}
+
+/// A Service's endpoints as seen by the clients of one key.
+pub(crate) struct Resolver<'w> {
+    world: &'w World,
+    key: &'w EndpointsKey,
+    /// `None` while there is no Service that has endpoints.
+    target: Option<TargetPort<'w>>,
+    mesh: &'w Mesh,
+}
+
+/// A pod's sightings in both families, the best of each.
+#[derive(Default)]
+struct Families<'w> {
+    v4: Option<Candidate<'w>>,
+    v6: Option<Candidate<'w>>,
+}
+
+impl<'w> Families<'w> {
+    fn offer(&mut self, candidate: Candidate<'w>) {
+        let best = match candidate.addr.ip {
+            IpAddr::V4(_) => &mut self.v4,
+            IpAddr::V6(_) => &mut self.v6,
+        };
+        if best.is_none_or(|best| best.rank() < candidate.rank()) {
+            *best = Some(candidate);
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Candidate<'w>) -> bool) {
+        self.v4 = self.v4.filter(|candidate| keep(candidate));
+        self.v6 = self.v6.filter(|candidate| keep(candidate));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Candidate<'w>> {
+        self.v4.iter().chain(&self.v6)
+    }
+}
+
+impl<'w> Resolver<'w> {
+    pub(crate) fn new(world: &'w World, key: &'w EndpointsKey, mesh: &'w Mesh) -> Self {
+        let service = world
+            .service(&key.service)
+            .filter(|service| !service.external_name);
+        let target = service.map(|service| match service.port(key.port) {
+            Some(port) => TargetPort::Named(&port.name),
+            None => TargetPort::Number(key.port),
+        });
+        Self {
+            world,
+            key,
+            target,
+            mesh,
+        }
+    }
+
+    /// Whether what is published for one endpoint depends on the others, so that
+    /// a change of some cannot be looked at alone.
+    pub(crate) fn is_entangled(&self) -> bool {
+        self.key.node.is_none()
+            && self
+                .world
+                .slices_of(&self.key.service)
+                .any(|slice| slice.hinted)
+    }
+
+    /// What is to be published for one endpoint; only if not
+    /// [entangled](Self::is_entangled).
+    pub(crate) fn member(&self, member: Member) -> Option<Candidate<'w>> {
+        let mut families = Families::default();
+        match member {
+            Member::Pod(id) => {
+                for slice in self.world.slices_listing(id) {
+                    if slice.key.namespace == self.key.service.namespace
+                        && slice.slice.service.as_ref() == Some(&self.key.service.name)
+                    {
+                        self.sightings(slice, Some(member), |candidate| families.offer(candidate));
+                    }
+                }
+            }
+            Member::Address(_) => {
+                for slice in self.world.slices_of(&self.key.service) {
+                    self.sightings(slice, Some(member), |candidate| families.offer(candidate));
+                }
+            }
+        }
+        families.retain(|candidate| self.is_for_client(candidate));
+        self.preferred(&families)
+    }
+
+    /// Everything that is to be published.
+    pub(crate) fn all(&self) -> Candidates<'w> {
+        let mut members: FxHashMap<Member, Families<'w>> = FxHashMap::default();
+        for slice in self.world.slices_of(&self.key.service) {
+            self.sightings(slice, None, |candidate| {
+                members
+                    .entry(candidate.member)
+                    .or_default()
+                    .offer(candidate);
+            });
+        }
+        for families in members.values_mut() {
+            families.retain(|candidate| self.is_for_client(candidate));
+        }
+        if self.key.node.is_none() {
+            self.keep_hinted(&mut members);
+        }
+        let mut by_addr: FxHashMap<Addr, Candidate<'w>> =
+            FxHashMap::with_capacity_and_hasher(members.len(), FxBuildHasher);
+        let mut contested = false;
+        for families in members.values() {
+            if let Some(candidate) = self.preferred(families) {
+                by_addr
+                    .entry(candidate.addr)
+                    .and_modify(|best| {
+                        contested = true;
+                        if best.rank() < candidate.rank() {
+                            *best = candidate;
+                        }
+                    })
+                    .or_insert(candidate);
+            }
+        }
+        Candidates { by_addr, contested }
+    }
+
+    /// The ready endpoints of a slice (of `only`, if given) that can be sent to.
+    fn sightings(
+        &self,
+        entry: &'w SliceEntry,
+        only: Option<Member>,
+        mut see: impl FnMut(Candidate<'w>),
+    ) {
+        let slice = &entry.slice;
+        if slice.address_type == AddressType::Fqdn {
+            return;
+        }
+        let Some(port) = self
+            .target
+            .as_ref()
+            .and_then(|target| target.in_slice(slice))
+        else {
+            return;
+        };
+        for (member, endpoint) in entry.members() {
+            if only.is_some_and(|only| only != member) || !endpoint.ready {
+                continue;
+            }
+            let pod = match member {
+                // A pod that a slice knows before we do is told when it comes.
+                Member::Pod(id) => match self.world.pod(id) {
+                    Some(pod) => Some(pod),
+                    None => continue,
+                },
+                Member::Address(_) => None,
+            };
+            // Of several addresses of one endpoint the last counts (section 5.3).
+            if let Some(&ip) = endpoint.addresses.last()
+                && pod.is_none_or(|pod| workload::is_reachable(self.mesh, self.world, pod, port))
+            {
+                see(Candidate {
+                    member,
+                    addr: Addr { ip, port },
+                    pod,
+                    endpoint,
+                    slice,
+                    slice_name: &entry.key.name,
+                });
+            }
+        }
+    }
+
+    /// Hostname, then internalTrafficPolicy (section 6, steps 1 and 3).
+    fn is_for_client(&self, candidate: &Candidate<'_>) -> bool {
+        if let Some(hostname) = &self.key.hostname
+            && candidate.endpoint.hostname.as_ref() != Some(hostname)
+        {
+            return false;
+        }
+        match &self.key.node {
+            None => true,
+            Some(node) => candidate.pod.is_some_and(|(_, pod)| pod.node == *node),
+        }
+    }
+
+    /// Zone hints (section 6, step 4): they count only if every endpoint has one
+    /// and some are for the client's zone.
+    fn keep_hinted(&self, members: &mut FxHashMap<Member, Families<'w>>) {
+        let Some(zone) = &self.key.zone else {
+            return;
+        };
+        let for_zone = |candidate: &Candidate<'_>| candidate.endpoint.zone_hints.contains(zone);
+        let mut any_for_zone = false;
+        for candidate in members.values().flat_map(Families::iter) {
+            if candidate.endpoint.zone_hints.is_empty() {
+                return;
+            }
+            any_for_zone |= for_zone(candidate);
+        }
+        if any_for_zone {
+            for families in members.values_mut() {
+                families.retain(for_zone);
+            }
+        }
+    }
+
+    /// The family to use (section 6, step 6). Addresses without an object have
+    /// no twin: theirs are kept as they are.
+    fn preferred(&self, families: &Families<'w>) -> Option<Candidate<'w>> {
+        let v6 = families
+            .v6
+            .filter(|candidate| self.mesh.ipv6 || candidate.pod.is_none());
+        v6.or(families.v4)
+    }
+}
+
+/// Whether so few endpoints were touched that looking at them is cheaper than
+/// looking at all.
+pub(crate) fn is_few(touched: usize, published: usize) -> bool {
+    touched <= 8 + published / 4
+}

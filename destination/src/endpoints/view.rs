@@ -1,0 +1,399 @@
+//! The versioned set of endpoints that one class of clients is told.
+//!
+//! ```text
+//!   entries: address -> encoded endpoint          what a fresh stream is told,
+//!      └── snapshot: all of them, encoded           made when one asks
+//!   deltas:  v41 ── v42 ── v43 = newest           each encoded once
+//!                    ▲
+//!      a stream at v42 is told one delta, one at v41 two merged, one older than
+//!      the deltas everything and what of its own has gone (tombstones)
+//! ```
+
+use super::{
+    candidates::Addr,
+    wire::{adds, removes, snapshot},
+};
+use bytes::Bytes;
+use ferrule_cluster::{Slot, Subscribers, Subscription, stream::Frames, world::Member};
+use rustc_hash::FxHashMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tonic::Status;
+
+/// How many deltas a view keeps at most; a stream further behind gets the whole
+/// set's difference.
+const MAX_DELTAS: usize = 256;
+/// Deltas may take a quarter of the snapshot's bytes, or this much. The same
+/// holds for what the snapshot may have lost before it is made again.
+const MIN_SLACK: usize = 64 << 10;
+/// Gone endpoints are kept without asking who still needs them up to a quarter
+/// of the living, or this many.
+const MIN_TOMBSTONES: usize = 256;
+
+/// What the index writes and streams read. The lock is held for microseconds,
+/// except while a merge or a snapshot is put together (about a millisecond for
+/// 5,000 endpoints), which happens once for all who need it.
+#[derive(Debug, Default)]
+pub(crate) struct EndpointsView {
+    subscribers: Arc<Subscribers>,
+    version: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    /// What newcomers get instead of a stream; those who are here stay.
+    refusal: Option<Status>,
+    /// Another view has taken this one's place: everything that its streams may
+    /// have been told.
+    replaced: Option<Arc<[Addr]>>,
+    entries: FxHashMap<Addr, Entry>,
+    set_labels: Bytes,
+    snapshot: Snapshot,
+    /// Consecutive, the last one leads to `version`.
+    deltas: VecDeque<Delta>,
+    delta_bytes: usize,
+    /// Endpoints that are gone and that a stream may still hold.
+    tombstones: FxHashMap<Addr, Lifetime>,
+    /// Merged deltas up to `version`, by where they begin.
+    merged: FxHashMap<u64, Frames>,
+}
+
+/// A published endpoint.
+#[derive(Debug)]
+struct Entry {
+    /// As an element of a set; a slice of the snapshot once there is one.
+    element: Bytes,
+    /// The version that first told the address.
+    added: u64,
+    member: Member,
+}
+
+#[derive(Debug, Default)]
+struct Snapshot {
+    version: u64,
+    frames: Frames,
+    bytes: usize,
+    /// Bytes of elements that have changed or gone since.
+    stale: usize,
+}
+
+/// One version's difference to the one before: what each address is now.
+#[derive(Debug)]
+struct Delta {
+    changes: Vec<(Addr, Option<Bytes>)>,
+    frames: Frames,
+    bytes: usize,
+}
+
+/// From the version that first told an endpoint to the one that removed it.
+#[derive(Clone, Copy, Debug)]
+struct Lifetime {
+    added: u64,
+    removed: u64,
+}
+
+/// What a stream is to be told.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// These messages, perhaps none, lead to the newest version.
+    Frames(Frames),
+    /// The view is history; the one that replaced it is to be asked for.
+    Replaced(Arc<[Addr]>),
+}
+
+/// What the index found to be different.
+#[derive(Debug, Default)]
+pub(super) struct Update {
+    /// Endpoints as they are to be told, if they are not already.
+    pub(super) puts: Vec<(Addr, Member, Bytes)>,
+    /// Endpoints that are no longer there, unless another has their address.
+    pub(super) gone: Vec<(Addr, Member)>,
+    /// New labels of the set: everything is told again.
+    pub(super) set_labels: Option<Bytes>,
+}
+
+impl EndpointsView {
+    pub(crate) fn subscribers(&self) -> &Arc<Subscribers> {
+        &self.subscribers
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Begins to follow; `Ok(None)` if the view was given up in the meantime.
+    pub(crate) fn join(&self, slot: &Arc<Slot>) -> Result<Option<Subscription>, Status> {
+        let state = self.lock();
+        if let Some(refusal) = &state.refusal {
+            return Err(refusal.clone());
+        }
+        if state.replaced.is_some() {
+            return Ok(None);
+        }
+        Ok(self.subscribers.join(slot.clone()))
+    }
+
+    /// What a stream lacks, and its slot moved on to the newest version: under
+    /// the same lock, so that nothing it holds can be forgotten in between.
+    pub(crate) fn advance(&self, slot: &Slot) -> Next {
+        let mut state = self.lock();
+        if let Some(told) = &state.replaced {
+            return Next::Replaced(told.clone());
+        }
+        let frames = state.since(slot.position());
+        slot.advance(state.version);
+        Next::Frames(frames)
+    }
+
+    pub(super) fn set_refusal(&self, refusal: Option<Status>) {
+        self.lock().refusal = refusal;
+    }
+
+    /// The bytes of the snapshot and of the deltas.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.snapshot.bytes, state.delta_bytes)
+    }
+
+    /// How many endpoints are published.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// What is published, and since which version.
+    pub(crate) fn addrs(&self) -> Vec<(Addr, u64)> {
+        let state = self.lock();
+        state
+            .entries
+            .iter()
+            .map(|(addr, entry)| (*addr, entry.added))
+            .collect()
+    }
+
+    /// Which endpoint has an address.
+    pub(super) fn member_at(&self, addr: &Addr) -> Option<Member> {
+        self.lock().entries.get(addr).map(|entry| entry.member)
+    }
+
+    /// Makes the next version known and wakes the streams, if anything differs.
+    pub(super) fn publish(&self, update: Update) -> bool {
+        let mut state = self.lock();
+        let changes = state.apply(update);
+        if changes.is_empty() {
+            return false;
+        }
+        state.version += 1;
+        state.push(changes);
+        if state.tombstones.len() > MIN_TOMBSTONES + state.entries.len() / 4 {
+            state.bury(&self.subscribers.positions());
+        }
+        if state.snapshot.stale > MIN_SLACK.max(state.snapshot.bytes / 2) {
+            state.snapshot();
+        }
+        self.version.store(state.version, Ordering::Release);
+        drop(state);
+        self.subscribers.wake();
+        true
+    }
+
+    /// Ends the view's life: its streams go over to another one.
+    pub(super) fn replace(&self) {
+        let mut state = self.lock();
+        let gone = state.tombstones.keys();
+        state.replaced = Some(state.entries.keys().chain(gone).copied().collect());
+        self.version.fetch_add(1, Ordering::Release);
+        drop(state);
+        self.subscribers.close();
+        self.subscribers.wake();
+    }
+
+    /// What leads a stream that was told `told` by another view to this one's
+    /// present version: an Add of everything, then a Remove of the rest.
+    pub(super) fn takeover(&self, told: &[Addr]) -> Frames {
+        let mut state = self.lock();
+        let mut frames = state.since(0);
+        let rest = told.iter().filter(|addr| !state.entries.contains_key(addr));
+        frames.extend(removes(rest.copied()));
+        frames
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The difference that the update makes, as the next version.
+    fn apply(&mut self, update: Update) -> Vec<(Addr, Option<Bytes>)> {
+        let next = self.version + 1;
+        let mut changes = Vec::with_capacity(update.puts.len() + update.gone.len());
+        for (addr, member, element) in update.puts {
+            let added = match self.entries.get_mut(&addr) {
+                Some(entry) if entry.element == element => {
+                    entry.member = member;
+                    continue;
+                }
+                Some(entry) => {
+                    self.snapshot.stale += entry.element.len();
+                    entry.added
+                }
+                None => next,
+            };
+            self.tombstones.remove(&addr);
+            changes.push((addr, Some(element.clone())));
+            let entry = Entry {
+                element,
+                added,
+                member,
+            };
+            self.entries.insert(addr, entry);
+        }
+        for (addr, member) in update.gone {
+            if self
+                .entries
+                .get(&addr)
+                .is_none_or(|entry| entry.member != member)
+            {
+                continue;
+            }
+            if let Some(entry) = self.entries.remove(&addr) {
+                self.snapshot.stale += entry.element.len();
+                let lifetime = Lifetime {
+                    added: entry.added,
+                    removed: next,
+                };
+                self.tombstones.insert(addr, lifetime);
+                changes.push((addr, None));
+            }
+        }
+        if let Some(labels) = update.set_labels {
+            self.set_labels = labels;
+            self.snapshot.version = 0;
+            changes.retain(|(_, element)| element.is_none());
+            let all = self.entries.iter();
+            changes.extend(all.map(|(addr, entry)| (*addr, Some(entry.element.clone()))));
+        }
+        changes
+    }
+
+    fn push(&mut self, changes: Vec<(Addr, Option<Bytes>)>) {
+        self.merged.clear();
+        let changed = changes
+            .iter()
+            .map(|(addr, element)| (*addr, element.as_ref()));
+        let frames = encode(changed.clone(), &self.set_labels);
+        let elements: usize = changed
+            .filter_map(|(_, element)| Some(element?.len()))
+            .sum();
+        let bytes = elements + frames.iter().map(Bytes::len).sum::<usize>();
+        self.deltas.push_back(Delta {
+            changes,
+            frames,
+            bytes,
+        });
+        self.delta_bytes += bytes;
+        let limit = MIN_SLACK.max(self.snapshot.bytes / 4);
+        // The newest is kept whatever its size: everybody wants it.
+        while self.deltas.len() > MAX_DELTAS || (self.delta_bytes > limit && self.deltas.len() > 1)
+        {
+            if let Some(old) = self.deltas.pop_front() {
+                self.delta_bytes -= old.bytes;
+            }
+        }
+    }
+
+    /// What a stream that has been told everything up to `position` lacks.
+    fn since(&mut self, position: u64) -> Frames {
+        let behind = self.version - position.min(self.version);
+        if behind == 0 {
+            return Frames::new();
+        }
+        if position == 0 {
+            return self.snapshot();
+        }
+        match usize::try_from(behind) {
+            Ok(1) => self.deltas[self.deltas.len() - 1].frames.clone(),
+            Ok(behind) if behind <= self.deltas.len() => self.merge(position, behind),
+            _ => self.whole_difference(position),
+        }
+    }
+
+    /// Everything, in the newest version.
+    fn snapshot(&mut self) -> Frames {
+        if self.snapshot.version != self.version {
+            let elements = self.entries.values().map(|entry| &entry.element);
+            let (frames, slices) = snapshot(elements, &self.set_labels);
+            for (entry, slice) in self.entries.values_mut().zip(slices) {
+                entry.element = slice;
+            }
+            self.snapshot = Snapshot {
+                version: self.version,
+                bytes: frames.iter().map(Bytes::len).sum(),
+                frames,
+                stale: 0,
+            };
+        }
+        self.snapshot.frames.clone()
+    }
+
+    /// The last `behind` deltas as one Add and one Remove.
+    fn merge(&mut self, position: u64, behind: usize) -> Frames {
+        if let Some(frames) = self.merged.get(&position) {
+            return frames.clone();
+        }
+        let mut merged: BTreeMap<Addr, Option<&Bytes>> = BTreeMap::new();
+        for delta in self.deltas.range(self.deltas.len() - behind..) {
+            let changes = delta.changes.iter();
+            merged.extend(changes.map(|(addr, element)| (*addr, element.as_ref())));
+        }
+        let changes = merged.iter().map(|(addr, element)| (*addr, *element));
+        let frames = encode(changes, &self.set_labels);
+        self.merged.insert(position, frames.clone());
+        frames
+    }
+
+    /// For a stream that the deltas no longer reach: everything there is, then
+    /// what it may hold of what there is not.
+    fn whole_difference(&mut self, position: u64) -> Frames {
+        if let Some(frames) = self.merged.get(&position) {
+            return frames.clone();
+        }
+        let mut frames = self.snapshot();
+        frames.extend(removes(
+            self.tombstones
+                .iter()
+                .filter(|(_, lifetime)| lifetime.added <= position && position < lifetime.removed)
+                .map(|(addr, _)| *addr),
+        ));
+        self.merged.insert(position, frames.clone());
+        frames
+    }
+
+    /// Forgets the gone endpoints that no stream holds: what is left is bounded
+    /// by what the streams that are behind were told.
+    fn bury(&mut self, positions: &[u64]) {
+        self.tombstones.retain(|_, lifetime| {
+            let at = positions.partition_point(|&position| position < lifetime.added);
+            positions
+                .get(at)
+                .is_some_and(|&position| position < lifetime.removed)
+        });
+    }
+}
+
+fn encode<'a>(
+    changes: impl Iterator<Item = (Addr, Option<&'a Bytes>)> + Clone,
+    labels: &[u8],
+) -> Frames {
+    let mut frames = adds(changes.clone().filter_map(|(_, element)| element), labels);
+    let gone = changes.filter(|(_, element)| element.is_none());
+    frames.extend(removes(gone.map(|(addr, _)| addr)));
+    frames
+}

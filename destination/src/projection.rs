@@ -1,0 +1,402 @@
+//! The views of destinations, kept up to date by the index and looked up by
+//! connections.
+
+use crate::{
+    endpoints::{
+        EndpointsKey, EndpointsRequest, EndpointsView, EndpointsWriter, Rebind, Rebound, message,
+        refusal,
+    },
+    mesh::Mesh,
+    profile::ProfileKey,
+};
+use ferrule_cluster::{
+    ValueView, World,
+    index::Projection,
+    object::{Name, ObjectKey},
+    stream::Streams,
+    world::Changes,
+};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use tonic::Status;
+
+/// How long a view is kept when nobody follows it: proxies end idle streams
+/// after five minutes and all after an hour, and come back at once.
+const LINGER: Duration = Duration::from_secs(60);
+
+type Lookup<K, V> = papaya::HashMap<K, Arc<V>, FxBuildHasher>;
+
+/// What connections read without asking the index: the views that exist, and
+/// the zones of nodes. Lock-free, so that a storm of new streams does not queue
+/// behind a batch.
+#[derive(Default)]
+pub struct Registry {
+    ready: AtomicBool,
+    endpoints: Lookup<EndpointsKey, EndpointsView>,
+    profiles: Lookup<ProfileKey, ValueView>,
+    zones: papaya::HashMap<Name, Name, FxBuildHasher>,
+    published: AtomicUsize,
+    /// The open `Get` streams.
+    pub gets: Arc<Streams>,
+    /// The open `GetProfile` streams.
+    pub get_profiles: Arc<Streams>,
+}
+
+impl Registry {
+    /// Whether the world has been listed once: only then is anything answered.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// How many views of endpoints and of profiles there are.
+    pub fn views(&self) -> (usize, usize) {
+        (self.endpoints.len(), self.profiles.len())
+    }
+
+    /// How many endpoints all views published together when they were last
+    /// counted, at most ten seconds ago.
+    pub fn published(&self) -> usize {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn zone(&self, node: &str) -> Option<Name> {
+        self.zones.pin().get(node).cloned()
+    }
+
+    pub(crate) fn endpoints(&self, key: &EndpointsKey) -> Option<Arc<EndpointsView>> {
+        self.endpoints.pin().get(key).cloned()
+    }
+
+    pub(crate) fn profile(&self, key: &ProfileKey) -> Option<Arc<ValueView>> {
+        self.profiles.pin().get(key).cloned()
+    }
+}
+
+/// A question for the index.
+pub enum Request {
+    /// From a connection.
+    #[doc(hidden)]
+    Stream(StreamRequest),
+    /// What the index holds and tells of a Service, for people.
+    Describe(ObjectKey, oneshot::Sender<serde_json::Value>),
+    /// Answered as soon as the index gets to it: is it alive?
+    Ping(oneshot::Sender<()>),
+}
+
+/// What connections ask.
+pub struct StreamRequest(pub(crate) Ask);
+
+pub(crate) enum Ask {
+    /// The view of a Service's endpoints; made if there is none.
+    Endpoints(
+        EndpointsRequest,
+        oneshot::Sender<Result<Arc<EndpointsView>, Status>>,
+    ),
+    /// The view of a profile; made if there is none.
+    Profile(ProfileKey, oneshot::Sender<Arc<ValueView>>),
+    /// Where a stream goes whose view was replaced.
+    Rebind(Rebind),
+}
+
+impl From<Ask> for Request {
+    fn from(ask: Ask) -> Self {
+        Request::Stream(StreamRequest(ask))
+    }
+}
+
+/// The index's side of all destination views.
+pub struct Destinations {
+    mesh: Arc<Mesh>,
+    registry: Arc<Registry>,
+    endpoints: FxHashMap<ObjectKey, Vec<EndpointsWriter>>,
+    profiles: FxHashMap<ProfileKey, Arc<ValueView>>,
+    profiles_of_service: FxHashMap<ObjectKey, FxHashSet<ProfileKey>>,
+    profiles_of_ip: FxHashMap<IpAddr, FxHashSet<ProfileKey>>,
+}
+
+impl Destinations {
+    /// No views yet.
+    pub fn new(mesh: Arc<Mesh>, registry: Arc<Registry>) -> Self {
+        Self {
+            mesh,
+            registry,
+            endpoints: FxHashMap::default(),
+            profiles: FxHashMap::default(),
+            profiles_of_service: FxHashMap::default(),
+            profiles_of_ip: FxHashMap::default(),
+        }
+    }
+
+    fn writer(&mut self, world: &World, request: &EndpointsRequest) -> &mut EndpointsWriter {
+        let local = world
+            .service(&request.service)
+            .is_some_and(|service| service.local_traffic);
+        let mut key = request.key(local);
+        if let Some(shared) = world.shared_service_key(&key.service) {
+            key.service = shared.clone();
+        }
+        let writers = self.endpoints.entry(key.service.clone()).or_default();
+        let at = writers.iter().position(|writer| *writer.key() == key);
+        let at = at.unwrap_or_else(|| {
+            let writer = EndpointsWriter::new(&self.mesh, world, key.clone());
+            let view = writer.view().clone();
+            self.registry.endpoints.pin().insert(key, view);
+            writers.push(writer);
+            writers.len() - 1
+        });
+        &mut writers[at]
+    }
+
+    fn profile(&mut self, world: &World, key: ProfileKey) -> Arc<ValueView> {
+        if let Some(view) = self.profiles.get(&key) {
+            return view.clone();
+        }
+        let view = Arc::<ValueView>::default();
+        let answer = key.answer(&self.mesh, world);
+        let refused = answer.refusal.is_some();
+        view.publish(answer.profile.as_ref().map(message), answer.refusal);
+        if refused {
+            return view;
+        }
+        match &key {
+            ProfileKey::Address { ip, .. } => {
+                let keys = self.profiles_of_ip.entry(*ip).or_default();
+                keys.insert(key.clone());
+            }
+            ProfileKey::Service { service, .. } | ProfileKey::Hostname { service, .. } => {
+                let keys = self.profiles_of_service.entry(service.clone()).or_default();
+                keys.insert(key.clone());
+            }
+        }
+        self.registry
+            .profiles
+            .pin()
+            .insert(key.clone(), view.clone());
+        self.profiles.insert(key, view.clone());
+        view
+    }
+
+    fn rebind(&mut self, world: &World, rebind: Rebind) {
+        let writer = self.writer(world, &rebind.request);
+        let frames = writer.takeover(&rebind.told);
+        let view = writer.view().clone();
+        rebind.slot.advance(view.version());
+        // Nobody closes a view but this task.
+        let Some(membership) = view.subscribers().join(rebind.slot) else {
+            return;
+        };
+        // A client that has gone in the meantime leaves by dropping this.
+        let _ = rebind.reply.send(Rebound {
+            view,
+            membership,
+            frames,
+        });
+    }
+
+    fn update_endpoints(&mut self, world: &World, changes: &Changes) {
+        for (key, change) in &changes.services {
+            let Some(writers) = self.endpoints.get_mut(key) else {
+                continue;
+            };
+            if change.object {
+                for writer in writers.extract_if(.., |writer| writer.is_misfit(world)) {
+                    self.registry.endpoints.pin().remove(writer.key());
+                    writer.replace();
+                }
+            }
+            for writer in writers {
+                if change.object {
+                    writer.service_changed(world);
+                }
+                writer.update(&self.mesh, world, &change.members);
+            }
+        }
+    }
+
+    fn update_profiles(&mut self, world: &World, changes: &Changes) {
+        let of_services = changes
+            .services
+            .keys()
+            .filter_map(|service| self.profiles_of_service.get(service));
+        // An address that is a Service's reads like the Service.
+        let service_ips = changes
+            .services
+            .iter()
+            .filter(|(_, change)| change.object)
+            .filter_map(|(key, _)| world.service(key))
+            .flat_map(|service| &service.cluster_ips);
+        let ips: FxHashSet<_> = changes.addresses.iter().chain(service_ips).collect();
+        let of_ips = ips.into_iter().filter_map(|ip| self.profiles_of_ip.get(ip));
+        for key in of_services.chain(of_ips).flatten() {
+            let answer = key.answer(&self.mesh, world);
+            let frame = answer.profile.as_ref().map(message);
+            self.profiles[key].publish(frame, answer.refusal);
+        }
+    }
+
+    fn update_zones(&self, world: &World, nodes: &FxHashSet<Name>) {
+        let zones = self.registry.zones.pin();
+        for node in nodes {
+            if let Some(zone) = world.zone(node) {
+                zones.insert(node.clone(), zone.clone());
+            } else {
+                zones.remove(node);
+            }
+        }
+    }
+
+    fn count(&self) {
+        let writers = self.endpoints.values().flatten();
+        let published = writers.map(|writer| writer.view().len()).sum();
+        self.registry.published.store(published, Ordering::Relaxed);
+    }
+
+    fn describe(&self, world: &World, key: &ObjectKey) -> serde_json::Value {
+        let slices: Vec<_> = world
+            .slices_of(key)
+            .map(|slice| {
+                serde_json::json!({
+                    "name": &*slice.key.name,
+                    "resourceVersion": slice.slice.resource_version,
+                    "endpoints": slice.slice.endpoints.len(),
+                    "ready": slice.slice.endpoints.iter().filter(|e| e.ready).count(),
+                })
+            })
+            .collect();
+        let views: Vec<_> = self
+            .endpoints
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(describe_view)
+            .collect();
+        serde_json::json!({
+            "service": key.to_string(),
+            "exists": world.service(key).is_some(),
+            "slices": slices,
+            "views": views,
+        })
+    }
+}
+
+fn describe_view(writer: &EndpointsWriter) -> serde_json::Value {
+    let (snapshot, deltas) = writer.view().size();
+    let mut addrs = writer.view().addrs();
+    addrs.sort_unstable();
+    let endpoints: Vec<_> = addrs
+        .into_iter()
+        .map(|(addr, since)| {
+            let addr = std::net::SocketAddr::new(addr.ip, addr.port);
+            serde_json::json!({"address": addr.to_string(), "sinceVersion": since})
+        })
+        .collect();
+    let slots = writer.view().subscribers().slots();
+    let version = writer.view().version();
+    serde_json::json!({
+        "port": writer.key().port,
+        "hostname": writer.key().hostname.as_deref(),
+        "zone": writer.key().zone.as_deref(),
+        "node": writer.key().node.as_deref(),
+        "version": version,
+        "snapshotBytes": snapshot,
+        "deltaBytes": deltas,
+        "streams": slots.len(),
+        "streamsBehind": slots.iter().filter(|slot| slot.position() != version).count(),
+        "endpoints": endpoints,
+    })
+}
+
+impl Projection for Destinations {
+    type Request = Request;
+
+    fn update(&mut self, world: &World, changes: &Changes) {
+        self.update_zones(world, &changes.nodes);
+        self.update_endpoints(world, changes);
+        self.update_profiles(world, changes);
+    }
+
+    // Who asked and has gone in the meantime does not need the answer.
+    fn handle(&mut self, world: &World, request: Request) {
+        match request {
+            Request::Stream(StreamRequest(Ask::Endpoints(request, reply))) => {
+                // Nothing is kept for what anybody may ask and nobody gets.
+                let view = match refusal(world, &request.service) {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(self.writer(world, &request).view().clone()),
+                };
+                let _ = reply.send(view);
+            }
+            Request::Stream(StreamRequest(Ask::Profile(key, reply))) => {
+                let _ = reply.send(self.profile(world, key));
+            }
+            Request::Stream(StreamRequest(Ask::Rebind(request))) => self.rebind(world, request),
+            Request::Describe(key, reply) => {
+                let _ = reply.send(self.describe(world, &key));
+            }
+            Request::Ping(reply) => {
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn synced(&mut self, world: &World) {
+        let zones = self.registry.zones.pin();
+        for (node, zone) in world.zones() {
+            if let Some(zone) = zone {
+                zones.insert(node.clone(), zone.clone());
+            }
+        }
+        self.registry.ready.store(true, Ordering::Release);
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        let endpoints = self.registry.endpoints.pin();
+        self.endpoints.retain(|_, writers| {
+            writers.retain(|writer| {
+                let idle = writer.view().subscribers().close_if_idle(LINGER, now);
+                if idle {
+                    endpoints.remove(writer.key());
+                }
+                !idle
+            });
+            !writers.is_empty()
+        });
+        let profiles = self.registry.profiles.pin();
+        let (of_service, of_ip) = (&mut self.profiles_of_service, &mut self.profiles_of_ip);
+        self.profiles.retain(|key, view| {
+            let idle = view.subscribers().close_if_idle(LINGER, now);
+            if idle {
+                profiles.remove(key);
+                if let Some(service) = key.service() {
+                    forget(of_service, service, key);
+                }
+                if let ProfileKey::Address { ip, .. } = key {
+                    forget(of_ip, ip, key);
+                }
+            }
+            !idle
+        });
+        self.count();
+    }
+}
+
+fn forget<K: std::hash::Hash + Eq>(
+    index: &mut FxHashMap<K, FxHashSet<ProfileKey>>,
+    at: &K,
+    key: &ProfileKey,
+) {
+    if let Some(keys) = index.get_mut(at) {
+        keys.remove(key);
+        if keys.is_empty() {
+            index.remove(at);
+        }
+    }
+}

@@ -1,0 +1,446 @@
+//! A cluster's history as an API server tells it: what is true, and what each
+//! kind's watch has not delivered yet. Watches break, lists come whole, in any
+//! order and with repetitions, and the truth itself may go back in time.
+
+use crate::support::*;
+use ferrule_cluster::{
+    object::{
+        EndpointSlice, Kind, Namespace, Object, ObjectKey, Owner, Phase, Pod, PodTemplate,
+        ProxyContainer, Service, Target,
+    },
+    source::Event,
+};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+
+pub(crate) const SERVICES: usize = 3;
+const PODS: usize = 7;
+const SLICES: usize = 5;
+const ADDRESSES: u8 = 6;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Service(usize, ServiceShape),
+    Pod(usize, PodShape),
+    Slice(usize, SliceShape),
+    ReplicaSet(usize, Option<u8>),
+    Namespace(Option<&'static str>),
+    Delete(Kind, usize),
+    /// The watch of a kind brings some events,
+    Deliver(Kind, usize),
+    /// or breaks: what was on its way is lost and a list comes, from this seed.
+    Relist(Kind, u64),
+    /// A list breaks off after some objects and is begun again.
+    BrokenList(Kind, usize, u64),
+    Publish,
+    /// etcd is saved,
+    Save,
+    /// or restored to what was saved: every kind is listed again.
+    Restore(u64),
+    Open(Question),
+    Read(usize, usize),
+    Close(usize),
+}
+
+/// What a client asks.
+#[derive(Clone, Debug)]
+pub(crate) enum Question {
+    Get {
+        service: usize,
+        port: u16,
+        hostname: Option<usize>,
+        node: usize,
+    },
+    Profile {
+        service: usize,
+        port: u16,
+    },
+    Address {
+        address: u8,
+        port: u16,
+    },
+    ClusterIp {
+        service: usize,
+        port: u16,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceShape {
+    named: bool,
+    local: bool,
+    external: bool,
+    opaque: bool,
+    shared_ip: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PodShape {
+    address: u8,
+    node: usize,
+    meshed: bool,
+    proxy: bool,
+    opaque: Option<bool>,
+    owner: Option<usize>,
+    phase: u8,
+    terminating: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SliceShape {
+    service: usize,
+    v6: bool,
+    port: u8,
+    endpoints: Vec<EndpointShape>,
+}
+
+#[derive(Clone, Debug)]
+struct EndpointShape {
+    pod: Option<usize>,
+    address: u8,
+    ready: bool,
+    hostname: bool,
+    zone: Option<u8>,
+    hints: u8,
+}
+
+/// The truth, and what is on its way.
+#[derive(Default)]
+pub(crate) struct Cluster {
+    pub(crate) truth: BTreeMap<(Kind, ObjectKey), Object>,
+    saved: BTreeMap<(Kind, ObjectKey), Object>,
+    watches: BTreeMap<Kind, VecDeque<Event>>,
+    version: u64,
+}
+
+impl Cluster {
+    /// What the operation does to the cluster and to what is on its way; events
+    /// that arrive now.
+    pub(crate) fn happen(&mut self, op: &Op) -> Vec<Event> {
+        match op {
+            Op::Service(n, shape) => self.put(key("svc", *n), Object::Service(shape.build(*n))),
+            Op::Pod(n, shape) => self.put(key("pod", *n), Object::Pod(shape.build())),
+            Op::Slice(n, shape) => {
+                self.version += 1;
+                let slice = shape.build(self.version);
+                self.put(key("slice", *n), Object::EndpointSlice(slice));
+            }
+            Op::ReplicaSet(n, parent) => {
+                let parent =
+                    parent.map_or(Owner::Unclear, |d| owner("Deployment", &format!("d{d}")));
+                self.put(key("rs", *n), Object::ReplicaSet(parent));
+            }
+            Op::Namespace(opaque_ports) => self.put(
+                ObjectKey::new("", NS),
+                Object::Namespace(Namespace {
+                    opaque_ports: opaque_ports.map(Into::into),
+                }),
+            ),
+            Op::Delete(kind, n) => self.delete(*kind, *n),
+            Op::Deliver(kind, count) => {
+                let watch = self.watches.entry(*kind).or_default();
+                return watch.drain(..watch.len().min(*count)).collect();
+            }
+            Op::Relist(kind, seed) => {
+                let list = self.list(*kind, *seed);
+                self.watches.insert(*kind, list.into());
+            }
+            Op::BrokenList(kind, after, seed) => {
+                let mut events = self.list(*kind, *seed);
+                events.truncate(1 + after);
+                events.extend(self.list(*kind, seed.wrapping_add(1)));
+                self.watches.insert(*kind, events.into());
+            }
+            Op::Save => self.saved = self.truth.clone(),
+            Op::Restore(seed) => {
+                self.truth = self.saved.clone();
+                self.version /= 2;
+                // Nodes are outside of history.
+                for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Node) {
+                    let list = self.list(kind, *seed);
+                    self.watches.insert(kind, list.into());
+                }
+            }
+            Op::Publish | Op::Open(_) | Op::Read(..) | Op::Close(_) => {}
+        }
+        Vec::new()
+    }
+
+    /// Everything that is on its way.
+    pub(crate) fn rest(&mut self) -> Vec<Event> {
+        self.watches.values_mut().flat_map(std::mem::take).collect()
+    }
+
+    /// A full list of a kind, in an order and with repetitions given by `seed`.
+    pub(crate) fn list(&self, kind: Kind, seed: u64) -> Vec<Event> {
+        let mut random = seed | 1;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        let mut items: Vec<_> = self
+            .truth
+            .iter()
+            .filter(|((of, _), _)| *of == kind)
+            .map(|((_, key), object)| (next(), applied(key.clone(), object.clone())))
+            .collect();
+        let again = items.iter().filter(|(n, _)| n % 4 == 0);
+        let again: Vec<_> = again
+            .map(|(n, event)| (n.rotate_left(17), event.clone()))
+            .collect();
+        items.extend(again);
+        items.sort_by_key(|(order, _)| *order);
+        let mut events = vec![Event::Relisting(kind)];
+        events.extend(items.into_iter().map(|(_, event)| event));
+        events.push(Event::Synced(kind));
+        events
+    }
+
+    fn put(&mut self, key: ObjectKey, object: Object) {
+        let kind = object.kind();
+        let watch = self.watches.entry(kind).or_default();
+        watch.push_back(applied(key.clone(), object.clone()));
+        self.truth.insert((kind, key), object);
+    }
+
+    fn delete(&mut self, kind: Kind, n: usize) {
+        let key = match kind {
+            Kind::Service => key("svc", n % SERVICES),
+            Kind::Pod => key("pod", n % PODS),
+            Kind::EndpointSlice => key("slice", n % SLICES),
+            Kind::ReplicaSet => key("rs", n % 2),
+            Kind::Job | Kind::Node => return,
+            Kind::Namespace => ObjectKey::new("", NS),
+        };
+        if self.truth.remove(&(kind, key.clone())).is_some() {
+            let watch = self.watches.entry(kind).or_default();
+            watch.push_back(Event::Deleted(kind, key));
+        }
+    }
+}
+
+fn key(prefix: &str, n: usize) -> ObjectKey {
+    ObjectKey::new(NS, format!("{prefix}{n}"))
+}
+
+impl ServiceShape {
+    fn build(&self, n: usize) -> Service {
+        let ip_of = if self.shared_ip { 0 } else { n };
+        Service {
+            ports: [service_port(if self.named { "http" } else { "" }, 80)].into(),
+            cluster_ips: [ip(&format!("10.96.0.{ip_of}"))].into(),
+            external_name: self.external,
+            local_traffic: self.local,
+            opaque_ports: self.opaque.then(|| ports("80")),
+        }
+    }
+}
+
+impl PodShape {
+    fn build(&self) -> Pod {
+        let template = PodTemplate {
+            control_plane: self.meshed.then(|| "linkerd".into()),
+            proxy: match (self.meshed, self.proxy) {
+                (true, true) => template().proxy,
+                (true, false) => ProxyContainer::Incomplete,
+                (false, _) => ProxyContainer::Absent,
+            },
+            opaque_ports: self
+                .opaque
+                .map(|opaque| ports(if opaque { "8080" } else { "1" })),
+            ..template()
+        };
+        let address = self.address % ADDRESSES;
+        let mut pod = pod(&[&v4(address), &v6(address)], template);
+        pod.node = format!("n{}", self.node).into();
+        pod.phase = [
+            Phase::Running,
+            Phase::Running,
+            Phase::Pending,
+            Phase::Finished,
+        ][usize::from(self.phase % 4)];
+        pod.terminating = self.terminating;
+        if let Some(rs) = self.owner {
+            pod.owner = owner("ReplicaSet", &format!("rs{rs}"));
+        }
+        pod
+    }
+}
+
+impl SliceShape {
+    fn build(&self, version: u64) -> EndpointSlice {
+        let endpoints = self.endpoints.iter().map(|shape| {
+            let address = shape.address % ADDRESSES;
+            let address = if self.v6 { v6(address) } else { v4(address) };
+            let mut built = endpoint(&format!("pod{}", shape.pod.unwrap_or_default()), &address);
+            if shape.pod.is_none() {
+                built.target = Target::Address;
+            }
+            built.ready = shape.ready;
+            built.hostname = shape
+                .hostname
+                .then(|| format!("h{}", shape.pod.unwrap_or(9)).into());
+            built.zone = shape.zone.map(zone);
+            built.zone_hints = (0..2)
+                .filter(|n| shape.hints & (1 << n) != 0)
+                .map(zone)
+                .collect();
+            built
+        });
+        let port = match self.port {
+            0 => slice_port("", None),
+            1 => slice_port("http", Some(8080)),
+            2 => slice_port("", Some(9090)),
+            _ => slice_port("", Some(8080)),
+        };
+        EndpointSlice {
+            ports: Some([port].into()),
+            address_type: slice("", [endpoint("", if self.v6 { "::1" } else { "10.0.0.1" })])
+                .address_type,
+            resource_version: version,
+            ..slice(&format!("svc{}", self.service), endpoints)
+        }
+    }
+}
+
+fn v4(n: u8) -> String {
+    format!("10.0.0.{n}")
+}
+
+fn v6(n: u8) -> String {
+    format!("2001:db8::{n}")
+}
+
+fn zone(n: u8) -> ferrule_cluster::object::Name {
+    format!("zone-{}", n % 2).into()
+}
+
+/// Any history, with clients that come, read at their own speed and go.
+pub(crate) fn histories() -> impl Strategy<Value = Vec<Op>> {
+    prop::collection::vec(op(), 1..160)
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..SERVICES, service_shape()).prop_map(|(n, shape)| Op::Service(n, shape)),
+        8 => (0..PODS, pod_shape()).prop_map(|(n, shape)| Op::Pod(n, shape)),
+        10 => (0..SLICES, slice_shape()).prop_map(|(n, shape)| Op::Slice(n, shape)),
+        1 => (0..2_usize, prop::option::of(0..2_u8)).prop_map(|(n, d)| Op::ReplicaSet(n, d)),
+        1 => prop::sample::select(vec![None, Some("8080"), Some("80,http"), Some("bad-")])
+            .prop_map(Op::Namespace),
+        5 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
+        16 => (kind(), 1..6_usize).prop_map(|(kind, count)| Op::Deliver(kind, count)),
+        2 => (kind(), any::<u64>()).prop_map(|(kind, seed)| Op::Relist(kind, seed)),
+        1 => (kind(), 0..4_usize, any::<u64>())
+            .prop_map(|(kind, after, seed)| Op::BrokenList(kind, after, seed)),
+        10 => Just(Op::Publish),
+        1 => Just(Op::Save),
+        1 => any::<u64>().prop_map(Op::Restore),
+        5 => target().prop_map(Op::Open),
+        8 => (0..16_usize, 1..4_usize).prop_map(|(client, count)| Op::Read(client, count)),
+        1 => (0..16_usize).prop_map(Op::Close),
+    ]
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        3 => Just(Kind::Service),
+        6 => Just(Kind::EndpointSlice),
+        6 => Just(Kind::Pod),
+        1 => Just(Kind::Namespace),
+        1 => Just(Kind::ReplicaSet),
+    ]
+}
+
+fn target() -> impl Strategy<Value = Question> {
+    let port = prop::sample::select(vec![80_u16, 80, 8080]);
+    prop_oneof![
+        6 => (0..SERVICES, port.clone(), prop::option::weighted(0.1, 0..PODS), 0..4_usize)
+            .prop_map(|(service, port, hostname, node)| Question::Get { service, port, hostname, node }),
+        1 => (0..SERVICES, port.clone())
+            .prop_map(|(service, port)| Question::Profile { service, port }),
+        2 => (0..ADDRESSES, port.clone())
+            .prop_map(|(address, port)| Question::Address { address, port }),
+        1 => (0..SERVICES, port)
+            .prop_map(|(service, port)| Question::ClusterIp { service, port }),
+    ]
+}
+
+fn service_shape() -> impl Strategy<Value = ServiceShape> {
+    let rarely = || prop::bool::weighted(0.15);
+    (
+        rarely(),
+        rarely(),
+        prop::bool::weighted(0.05),
+        any::<bool>(),
+        rarely(),
+    )
+        .prop_map(|(named, local, external, opaque, shared_ip)| ServiceShape {
+            named,
+            local,
+            external,
+            opaque,
+            shared_ip,
+        })
+}
+
+fn pod_shape() -> impl Strategy<Value = PodShape> {
+    (
+        0..ADDRESSES,
+        0..4_usize,
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.9),
+        prop::option::weighted(0.2, any::<bool>()),
+        prop::option::weighted(0.3, 0..2_usize),
+        0..8_u8,
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(
+            |(address, node, meshed, proxy, opaque, owner, phase, terminating)| PodShape {
+                address,
+                node,
+                meshed,
+                proxy,
+                opaque,
+                owner,
+                phase,
+                terminating,
+            },
+        )
+}
+
+fn slice_shape() -> impl Strategy<Value = SliceShape> {
+    let endpoint = (
+        prop::option::weighted(0.9, 0..PODS),
+        0..ADDRESSES,
+        prop::bool::weighted(0.85),
+        prop::bool::weighted(0.2),
+        prop::option::of(0..2_u8),
+        prop_oneof![8 => Just(0_u8), 2 => 0..4_u8],
+    )
+        .prop_map(
+            |(pod, address, ready, hostname, zone, hints)| EndpointShape {
+                pod,
+                address,
+                ready,
+                hostname,
+                zone,
+                hints,
+            },
+        );
+    (
+        0..SERVICES,
+        prop::bool::weighted(0.2),
+        prop_oneof![1 => 0..3_u8, 5 => Just(3_u8)],
+        prop::collection::vec(endpoint, 0..5),
+    )
+        .prop_map(|(service, v6, port, endpoints)| SliceShape {
+            service,
+            v6,
+            port,
+            endpoints,
+        })
+}

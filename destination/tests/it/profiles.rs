@@ -1,0 +1,462 @@
+//! destination.md sections 20.7 and 20.8: profiles of Services and addresses.
+
+use crate::support::*;
+use ferrule_cluster::object::{
+    ContainerPort, Kind, ObjectKey, Phase, Pod, PodTemplate, PortSet, ProxyContainer, Service,
+    ServicePort, Target,
+};
+use ferrule_proto::{
+    destination::DestinationProfile,
+    meta::{Resource, metadata::Kind as Meta},
+};
+use std::net::SocketAddr;
+use tonic::Code;
+
+const WEB: &str = "web.ns.svc.cluster.local:80";
+const FQN: &str = "web.ns.svc.cluster.local";
+
+fn at(ips: &[&str]) -> Service {
+    Service {
+        cluster_ips: ips.iter().map(|text| ip(text)).collect(),
+        ..service()
+    }
+}
+
+async fn now(mesh: &mut TestMesh, path: &str) -> DestinationProfile {
+    let mut client = mesh.profile(path).await.expect(path);
+    let told = mesh.read_profiles(&mut client).await;
+    assert_eq!(told.len(), 1, "{path}");
+    told.into_iter().next().expect("one")
+}
+
+fn is_default(profile: &DestinationProfile) {
+    assert_eq!(profile.fully_qualified_name, FQN);
+    let budget = profile.retry_budget.as_ref().expect("always");
+    assert_eq!(
+        (budget.retry_ratio, budget.min_retries_per_second),
+        (0.2, 10)
+    );
+    assert_eq!(budget.ttl.as_ref().map(|ttl| ttl.seconds), Some(10));
+    let resource =
+        |meta: &Option<ferrule_proto::meta::Metadata>| match meta.clone().and_then(|m| m.kind) {
+            Some(Meta::Resource(resource)) => resource,
+            other => panic!("{other:?}"),
+        };
+    let parent = resource(&profile.parent_ref);
+    assert_eq!(
+        (
+            &*parent.group,
+            &*parent.kind,
+            &*parent.name,
+            &*parent.namespace,
+            parent.port
+        ),
+        ("core", "Service", "web", "ns", 80)
+    );
+    let expected = Resource {
+        group: "linkerd.io".into(),
+        ..Resource::default()
+    };
+    assert_eq!(resource(&profile.profile_ref), expected);
+    assert!(profile.endpoint.is_none() && profile.routes.is_empty());
+}
+
+fn is_bare(profile: &DestinationProfile, addr: &str) {
+    let endpoint = profile.endpoint.as_ref().expect("an endpoint");
+    let socket: SocketAddr = endpoint.addr.expect("set").try_into().expect("valid");
+    assert_eq!(socket.to_string(), addr);
+    assert!(endpoint.metric_labels.is_empty());
+    assert!(endpoint.tls_identity.is_none() && endpoint.protocol_hint.is_none());
+    assert_eq!(profile.fully_qualified_name, "");
+}
+
+fn pod_of(profile: &DestinationProfile) -> &str {
+    &profile
+        .endpoint
+        .as_ref()
+        .expect("an endpoint")
+        .metric_labels["pod"]
+}
+
+#[tokio::test]
+async fn s86_87_a_service_by_name_and_by_its_cluster_ips() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("web", at(&["10.96.0.1", "fd00::1"]));
+    for path in [WEB, "10.96.0.1:80", "[fd00::1]:80"] {
+        let profile = now(&mut mesh, path).await;
+        is_default(&profile);
+        assert!(!profile.opaque_protocol);
+    }
+}
+
+#[tokio::test]
+async fn s88_a_port_that_is_not_declared_has_an_empty_profile_until_it_is() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("web", at(&["10.96.0.1"]));
+    let mut client = mesh.profile("10.96.0.1:81").await.expect("open");
+    assert_eq!(
+        mesh.read_profiles(&mut client).await,
+        [DestinationProfile::default()]
+    );
+    // Ruling 1: an open stream is told what a fresh one would be.
+    mesh.apply(
+        "web",
+        Service {
+            ports: [service_port("", 81)].into(),
+            ..at(&["10.96.0.1"])
+        },
+    );
+    let told = mesh.read_profiles(&mut client).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].fully_qualified_name, FQN);
+}
+
+#[tokio::test]
+async fn s89_to_91_what_has_no_profile_is_refused() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply(
+        "ext",
+        Service {
+            external_name: true,
+            ..service()
+        },
+    );
+    mesh.apply("one", at(&["10.96.0.1"]));
+    mesh.apply("two", at(&["10.96.0.1"]));
+    for (path, code, message) in [
+        (
+            "nope.ns.svc.cluster.local:80",
+            Code::Unknown,
+            "service \"nope\" not found",
+        ),
+        (
+            "web.ns:80",
+            Code::InvalidArgument,
+            "invalid service \"web.ns\": ",
+        ),
+        (
+            "web:http",
+            Code::InvalidArgument,
+            "invalid authority: \"web:http\": ",
+        ),
+        (
+            "ext.ns.svc.cluster.local:80",
+            Code::InvalidArgument,
+            "Invalid authority: ext.ns.svc.cluster.local:80",
+        ),
+        (
+            "10.96.0.1:80",
+            Code::FailedPrecondition,
+            "found 2 services with conflicting cluster IP 10.96.0.1",
+        ),
+    ] {
+        let status = mesh.profile(path).await.err().expect(path);
+        assert_eq!(status.code(), code, "{path}");
+        assert!(
+            status.message().starts_with(message),
+            "{path}: {}",
+            status.message()
+        );
+    }
+    let unlisted = now(&mut mesh, "ext.ns.svc.cluster.local:9").await;
+    assert_eq!(unlisted, DestinationProfile::default());
+}
+
+#[tokio::test]
+async fn s95_96_a_services_opaque_ports() {
+    let mut mesh = TestMesh::new(baseline());
+    let opaque = |set: PortSet| Service {
+        opaque_ports: Some(set),
+        ..service()
+    };
+    mesh.apply("web", opaque(ports("80")));
+    let mut client = mesh.profile(WEB).await.expect("open");
+    assert!(mesh.read_profiles(&mut client).await[0].opaque_protocol);
+    mesh.apply("web", service());
+    assert!(!mesh.read_profiles(&mut client).await[0].opaque_protocol);
+    // An unrelated port is not news.
+    mesh.apply("web", opaque(ports("81")));
+    assert_eq!(mesh.read_profiles(&mut client).await, []);
+    let mysql = Service {
+        ports: [service_port("", 3306)].into(),
+        ..service()
+    };
+    mesh.apply("db", mysql.clone());
+    assert!(
+        now(&mut mesh, "db.ns.svc.cluster.local:3306")
+            .await
+            .opaque_protocol
+    );
+    mesh.apply(
+        "db",
+        Service {
+            opaque_ports: Some(PortSet::default()),
+            ..mysql
+        },
+    );
+    assert!(
+        !now(&mut mesh, "db.ns.svc.cluster.local:3306")
+            .await
+            .opaque_protocol
+    );
+}
+
+#[tokio::test]
+async fn ruling_2_an_http_app_protocol_makes_a_port_not_opaque() {
+    let mut mesh = TestMesh::new(baseline());
+    let port = ServicePort {
+        app_protocol: Some("http".into()),
+        ..service_port("", 3306)
+    };
+    mesh.apply(
+        "web",
+        Service {
+            ports: [port].into(),
+            ..service()
+        },
+    );
+    assert!(
+        !now(&mut mesh, "web.ns.svc.cluster.local:3306")
+            .await
+            .opaque_protocol
+    );
+}
+
+#[tokio::test]
+async fn s97_104_pods_do_not_matter_to_a_services_profile() {
+    let mut mesh = TestMesh::new(baseline()).with_web(&[]);
+    let mut client = mesh.profile(WEB).await.expect("open");
+    mesh.read_profiles(&mut client).await;
+    mesh.apply(
+        "a",
+        pod(
+            &["10.0.0.1"],
+            PodTemplate {
+                opaque_ports: Some(ports("80,8080")),
+                ..template()
+            },
+        ),
+    );
+    mesh.apply("s1", slice("web", [endpoint("a", "10.0.0.1")]));
+    assert_eq!(mesh.read_profiles(&mut client).await, []);
+}
+
+#[tokio::test]
+async fn s103_a_service_that_goes_leaves_its_stream_open() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply(
+        "web",
+        Service {
+            opaque_ports: Some(ports("80")),
+            ..at(&["10.96.0.1"])
+        },
+    );
+    let mut by_name = mesh.profile(WEB).await.expect("open");
+    let mut by_ip = mesh.profile("10.96.0.1:80").await.expect("open");
+    mesh.read_profiles(&mut by_name).await;
+    mesh.read_profiles(&mut by_ip).await;
+    mesh.delete(Kind::Service, "web");
+    let told = mesh.read_profiles(&mut by_name).await;
+    assert!(told.len() == 1 && !told[0].opaque_protocol);
+    assert_eq!(
+        mesh.profile(WEB).await.err().map(|s| s.code()),
+        Some(Code::Unknown)
+    );
+    // The address is nobody's now.
+    is_bare(&mesh.read_profiles(&mut by_ip).await[0], "10.96.0.1:80");
+}
+
+#[tokio::test]
+async fn s105_106_a_pod_by_its_ips() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("a", pod(&["10.0.0.1", "2001:db8::1"], template()));
+    for addr in ["10.0.0.1:8080", "[2001:db8::1]:8080"] {
+        let profile = now(&mut mesh, addr).await;
+        let endpoint = profile.endpoint.as_ref().expect("the pod");
+        let socket: SocketAddr = endpoint.addr.expect("set").try_into().expect("valid");
+        assert_eq!(socket.to_string(), addr);
+        assert_eq!(
+            endpoint.metric_labels,
+            labels(&[
+                ("pod", "a"),
+                ("serviceaccount", "default"),
+                ("control_plane_ns", "linkerd"),
+                ("zone", ""),
+                ("namespace", "ns"),
+            ])
+        );
+        assert!(endpoint.tls_identity.is_some() && endpoint.protocol_hint.is_some());
+        assert_eq!(profile.fully_qualified_name, "");
+        assert!(profile.retry_budget.is_some() && profile.parent_ref.is_none());
+    }
+}
+
+#[tokio::test]
+async fn s107_108_only_a_running_pod_counts() {
+    let mut mesh = TestMesh::new(baseline());
+    let phase = |phase| Pod {
+        phase,
+        ..meshed("10.0.0.1")
+    };
+    mesh.apply("a", phase(Phase::Pending));
+    let mut client = mesh.profile("10.0.0.1:4191").await.expect("open");
+    is_bare(&mesh.read_profiles(&mut client).await[0], "10.0.0.1:4191");
+    mesh.apply("a", phase(Phase::Running));
+    assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "a");
+    mesh.apply("done", phase(Phase::Finished));
+    mesh.apply(
+        "going",
+        Pod {
+            terminating: true,
+            ..meshed("10.0.0.1")
+        },
+    );
+    assert_eq!(mesh.read_profiles(&mut client).await, []);
+    mesh.apply("b", phase(Phase::Running));
+    let status = mesh.profile("10.0.0.1:9").await.err().expect("two pods");
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_eq!(
+        status.message(),
+        "found 2 pods with a conflicting pod network IP 10.0.0.1"
+    );
+    // Who is here keeps the last answer until there is one again (D16).
+    assert_eq!(mesh.read_profiles(&mut client).await, []);
+    mesh.delete(Kind::Pod, "a");
+    assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "b");
+    mesh.delete(Kind::Pod, "b");
+    is_bare(&mesh.read_profiles(&mut client).await[0], "10.0.0.1:4191");
+}
+
+#[tokio::test]
+async fn s109_110_116_a_host_port_is_its_pods_and_other_ports_of_the_host_nobodys() {
+    let mut mesh = TestMesh::new(baseline());
+    let host_port = |host_network| Pod {
+        host_ips: [ip("192.168.0.1")].into_iter().collect(),
+        host_network,
+        ..pod(
+            &["192.168.0.1"],
+            PodTemplate {
+                ports: [ContainerPort {
+                    name: "http".into(),
+                    port: 80,
+                    host_port: Some(7777),
+                }]
+                .into(),
+                ..template()
+            },
+        )
+    };
+    mesh.apply("a", host_port(true));
+    let mut client = mesh.profile("192.168.0.1:7777").await.expect("open");
+    let told = mesh.read_profiles(&mut client).await;
+    assert_eq!(pod_of(&told[0]), "a");
+    is_bare(&now(&mut mesh, "192.168.0.1:80").await, "192.168.0.1:80");
+    mesh.delete(Kind::Pod, "a");
+    is_bare(
+        &mesh.read_profiles(&mut client).await[0],
+        "192.168.0.1:7777",
+    );
+    mesh.apply("b", host_port(true));
+    assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "b");
+    for unknown in ["203.0.113.5:443", "[2001:db8::9]:80"] {
+        let profile = now(&mut mesh, unknown).await;
+        is_bare(&profile, unknown);
+        assert!(!profile.opaque_protocol);
+    }
+    assert!(now(&mut mesh, "203.0.113.5:3306").await.opaque_protocol);
+}
+
+#[tokio::test]
+async fn s111_112_opacity_of_a_pods_port() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("plain", unmeshed("10.0.0.1"));
+    let profile = now(&mut mesh, "10.0.0.1:3306").await;
+    assert!(profile.opaque_protocol && profile.endpoint.expect("set").protocol_hint.is_none());
+    let annotated = PodTemplate {
+        opaque_ports: Some(ports("9")),
+        ..template()
+    };
+    mesh.apply("a", pod(&["10.0.0.2"], annotated));
+    let mut client = mesh.profile("10.0.0.2:9").await.expect("open");
+    let told = mesh.read_profiles(&mut client).await;
+    let hint = told[0].endpoint.as_ref().and_then(|e| e.protocol_hint);
+    assert!(told[0].opaque_protocol);
+    assert_eq!(
+        hint.and_then(|h| h.opaque_transport)
+            .map(|t| t.inbound_port),
+        Some(4143)
+    );
+    // s117, amended by ruling 1: an edit is told.
+    mesh.apply("a", meshed("10.0.0.2"));
+    assert!(!mesh.read_profiles(&mut client).await[0].opaque_protocol);
+    // s61: a proxy that cannot be reached is not told at all.
+    mesh.apply(
+        "c",
+        pod(
+            &["10.0.0.3"],
+            PodTemplate {
+                proxy: ProxyContainer::Incomplete,
+                ..template()
+            },
+        ),
+    );
+    let mut silent = mesh.profile("10.0.0.3:80").await.expect("open");
+    assert_eq!(mesh.read_profiles(&mut silent).await, []);
+}
+
+#[tokio::test]
+async fn s115_a_pod_by_its_hostname() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("db", service());
+    mesh.apply("db-0", meshed("10.0.0.1"));
+    let mut named = endpoint("db-0", "10.0.0.1");
+    named.hostname = Some("db-0".into());
+    let mut address = endpoint("-", "10.0.0.9");
+    address.hostname = Some("gw".into());
+    address.target = Target::Address;
+    let mut missing = endpoint("db-1", "10.0.0.2");
+    missing.hostname = Some("db-1".into());
+    mesh.apply("s1", slice("db", [unready(named), address, missing]));
+    let profile = now(&mut mesh, "db-0.db.ns.svc.cluster.local:80").await;
+    assert_eq!(pod_of(&profile), "db-0");
+    for (path, code) in [
+        ("db-9.db.ns.svc.cluster.local:80", Code::NotFound),
+        ("gw.db.ns.svc.cluster.local:80", Code::NotFound),
+        ("db-1.db.ns.svc.cluster.local:80", Code::Unknown),
+    ] {
+        assert_eq!(
+            mesh.profile(path).await.err().map(|s| s.code()),
+            Some(code),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_hostnames_pod_that_changes_is_told() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("db", service());
+    mesh.apply("db-0", meshed("10.0.0.1"));
+    let mut named = endpoint("db-0", "10.0.0.1");
+    named.hostname = Some("db-0".into());
+    mesh.apply("s1", slice("db", [named]));
+    let mut client = mesh
+        .profile("db-0.db.ns.svc.cluster.local:80")
+        .await
+        .expect("open");
+    mesh.read_profiles(&mut client).await;
+    mesh.feed(applied(
+        ObjectKey::new(NS, "db-0"),
+        unmeshed("10.0.0.1").into(),
+    ));
+    mesh.publish();
+    let told = mesh.read_profiles(&mut client).await;
+    assert!(
+        told[0]
+            .endpoint
+            .as_ref()
+            .expect("set")
+            .tls_identity
+            .is_none()
+    );
+}
