@@ -1,5 +1,8 @@
 //! The task that owns the world.
 
+mod problems;
+
+use self::problems::Problems;
 use crate::{
     Interner,
     object::Kind,
@@ -80,6 +83,7 @@ impl IndexStats {
 pub struct Index<P: Projection> {
     world: World,
     changes: Changes,
+    problems: Problems,
     projection: P,
     events: mpsc::Receiver<Event>,
     requests: mpsc::Receiver<P::Request>,
@@ -111,6 +115,7 @@ impl<P: Projection> Index<P> {
         let index = Self {
             world: World::default(),
             changes: Changes::default(),
+            problems: Problems::default(),
             projection,
             events,
             requests,
@@ -169,16 +174,7 @@ impl<P: Projection> Index<P> {
 
     /// Applies one event to the world without telling the views.
     pub fn apply(&mut self, event: Event) {
-        if let Event::Applied {
-            key,
-            object,
-            problems,
-        } = &event
-        {
-            for problem in problems {
-                tracing::warn!(kind = %object.kind(), object = %key, "{problem}");
-            }
-        }
+        self.problems.report(&event);
         self.world.apply(event, &mut self.changes);
     }
 

@@ -46,11 +46,12 @@ pub struct SlicePort {
 /// One of a slice's endpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// Addresses that parse as IPs.
-    pub addresses: SmallVec<[IpAddr; 1]>,
+    /// The address. Of several that one endpoint of a Pod lists the last counts;
+    /// without a Pod each is an endpoint (destination.md section 5.2).
+    pub address: IpAddr,
     /// `conditions.ready`, true where absent.
     pub ready: bool,
-    /// What the addresses belong to.
+    /// What the address belongs to.
     pub target: Target,
     /// `hostname`.
     pub hostname: Option<Name>,

@@ -53,7 +53,7 @@ pub enum ErrorReason {
 }
 
 /// A place in the manifests that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// The file or directory.
     pub path: PathBuf,

@@ -147,7 +147,7 @@ impl SliceEntry {
             .iter()
             .map(|endpoint| match &endpoint.target {
                 Target::Pod(key) => Some(Member::Pod(pods.list(key, id))),
-                Target::Address => endpoint.addresses.last().copied().map(Member::Address),
+                Target::Address => Some(Member::Address(endpoint.address)),
                 Target::Unsupported => None,
             })
             .collect();

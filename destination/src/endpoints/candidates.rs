@@ -222,13 +222,13 @@ impl<'w> Resolver<'w> {
                 },
                 Member::Address(_) => None,
             };
-            // Of several addresses of one endpoint the last counts (section 5.3).
-            if let Some(&ip) = endpoint.addresses.last()
-                && pod.is_none_or(|pod| workload::is_reachable(self.mesh, self.world, pod, port))
-            {
+            if pod.is_none_or(|pod| workload::is_reachable(self.mesh, self.world, pod, port)) {
                 see(Candidate {
                     member,
-                    addr: Addr { ip, port },
+                    addr: Addr {
+                        ip: endpoint.address,
+                        port,
+                    },
                     pod,
                     endpoint,
                     slice,

@@ -37,8 +37,16 @@ impl Open {
                 let path = format!("svc{service}.ns.svc.cluster.local:{port}");
                 Asked::Profile(Box::new(mesh.profile(&path).await.ok()?))
             }
-            Question::Address { address, port } => Asked::Profile(Box::new(mesh.profile(&format!("10.0.0.{address}:{port}")).await.ok()?)),
-            Question::ClusterIp { service, port } => Asked::Profile(Box::new(mesh.profile(&format!("10.96.0.{service}:{port}")).await.ok()?)),
+            Question::Address { address, port } => Asked::Profile(Box::new(
+                mesh.profile(&format!("10.0.0.{address}:{port}"))
+                    .await
+                    .ok()?,
+            )),
+            Question::ClusterIp { service, port } => Asked::Profile(Box::new(
+                mesh.profile(&format!("10.96.0.{service}:{port}"))
+                    .await
+                    .ok()?,
+            )),
         };
         Some(Self {
             question: question.clone(),

@@ -399,7 +399,7 @@ pub(crate) fn on_node(mut pod: Pod, node: &str) -> Pod {
 
 pub(crate) fn endpoint(pod: &str, address: &str) -> Endpoint {
     Endpoint {
-        addresses: [ip(address)].into_iter().collect(),
+        address: ip(address),
         ready: true,
         target: Target::Pod(ObjectKey::new(NS, pod)),
         hostname: None,
@@ -428,7 +428,7 @@ pub(crate) fn slice(service: &str, endpoints: impl IntoIterator<Item = Endpoint>
     let endpoints: Box<[_]> = endpoints.into_iter().collect();
     let v6 = endpoints
         .first()
-        .is_some_and(|endpoint| endpoint.addresses[0].is_ipv6());
+        .is_some_and(|endpoint| endpoint.address.is_ipv6());
     EndpointSlice {
         service: Some(service.into()),
         labelled: true,

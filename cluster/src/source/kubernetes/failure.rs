@@ -118,19 +118,20 @@ fn is_timeout(error: &(dyn Error + Send + Sync + 'static)) -> bool {
             .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
-/// The error with its causes; hyper's say nothing without them.
+/// What an error and its causes say, each once: some repeat their cause, others
+/// (hyper's) say nothing without it.
 fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut texts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
+        let text = error.to_string();
+        if texts.last().is_some_and(|wrapper| wrapper.contains(&text)) {
+            texts.pop();
         }
+        texts.push(text);
         cause = error.source();
     }
-    text
+    texts.join(": ")
 }
 
 #[cfg(test)]
@@ -176,6 +177,6 @@ mod tests {
         let error = kube::Error::Service(Box::new(cause));
         let failure = Failure::from(&error);
         assert_eq!(failure.reason, ErrorReason::Connection);
-        assert_eq!(failure.text, "ServiceError: connection refused");
+        assert_eq!(failure.text, "connection refused");
     }
 }

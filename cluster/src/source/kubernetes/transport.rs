@@ -11,7 +11,7 @@
 use super::failure::Failure;
 use crate::{
     object::Kind,
-    source::{ErrorReason, KindStats, WatchStats, wire::api_group},
+    source::{ErrorReason, KindStats, WatchStats},
 };
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, header::ACCEPT};
@@ -104,8 +104,7 @@ impl Link {
             return Some(text);
         }
         if health.may_warn() {
-            let group = api_group(self.kind);
-            warn!(kind = %self.kind, group, reason = failure.reason.as_str(), "watch failed, trying again: {}", failure.text);
+            warn!(kind = %self.kind, reason = failure.reason.as_str(), "watch failed, trying again: {}", failure.text);
         }
         None
     }

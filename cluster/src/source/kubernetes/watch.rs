@@ -212,6 +212,10 @@ impl<T: Watched> Watch<T> {
         if let Some(reason) = self.link.failed(failure) {
             send(&self.sink, Event::Unavailable(T::KIND, reason)).await?;
         }
+        if failure.reason == ErrorReason::Expired {
+            // The server is there, and the list is overdue.
+            self.backoff.reset();
+        }
         tokio::time::sleep(self.backoff.after_failure()).await;
         Ok(self.after_failure(failure))
     }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Interner,
-    object::{Kind, Object, ObjectKey},
+    object::{Kind, Name, Object, ObjectKey},
     source::Problem,
 };
 use rustc_hash::FxHasher;
@@ -203,11 +203,10 @@ impl File {
         items = without_duplicates(items, path, &mut problems);
         if is_broken {
             // What is missing may be what cannot be read.
-            let missing = std::mem::take(&mut self.items)
-                .into_iter()
-                .filter(|old| items.iter().all(|new| new.id() != old.id()))
-                .collect::<Vec<_>>();
-            items.extend(missing);
+            let mut kept = std::mem::take(&mut self.items);
+            let said: BTreeSet<_> = items.iter().map(Item::id).collect();
+            kept.retain(|old| !said.contains(&old.id()));
+            items.extend(kept);
         }
         self.items = items;
         self.problems = problems;
@@ -263,46 +262,39 @@ fn without_duplicates(items: Vec<Item>, path: &Path, problems: &mut Vec<Problem>
 fn derive_slices(items: &[&Item], interner: &Interner) -> Vec<(ObjectKey, Object)> {
     let mut with_slices = BTreeSet::new();
     let mut zones = BTreeMap::new();
-    for item in items {
-        match &item.object {
-            Object::EndpointSlice(slice) => {
-                with_slices.extend(
-                    slice
-                        .service
-                        .as_ref()
-                        .map(|name| (&item.key.namespace, name)),
-                );
+    let mut pods = BTreeMap::<&Name, Vec<Candidate<'_>>>::new();
+    for Item {
+        key, object, facts, ..
+    } in items
+    {
+        match (object, facts) {
+            (Object::EndpointSlice(slice), _) => {
+                with_slices.extend(slice.service.as_ref().map(|name| (&key.namespace, name)));
             }
-            Object::Node(node) => {
-                zones.extend(node.zone.as_ref().map(|zone| (&item.key.name, zone)));
+            (Object::Node(node), _) => {
+                zones.extend(node.zone.as_ref().map(|zone| (&key.name, zone)));
+            }
+            (Object::Pod(pod), Facts::Pod(facts)) => {
+                let candidates = pods.entry(&key.namespace).or_default();
+                candidates.push(Candidate { key, pod, facts });
             }
             _ => {}
         }
     }
+    let zone_of = |node: &Name| zones.get(node).map(|zone| (*zone).clone());
     let mut slices = Vec::new();
-    for item in items {
-        let (Object::Service(service), Facts::Service(facts)) = (&item.object, &item.facts) else {
+    for Item {
+        key, object, facts, ..
+    } in items
+    {
+        let (Object::Service(service), Facts::Service(facts)) = (object, facts) else {
             continue;
         };
-        if with_slices.contains(&(&item.key.namespace, &item.key.name)) {
+        if with_slices.contains(&(&key.namespace, &key.name)) {
             continue;
         }
-        let pods = items
-            .iter()
-            .filter_map(|other| match (&other.object, &other.facts) {
-                (Object::Pod(pod), Facts::Pod(facts))
-                    if other.key.namespace == item.key.namespace =>
-                {
-                    Some(Candidate {
-                        key: &other.key,
-                        pod,
-                        facts,
-                    })
-                }
-                _ => None,
-            });
-        let zone_of = |node: &_| zones.get(node).map(|zone| (*zone).clone());
-        let derived = endpoints::derive(&item.key, service, facts, pods, zone_of, interner);
+        let pods = pods.get(&key.namespace).into_iter().flatten().copied();
+        let derived = endpoints::derive(key, service, facts, pods, zone_of, interner);
         slices.extend(
             derived
                 .into_iter()

@@ -144,7 +144,7 @@ impl Candidate<'_> {
         let is_ready = self.facts.ready.unwrap_or(self.pod.phase == Phase::Running);
         let is_named = facts.headless && self.facts.subdomain.as_deref() == Some(&*service.name);
         Endpoint {
-            addresses: [address].into_iter().collect(),
+            address,
             ready: facts.publish_not_ready || (is_ready && !self.pod.terminating),
             target: Target::Pod(self.key.clone()),
             hostname: self

@@ -31,7 +31,7 @@ use self::{
 use super::{Event, Problem, Sink, WatchStats};
 use crate::{Interner, object::Kind};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -189,10 +189,12 @@ impl Reader {
 impl Report {
     /// Says what is newly wrong, or that nothing is any more.
     fn update(&mut self, contents: &Contents) {
-        for problem in &contents.problems {
-            if self.problems.contains(problem) {
-                continue;
-            }
+        let said: HashSet<&Problem> = self.problems.iter().collect();
+        let new = contents
+            .problems
+            .iter()
+            .filter(|problem| !said.contains(problem));
+        for problem in new {
             if problem.is_error {
                 error!("{problem}");
             } else {

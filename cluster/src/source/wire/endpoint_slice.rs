@@ -97,7 +97,7 @@ impl Watched for EndpointSlice {
             endpoints: reader
                 .elements(self.endpoints, "endpoints")
                 .into_iter()
-                .map(|endpoint| read_endpoint(endpoint, address_type, key, reader))
+                .flat_map(|endpoint| read_endpoint(endpoint, address_type, key, reader))
                 .collect(),
             resource_version: reader.resource_version,
             mirror: mirror(&mut metadata, reader),
@@ -154,15 +154,24 @@ fn read_endpoint(
     address_type: AddressType,
     slice: &ObjectKey,
     reader: &mut Reader<'_>,
-) -> object::Endpoint {
+) -> SmallVec<[object::Endpoint; 1]> {
+    let mut addresses = addresses(endpoint.addresses, address_type, reader);
+    let target = target(endpoint.target_ref, slice, reader);
+    if target != Target::Address {
+        // The last one of an object's counts.
+        addresses.drain(..addresses.len().saturating_sub(1));
+    }
+    let Some(&address) = addresses.first() else {
+        return SmallVec::new();
+    };
     let conditions = reader.part(endpoint.conditions, "endpoints[].conditions");
     let hints = reader.part(endpoint.hints, "endpoints[].hints");
-    object::Endpoint {
-        addresses: addresses(endpoint.addresses, address_type, reader),
+    let first = object::Endpoint {
+        address,
         ready: reader
             .flag(conditions.ready, "endpoints[].conditions.ready")
             .unwrap_or(true),
-        target: target(endpoint.target_ref, slice, reader),
+        target,
         hostname: reader.some_name(endpoint.hostname, "endpoints[].hostname"),
         zone: reader.some_name(endpoint.zone, "endpoints[].zone"),
         zone_hints: reader
@@ -170,7 +179,16 @@ fn read_endpoint(
             .into_iter()
             .filter_map(|zone| reader.some_name(zone.name, "endpoints[].hints.forZones[].name"))
             .collect(),
-    }
+    };
+    let others = addresses
+        .into_iter()
+        .skip(1)
+        .map(|address| object::Endpoint {
+            address,
+            ..first.clone()
+        });
+    let others: SmallVec<[_; 1]> = others.collect();
+    std::iter::once(first).chain(others).collect()
 }
 
 /// The addresses of the slice's family; others are problems, names are not read.

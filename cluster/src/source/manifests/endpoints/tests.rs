@@ -1,3 +1,6 @@
+// Values are written where they are used.
+#![allow(clippy::needless_pass_by_value)]
+
 use super::*;
 use crate::{
     object::{Kind, Object},
@@ -65,7 +68,7 @@ fn short(slices: &[(ObjectKey, EndpointSlice)]) -> Vec<String> {
                 .iter()
                 .map(|endpoint| {
                     let sign = if endpoint.ready { "" } else { "!" };
-                    format!("{sign}{}", endpoint.addresses[0])
+                    format!("{sign}{}", endpoint.address)
                 })
                 .collect();
             format!("{} [{ports}] {}", key.name, endpoints.join(" "))
@@ -114,7 +117,7 @@ fn a_slice_is_as_a_cluster_would_write_it() {
                     .into()
                 ),
                 endpoints: [Endpoint {
-                    addresses: ["10.0.0.1".parse().unwrap()].into_iter().collect(),
+                    address: "10.0.0.1".parse().unwrap(),
                     ready: true,
                     target: Target::Pod(ObjectKey::new("ns", "a")),
                     hostname: None,
@@ -249,7 +252,7 @@ fn families_are_the_services_own() {
         let slices = derived(&[service(spec.clone()), a.clone()]);
         let found: Vec<_> = slices
             .iter()
-            .map(|(_, slice)| slice.endpoints[0].addresses[0].to_string())
+            .map(|(_, slice)| slice.endpoints[0].address.to_string())
             .collect();
         assert_eq!(found, expected, "{spec}");
         assert!(

@@ -1,0 +1,149 @@
+use super::*;
+use crate::object::{AddressType, Endpoint, Mirror, SlicePort, Target};
+
+fn slice(value: Value) -> (object::EndpointSlice, Vec<String>) {
+    let converted = convert::<EndpointSlice>(named(value));
+    let Object::EndpointSlice(slice) = converted.object else {
+        unreachable!()
+    };
+    (slice, converted.problems)
+}
+
+#[test]
+fn a_slice_is_read() {
+    let (found, problems) = slice(json!({
+        "metadata": {
+            "labels": {"kubernetes.io/service-name": "web", "mirror.linkerd.io/cluster-name": "east"},
+            "annotations": {
+                "mirror.linkerd.io/remote-gateway-identity": "g",
+                "mirror.linkerd.io/remote-svc-fq-name": "web.ns.svc.remote.local",
+            },
+            "resourceVersion": "42",
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}, {"port": null}, {"port": 99999}],
+        "endpoints": [
+            {
+                "addresses": ["10.0.0.1", "10.0.0.2"], "conditions": {"ready": false, "serving": true},
+                "targetRef": {"kind": "Pod", "name": "a", "namespace": "other"},
+                "hostname": "h", "zone": "z", "nodeName": "n1",
+                "hints": {"forZones": [{"name": "z"}, {"name": "y"}], "forNodes": [{"name": "n"}]},
+            },
+            {"addresses": ["10.0.0.3"], "targetRef": {"kind": "Pod", "name": "b"}, "conditions": {}},
+            {"addresses": ["10.0.0.4"], "targetRef": {"kind": "Node", "name": "c"}},
+            {"addresses": ["10.0.0.5", "10.0.0.6"], "targetRef": null},
+            {"addresses": ["fd00::1", "x"], "targetRef": 5},
+        ],
+    }));
+    let endpoint = |address: &str, target| Endpoint {
+        address: address.parse().expect("literal"),
+        ready: true,
+        target,
+        hostname: None,
+        zone: None,
+        zone_hints: Default::default(),
+    };
+    assert_eq!(
+        found,
+        object::EndpointSlice {
+            service: Some("web".into()),
+            labelled: true,
+            address_type: AddressType::V4,
+            ports: Some(
+                [
+                    SlicePort {
+                        name: "http".into(),
+                        port: Some(8080)
+                    },
+                    SlicePort {
+                        name: "".into(),
+                        port: None
+                    },
+                ]
+                .into()
+            ),
+            endpoints: [
+                Endpoint {
+                    ready: false,
+                    hostname: Some("h".into()),
+                    zone: Some("z".into()),
+                    zone_hints: ["z".into(), "y".into()].into_iter().collect(),
+                    ..endpoint("10.0.0.2", Target::Pod(ObjectKey::new("other", "a")))
+                },
+                endpoint("10.0.0.3", Target::Pod(ObjectKey::new("ns", "b"))),
+                endpoint("10.0.0.4", Target::Unsupported),
+                endpoint("10.0.0.5", Target::Address),
+                endpoint("10.0.0.6", Target::Address),
+            ]
+            .into(),
+            resource_version: 42,
+            mirror: Some(Box::new(Mirror {
+                gateway_identity: Some("g".into()),
+                remote_name: Some("web.ns.svc.remote.local".into()),
+                cluster: Some("east".into()),
+            })),
+        }
+    );
+    assert_eq!(
+        problems,
+        [
+            "ports[].port: expected a port (0-65535), found 99999",
+            "endpoints[].addresses: fd00::1 is not of the slice's addressType",
+            "endpoints[].addresses: \"x\" is not an IP address",
+            "endpoints[].targetRef: expected an object, found 5",
+        ]
+    );
+}
+
+#[test]
+fn a_slice_belongs_to_its_label_else_to_an_owning_service() {
+    let owners = json!([{"kind": "Node", "name": "n"}, {"kind": "Service", "name": "owner"}]);
+    for (labels, owners, expected, labelled) in [
+        (
+            json!({"kubernetes.io/service-name": "web"}),
+            owners.clone(),
+            Some("web"),
+            true,
+        ),
+        (json!({}), owners.clone(), Some("owner"), false),
+        (
+            json!({"kubernetes.io/service-name": ""}),
+            owners,
+            Some("owner"),
+            false,
+        ),
+        (
+            json!({}),
+            json!([{"kind": "Node", "name": "n"}]),
+            None,
+            false,
+        ),
+    ] {
+        let (found, _) = slice(
+            json!({"metadata": {"labels": labels, "ownerReferences": owners}, "addressType": "IPv6"}),
+        );
+        assert_eq!(
+            (found.service.as_deref(), found.labelled),
+            (expected, labelled)
+        );
+        assert_eq!(found.address_type, AddressType::V6);
+        assert_eq!((found.ports, found.mirror), (None, None));
+    }
+}
+
+#[test]
+fn names_are_no_addresses_and_an_unknown_type_is_a_problem() {
+    let endpoints = json!([{"addresses": ["a.example"]}]);
+    let (found, problems) = slice(json!({"addressType": "FQDN", "endpoints": endpoints}));
+    assert_eq!(found.address_type, AddressType::Fqdn);
+    assert!(found.endpoints.is_empty() && problems.is_empty());
+    let (found, problems) = slice(json!({"addressType": "IPv5", "ports": []}));
+    assert_eq!(
+        (found.address_type, found.ports),
+        (AddressType::Fqdn, Some([].into()))
+    );
+    assert_eq!(
+        problems,
+        ["addressType: \"IPv5\" is not IPv4, IPv6 or FQDN"]
+    );
+}

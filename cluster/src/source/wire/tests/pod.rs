@@ -1,0 +1,261 @@
+use super::*;
+use crate::object::{ContainerPort, Phase, ProxyContainer, ProxyPorts};
+
+fn pod(value: Value) -> (object::Pod, Vec<String>) {
+    let converted = convert::<Pod>(named(value));
+    let Object::Pod(pod) = converted.object else {
+        unreachable!()
+    };
+    (pod, converted.problems)
+}
+
+#[test]
+fn a_pod_is_read() {
+    let (found, problems) = pod(json!({
+        "metadata": {
+            "labels": {"linkerd.io/control-plane-ns": "linkerd", "pod-template-hash": "abc"},
+            "annotations": {
+                "config.linkerd.io/opaque-ports": "db, admin",
+                "config.linkerd.io/skip-inbound-ports": "db,22",
+            },
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc"}],
+            "deletionTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {
+            "serviceAccountName": "sa", "nodeName": "n1", "hostNetwork": true,
+            "initContainers": [{"name": "i", "ports": [{"name": "admin", "containerPort": 9990}]}],
+            "containers": [{"name": "c", "ports": [
+                {"name": "db", "containerPort": 3306, "hostPort": 33060},
+                {"containerPort": 80, "hostPort": 0},
+            ]}],
+        },
+        "status": {
+            "phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}],
+            "hostIP": "192.168.0.1", "hostIPs": [{"ip": "192.168.0.1"}, {"ip": "fd01::1"}],
+        },
+    }));
+    let port = |name: &str, port, host_port| ContainerPort {
+        name: name.into(),
+        port,
+        host_port,
+    };
+    let set = |text: &str| PortSet::parse(text, |_| None).0;
+    assert_eq!(
+        *found.template,
+        object::PodTemplate {
+            service_account: "sa".into(),
+            control_plane: Some("linkerd".into()),
+            template_hash: Some("abc".into()),
+            opaque_ports: Some(set("3306,9990")),
+            skip_inbound_ports: set("22"),
+            ports: [
+                port("admin", 9990, None),
+                port("db", 3306, Some(33060)),
+                port("", 80, None)
+            ]
+            .into(),
+            proxy: ProxyContainer::Absent,
+        }
+    );
+    assert_eq!(
+        found.owner,
+        Owner::One(OwnerRef {
+            kind: "ReplicaSet".into(),
+            name: "web-abc".into()
+        })
+    );
+    assert_eq!((&*found.node, found.phase), ("n1", Phase::Running));
+    assert!(found.terminating && found.host_network);
+    assert_eq!(found.ips.to_vec(), ips(&["10.0.0.1", "fd00::1"]));
+    assert_eq!(found.host_ips.to_vec(), ips(&["192.168.0.1", "fd01::1"]));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0]
+            .starts_with("annotation config.linkerd.io/skip-inbound-ports: \"db\" is neither")
+    );
+}
+
+#[test]
+fn what_a_pod_lacks_has_its_default() {
+    let (found, problems) = pod(json!({
+        "metadata": {"labels": {"linkerd.io/control-plane-ns": "", "pod-template-hash": ""}},
+        "spec": {"serviceAccountName": ""},
+        "status": {"podIP": "10.0.0.1", "podIPs": [{"ip": ""}], "hostIP": "192.168.0.1", "phase": "Unknown"},
+    }));
+    assert_eq!(
+        *found.template,
+        object::PodTemplate {
+            service_account: "default".into(),
+            ..Default::default()
+        }
+    );
+    assert_eq!(
+        found.ips.to_vec(),
+        ips(&["10.0.0.1"]),
+        "podIP where podIPs has none"
+    );
+    assert!(
+        found.host_ips.is_empty(),
+        "kept only for pods with a host port"
+    );
+    assert_eq!((found.owner, found.phase), (Owner::Unclear, Phase::Pending));
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn host_addresses_fall_back_too() {
+    let (found, _) = pod(json!({
+        "spec": {"containers": [{"ports": [{"containerPort": 80, "hostPort": 8080}]}]},
+        "status": {"hostIP": "192.168.0.1"},
+    }));
+    assert_eq!(found.host_ips.to_vec(), ips(&["192.168.0.1"]));
+}
+
+#[test]
+fn phases() {
+    for (text, phase) in [
+        ("Pending", Phase::Pending),
+        ("Running", Phase::Running),
+        ("Succeeded", Phase::Finished),
+        ("Failed", Phase::Finished),
+        ("Unknown", Phase::Pending),
+        ("", Phase::Pending),
+    ] {
+        assert_eq!(
+            pod(json!({"status": {"phase": text}})).0.phase,
+            phase,
+            "{text}"
+        );
+    }
+}
+
+fn proxy(containers: Value) -> ProxyContainer {
+    pod(json!({ "spec": containers })).0.template.proxy
+}
+
+fn env(inbound: &str, admin: &str, control: &str) -> Value {
+    json!([
+        {"name": "_pod_name", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "LINKERD2_PROXY_INBOUND_LISTEN_ADDR", "value": inbound},
+        {"name": "LINKERD2_PROXY_ADMIN_LISTEN_ADDR", "value": admin},
+        {"name": "LINKERD2_PROXY_CONTROL_LISTEN_ADDR", "value": control},
+        {"name": "LINKERD2_PROXY_ADMIN_LISTEN_ADDR", "value": "0.0.0.0:1"},
+    ])
+}
+
+#[test]
+fn the_proxy_container_says_where_it_listens() {
+    let listening = |inbound, admin, control| {
+        ProxyContainer::Listening(ProxyPorts {
+            inbound,
+            admin,
+            control,
+        })
+    };
+    for (inbound, admin, control, expected) in [
+        (
+            "0.0.0.0:4143",
+            "0.0.0.0:4191",
+            "0.0.0.0:4190",
+            listening(Some(4143), 4191, 4190),
+        ),
+        (
+            "[::]:5143",
+            "[::]:4191",
+            "127.0.0.1:4190",
+            listening(Some(5143), 4191, 4190),
+        ),
+        (
+            "$(ADDR):4143",
+            "0.0.0.0:4191",
+            "0.0.0.0:4190",
+            listening(None, 4191, 4190),
+        ),
+        (
+            "0.0.0.0:4143",
+            "localhost:4191",
+            "0.0.0.0:4190",
+            ProxyContainer::Incomplete,
+        ),
+        (
+            "0.0.0.0:4143",
+            "0.0.0.0:4191",
+            "4190",
+            ProxyContainer::Incomplete,
+        ),
+        (
+            "0.0.0.0:4143",
+            "0.0.0.0:4191",
+            "0.0.0.0:70000",
+            ProxyContainer::Incomplete,
+        ),
+    ] {
+        let container = json!({"name": "linkerd-proxy", "env": env(inbound, admin, control)});
+        let app = json!({"name": "app", "env": env("0.0.0.0:1", "0.0.0.0:2", "0.0.0.0:3")});
+        assert_eq!(
+            proxy(json!({"containers": [app, container]})),
+            expected,
+            "{inbound} {admin} {control}"
+        );
+        assert_eq!(
+            proxy(json!({"initContainers": [container], "containers": [app]})),
+            expected
+        );
+    }
+    assert_eq!(
+        proxy(json!({"containers": [{"name": "linkerd-proxy"}]})),
+        ProxyContainer::Incomplete
+    );
+    assert_eq!(
+        proxy(json!({"containers": [{"name": "app"}]})),
+        ProxyContainer::Absent
+    );
+    // Env is written before the name as often as after it.
+    let text = format!(
+        r#"{{"metadata": {{"name": "x"}}, "spec": {{"containers": [{{"env": {}, "name": "linkerd-proxy"}}]}}}}"#,
+        env("0.0.0.0:1", "0.0.0.0:2", "0.0.0.0:3")
+    );
+    let wire: Wire<Pod> = serde_json::from_str(&text).unwrap();
+    let Object::Pod(pod) = wire.convert(&Interner::new(), "").unwrap().object else {
+        unreachable!()
+    };
+    assert_eq!(pod.template.proxy, listening(Some(1), 2, 3));
+}
+
+#[test]
+fn init_containers_are_searched_first() {
+    let container = |admin: &str| json!([{"name": "linkerd-proxy", "env": env("0.0.0.0:1", admin, "0.0.0.0:3")}]);
+    let both =
+        json!({"containers": container("0.0.0.0:9"), "initContainers": container("0.0.0.0:2")});
+    let ProxyContainer::Listening(ports) = proxy(both) else {
+        panic!()
+    };
+    assert_eq!(ports.admin, 2);
+}
+
+#[test]
+fn wrong_parts_of_a_pod_are_problems_and_the_rest_is_read() {
+    let (found, problems) = pod(json!({
+        "metadata": {"labels": {"linkerd.io/control-plane-ns": true}},
+        "spec": {"nodeName": 7, "hostNetwork": "yes", "containers": [
+            "x", {"name": "c", "ports": [{"containerPort": -1}, {"containerPort": 80}], "env": {}},
+            {"name": "linkerd-proxy", "env": "x"},
+        ]},
+        "status": {"podIP": "10.0.0.256", "podIPs": "10.0.0.1"},
+    }));
+    assert_eq!(found.template.ports.len(), 1);
+    assert_eq!(found.template.proxy, ProxyContainer::Incomplete);
+    assert_eq!(
+        problems,
+        [
+            "spec.nodeName: expected a string, found 7",
+            "spec.hostNetwork: expected true or false, found \"yes\"",
+            "spec.containers[0]: expected an object, found \"x\"",
+            "containers[].ports[].containerPort: expected a port (0-65535), found -1",
+            "containers[].env: expected a list, found \"x\"",
+            "label linkerd.io/control-plane-ns: expected a string, found true",
+            "status.podIPs: expected a list, found \"10.0.0.1\"",
+            "status.podIP: \"10.0.0.256\" is not an IP address",
+        ]
+    );
+}
