@@ -1,0 +1,8 @@
+//! The built binary against a real etcd, kube-apiserver and
+//! kube-controller-manager: what no test of parts can show is that these tell
+//! what our sources expect, in good and in bad times.
+
+mod access;
+mod deployments;
+mod faults;
+mod shop;

@@ -1,0 +1,156 @@
+use anyhow::{Context as _, bail};
+use ferrule_proto::destination::{
+    DestinationProfile, GetDestination, Update, WeightedAddr,
+    destination_client::DestinationClient, update::Update as Kind,
+};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use tokio::time::{Instant, timeout_at};
+use tonic::{Status, Streaming, transport::Channel};
+
+/// How long anything may take before a test gives up: a busy machine with two
+/// cores, an API server that has just started.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A proxy as the destination API sees one.
+#[derive(Clone, Debug)]
+pub struct Proxy(DestinationClient<Channel>);
+
+/// A `Get` stream and what it has come to.
+#[derive(Debug)]
+pub struct Endpoints {
+    stream: Streaming<Update>,
+    told: BTreeMap<SocketAddr, WeightedAddr>,
+    /// Messages read so far.
+    pub messages: usize,
+}
+
+impl Proxy {
+    /// Connects to a destination listener.
+    ///
+    /// # Errors
+    /// If nobody listens there.
+    pub async fn connect(addr: SocketAddr) -> anyhow::Result<Self> {
+        let client = DestinationClient::connect(format!("http://{addr}"))
+            .await
+            .with_context(|| format!("connecting to {addr}"))?;
+        Ok(Self(client))
+    }
+
+    /// Opens a `Get` stream.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn get(&self, path: &str) -> Result<Endpoints, Status> {
+        let stream = self.0.clone().get(request(path)).await?.into_inner();
+        Ok(Endpoints {
+            stream,
+            told: BTreeMap::new(),
+            messages: 0,
+        })
+    }
+
+    /// The first message of a `GetProfile` stream.
+    ///
+    /// # Errors
+    /// The refusal, or that the stream ended.
+    pub async fn profile(&self, path: &str) -> Result<DestinationProfile, Status> {
+        let mut stream = self
+            .0
+            .clone()
+            .get_profile(request(path))
+            .await?
+            .into_inner();
+        stream
+            .message()
+            .await?
+            .ok_or_else(|| Status::unknown("the stream ended without a message"))
+    }
+}
+
+impl Endpoints {
+    /// The endpoints as the proxy now has them.
+    pub fn told(&self) -> &BTreeMap<SocketAddr, WeightedAddr> {
+        &self.told
+    }
+
+    /// Reads until the set is as wanted.
+    ///
+    /// # Errors
+    /// If that does not come within [`PATIENCE`], or the stream ends.
+    pub async fn until(
+        &mut self,
+        what: &str,
+        mut is: impl FnMut(&BTreeMap<SocketAddr, WeightedAddr>) -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !is(&self.told) {
+            match timeout_at(deadline, self.stream.message()).await {
+                Err(_) => bail!("still waiting for {what}, have {:?}", self.told.keys()),
+                Ok(message) => match message? {
+                    Some(update) => self.fold(update),
+                    None => bail!("the stream ended"),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until there are `count` endpoints.
+    ///
+    /// # Errors
+    /// As [`until`](Self::until).
+    pub async fn until_count(&mut self, count: usize) -> anyhow::Result<()> {
+        let what = format!("{count} endpoints");
+        self.until(&what, |told| told.len() == count).await
+    }
+
+    /// Whether nothing is told for so long.
+    ///
+    /// # Errors
+    /// If the stream ends.
+    pub async fn is_silent_for(&mut self, time: Duration) -> anyhow::Result<bool> {
+        match timeout_at(Instant::now() + time, self.stream.message()).await {
+            Err(_) => Ok(true),
+            Ok(message) => match message? {
+                Some(update) => {
+                    self.fold(update);
+                    Ok(false)
+                }
+                None => bail!("the stream ended"),
+            },
+        }
+    }
+
+    fn fold(&mut self, update: Update) {
+        match update.update {
+            Some(Kind::Add(set)) => {
+                if self.messages == 0 {
+                    self.told.clear();
+                }
+                for addr in set.addrs {
+                    if let Some(socket) = addr.addr.and_then(|addr| addr.try_into().ok()) {
+                        self.told.insert(socket, addr);
+                    }
+                }
+            }
+            Some(Kind::Remove(set)) => {
+                for addr in set.addrs {
+                    if let Ok(socket) = SocketAddr::try_from(addr) {
+                        self.told.remove(&socket);
+                    }
+                }
+            }
+            Some(Kind::NoEndpoints(_)) => self.told.clear(),
+            None => {}
+        }
+        self.messages += 1;
+    }
+}
+
+fn request(path: &str) -> GetDestination {
+    GetDestination {
+        scheme: String::new(),
+        path: path.into(),
+        context_token: r#"{"ns":"default"}"#.into(),
+    }
+}
