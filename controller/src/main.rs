@@ -1,2 +1,105 @@
-//! Placeholder.
-fn main() {}
+//! The `ferrule` binary: `ferrule serve` runs roles of the control plane,
+//! `ferrule diagnostics` asks a running one what proxies are told.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod banner;
+mod flags;
+mod grpc;
+mod listener;
+mod logging;
+mod metrics;
+mod open_files;
+mod process;
+mod readiness;
+mod serve;
+mod shutdown;
+mod source;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use ferrule_cli::Diagnostics;
+use flags::ServeFlags;
+use std::process::ExitCode;
+
+// Gives memory back to the system in the background; its settings are compiled
+// in (.cargo/config.toml).
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A Kubernetes service-mesh control plane for linkerd2-proxy.
+#[derive(Debug, Parser)]
+#[command(name = "ferrule", version)]
+struct Ferrule {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run roles of the control plane
+    Serve(Box<ServeFlags>),
+    /// Ask a running Ferrule what it tells proxies
+    #[command(visible_alias = "dg")]
+    Diagnostics(Diagnostics),
+    /// Print the version
+    Version,
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell to complete in
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .expect("nothing else installs a TLS provider");
+    let ferrule = match Ferrule::try_parse() {
+        Ok(ferrule) => ferrule,
+        Err(error) => {
+            let _ = error.print();
+            // Ruling 13: a bad flag is exit code 1; help is not an error.
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    match run(ferrule.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(flags) => serve::run(&flags),
+        Command::Diagnostics(diagnostics) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            Ok(runtime.block_on(diagnostics.run())?)
+        }
+        Command::Version => {
+            println!("ferrule {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Command::Completion { shell } => {
+            let mut command = Ferrule::command();
+            clap_complete::generate(shell, &mut command, "ferrule", &mut std::io::stdout());
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Ferrule::command().debug_assert();
+    }
+}

@@ -1,0 +1,70 @@
+//! Standard output: aligned columns for people, JSON for programs.
+
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns for people; with --watch, then a line for each change
+    #[default]
+    Table,
+    /// An array of objects; with --watch, an object a line for each event
+    Json,
+}
+
+/// Columns separated by three spaces, nothing else, as kubectl prints them.
+pub(crate) fn table<R: IntoIterator<Item = String>>(
+    header: Option<&[&str]>,
+    rows: impl IntoIterator<Item = R>,
+) -> String {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(header) = header {
+        table.add_row(header.iter().map(Cell::new));
+    }
+    for row in rows {
+        table.add_row(row.into_iter().map(Cell::new));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    table.trim_fmt()
+}
+
+/// Prints text and ends the line.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}
+
+/// Prints a value over several lines.
+pub(crate) fn print_json(value: &impl Serialize) -> io::Result<()> {
+    print(&serde_json::to_string_pretty(value).map_err(io::Error::from)?)
+}
+
+/// Prints a value on a line of its own.
+pub(crate) fn print_json_line(value: &impl Serialize) -> io::Result<()> {
+    print(&serde_json::to_string(value).map_err(io::Error::from)?)
+}
+
+/// Tells the user what belongs to no answer.
+pub(crate) fn note(text: &str) {
+    // Nothing can be said to who closed standard error.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// The time of day where the user is.
+pub(crate) fn clock() -> String {
+    jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string()
+}
+
+/// The time for programs: RFC 3339, UTC.
+pub(crate) fn timestamp() -> String {
+    let now = jiff::Timestamp::now();
+    now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}

@@ -1,0 +1,154 @@
+//! The admin listener: probes, metrics, and a look inside (operations.md 9.2).
+
+mod connections;
+mod state;
+
+use crate::{
+    flags::LogFilter,
+    logging::LogLevel,
+    metrics::{self, Metrics},
+    process::Process,
+    readiness,
+};
+use axum::{
+    Extension, Json, Router,
+    extract::{DefaultBodyLimit, Query, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, put},
+};
+use serde::Deserialize;
+use std::{net::SocketAddr, sync::Arc};
+use tokio::net::TcpListener;
+use tower_http::compression::CompressionLayer;
+
+/// The largest body: a log filter.
+const MAX_BODY: usize = 4 << 10;
+
+/// What the admin listener answers from.
+pub(crate) struct Admin {
+    process: Arc<Process>,
+    metrics: Metrics,
+    log_level: LogLevel,
+    debug_remote: bool,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy)]
+struct Peer(SocketAddr);
+
+impl Admin {
+    pub(crate) fn new(process: Arc<Process>, log_level: LogLevel, debug_remote: bool) -> Self {
+        Self {
+            metrics: Metrics::new(process.clone()),
+            process,
+            log_level,
+            debug_remote,
+        }
+    }
+}
+
+/// Answers for as long as the process runs, also while it drains.
+pub(crate) async fn serve(listener: TcpListener, admin: Admin) {
+    connections::serve(listener, router(admin)).await;
+}
+
+fn router(admin: Admin) -> Router {
+    let admin = Arc::new(admin);
+    let inside = Router::new()
+        .route("/debug/state", get(debug_state))
+        .route("/log-level", put(set_log_level))
+        .layer(middleware::from_fn_with_state(
+            admin.clone(),
+            from_this_machine,
+        ));
+    Router::new()
+        .route("/ready", get(ready))
+        .route("/live", get(live))
+        .route("/ping", get(ping))
+        .route("/metrics", get(scrape))
+        .merge(inside)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(CompressionLayer::new())
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match readiness::check(&admin.process) {
+        Ok(()) => "ok\n".into_response(),
+        Err(reason) => unavailable(format!("not ready: {reason}\n")),
+    }
+}
+
+async fn live(State(admin): State<Arc<Admin>>) -> Response {
+    alive(&admin, "ok\n").await
+}
+
+/// What Linkerd's liveness probes ask for.
+async fn ping(State(admin): State<Arc<Admin>>) -> Response {
+    alive(&admin, "pong\n").await
+}
+
+async fn alive(admin: &Admin, answer: &'static str) -> Response {
+    if admin.process.is_alive().await {
+        answer.into_response()
+    } else {
+        unavailable("the index does not answer\n".to_owned())
+    }
+}
+
+fn unavailable(text: String) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+async fn scrape(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let format = metrics::Format::accepted(accepted.filter_map(|value| value.to_str().ok()));
+    let content_type = [(header::CONTENT_TYPE, format.content_type())];
+    (content_type, admin.metrics.render(format)).into_response()
+}
+
+#[derive(Deserialize)]
+struct StateQuery {
+    service: Option<String>,
+}
+
+async fn debug_state(State(admin): State<Arc<Admin>>, Query(query): Query<StateQuery>) -> Response {
+    let Some(service) = query.service else {
+        return Json(state::process(&admin.process)).into_response();
+    };
+    let Some(key) = state::service_key(&service) else {
+        let text = format!("service={service:?} is not NAMESPACE/NAME, such as shop/web\n");
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    };
+    match state::service(&admin.process, key).await {
+        Some(state) => Json(state).into_response(),
+        None => unavailable("the index does not answer\n".to_owned()),
+    }
+}
+
+async fn set_log_level(State(admin): State<Arc<Admin>>, filter: String) -> Response {
+    let filter: LogFilter = match filter.trim().parse() {
+        Ok(filter) => filter,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    match admin.log_level.set(&filter) {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+/// Keeps other machines away from what shows or changes the inside.
+async fn from_this_machine(
+    State(admin): State<Arc<Admin>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if admin.debug_remote || peer.ip().to_canonical().is_loopback() {
+        return next.run(request).await;
+    }
+    let text = "only for peers on this machine, unless served with --debug-remote\n";
+    (StatusCode::FORBIDDEN, text).into_response()
+}

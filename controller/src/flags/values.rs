@@ -1,0 +1,207 @@
+//! The values that flags take, read once.
+
+use clap::ValueEnum;
+use ferrule_cluster::object::PortSet;
+use ferrule_proto::destination::Http2ClientParams;
+use jiff::SignedDuration;
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use tracing_subscriber::EnvFilter;
+
+/// Which meshed endpoints are dialled at their proxy's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportMode {
+    /// All of them
+    TransportHeader,
+    /// Those on opaque ports
+    Transparent,
+}
+
+/// A list of ports in which every item can be read.
+#[derive(Clone, Debug)]
+pub(super) struct OpaquePorts(pub(super) PortSet);
+
+impl FromStr for OpaquePorts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A port name means something in an object only, so there is none here.
+        let (ports, errors) = PortSet::parse(text, |_| None);
+        match errors.first() {
+            None => Ok(Self(ports)),
+            Some(error) => Err(format!(
+                "{:?} is neither a port (0-65535) nor a range such as 9000-9100",
+                error.item
+            )),
+        }
+    }
+}
+
+/// HTTP/2 client settings, or none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Http2Params(pub(super) Option<Http2ClientParams>);
+
+impl FromStr for Http2Params {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match ferrule_destination::parse_http2_params(text) {
+            Ok(params) => Ok(Self(params)),
+            Err(error) => Err(format!(
+                "{error}; expected JSON such as {}",
+                ferrule_destination::DEFAULT_HTTP2_PARAMS
+            )),
+        }
+    }
+}
+
+/// What to log, in the syntax of tracing's filters or a single level of either
+/// vocabulary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogFilter(String);
+
+impl LogFilter {
+    /// The filter itself.
+    pub(crate) fn to_filter(&self) -> EnvFilter {
+        // The client reports each failed attempt as an error; the source says it
+        // once. Whoever names kube wants to see.
+        let filter = if self.0.contains("kube") {
+            self.0.clone()
+        } else {
+            format!("{},kube_client::client::builder=off", self.0)
+        };
+        EnvFilter::builder()
+            .parse(filter)
+            .expect("parsed when it was read")
+    }
+}
+
+impl FromStr for LogFilter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let directives: Vec<_> = text.split(',').map(|item| directive(item.trim())).collect();
+        let filter = directives.join(",");
+        let invalid = |error: &dyn fmt::Display| {
+            format!(
+                "{error}; expected a level such as info, or levels by module such as info,kube=debug"
+            )
+        };
+        if filter.is_empty() {
+            return Err(invalid(&"it is empty"));
+        }
+        // A word that is no level would be taken for a module that is traced.
+        if !text.contains([',', '=', '[', ':']) && !LEVELS.contains(&&*filter.to_lowercase()) {
+            return Err(invalid(&format!("{text:?} is no level")));
+        }
+        match EnvFilter::builder().parse(&filter) {
+            Ok(_) => Ok(Self(filter)),
+            Err(error) => Err(invalid(&error)),
+        }
+    }
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A directive with its level as tracing calls it.
+fn directive(item: &str) -> String {
+    let (module, level) = match item.rsplit_once('=') {
+        Some((module, level)) => (Some(module), level),
+        None => (None, item),
+    };
+    let level = match &*level.to_ascii_lowercase() {
+        "panic" | "fatal" => "error",
+        "warning" => "warn",
+        _ => level,
+    };
+    match module {
+        Some(module) => format!("{module}={level}"),
+        None => level.to_owned(),
+    }
+}
+
+/// An address to listen on.
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "expected IP:PORT, such as 0.0.0.0:8086 or [::]:8086")
+}
+
+/// A time span as people write it.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or("expected a duration such as 20s, 500ms or 1m30s")
+}
+
+/// A DNS name without a dot at its end.
+pub(super) fn domain(text: &str) -> Result<String, &'static str> {
+    if text.split('.').all(is_label) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a DNS name in lower case, such as cluster.local")
+    }
+}
+
+/// The name of a namespace.
+pub(super) fn label(text: &str) -> Result<String, &'static str> {
+    if is_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected the name of a namespace, such as linkerd")
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&text.len())
+        && text.chars().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_vocabularies_of_levels_are_read() {
+        for (text, filter) in [
+            ("info", Some("info")),
+            ("INFO", Some("INFO")),
+            ("panic", Some("error")),
+            ("fatal", Some("error")),
+            ("warning", Some("warn")),
+            (
+                "warn,ferrule_cluster=fatal",
+                Some("warn,ferrule_cluster=error"),
+            ),
+            ("info, kube=debug", Some("info,kube=debug")),
+            ("loud", None),
+            ("ferrule=loud", None),
+            ("", None),
+        ] {
+            let parsed = text.parse().ok().map(|LogFilter(filter)| filter);
+            assert_eq!(parsed.as_deref(), filter, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_people_do() {
+        for (text, seconds) in [
+            ("20s", Some(20.0)),
+            ("1m30s", Some(90.0)),
+            ("500ms", Some(0.5)),
+            ("0s", Some(0.0)),
+            ("0", Some(0.0)),
+            ("-1s", None),
+            ("20", None),
+            ("", None),
+        ] {
+            let parsed = duration(text).ok().map(|duration| duration.as_secs_f64());
+            assert_eq!(parsed, seconds, "{text}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The gRPC listener that proxies dial.
+
+use ferrule_destination::DestinationServer;
+use futures::{Stream, StreamExt};
+use std::{io, time::Duration};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Error, Server, server::TcpIncoming};
+
+/// Requests are one small message each: a stream needs no more than HTTP/2's own
+/// default, and a connection that opens thousands at once gets some room.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Proxies send a handful of short headers.
+const MAX_HEADERS: u32 = 16 << 10;
+/// A proxy drops the streams of everything it no longer talks to at once, before
+/// they may have been looked at; h2's default of 20 would take it for an attack.
+const MAX_EARLY_RESETS: usize = 1024;
+/// A proxy whose node is gone is noticed after 30 s; one that is only idle is
+/// left alone.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same for connections on which HTTP/2 has not begun.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+/// How long to wait before accepting again when the system refuses, for lack of
+/// files most likely.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves until the token is cancelled and the last connection has ended: their
+/// streams must end by themselves.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    destination: DestinationServer,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    Server::builder()
+        // Limits per connection are for clients that share a server by being
+        // polite; a proxy opens a stream for each Service it talks to.
+        .max_concurrent_streams(u32::MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(PING_INTERVAL))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .http2_max_header_list_size(MAX_HEADERS)
+        .http2_max_pending_accept_reset_streams(Some(MAX_EARLY_RESETS))
+        .add_service(destination)
+        .serve_with_incoming_shutdown(connections(listener), shutdown.cancelled_owned())
+        .await
+}
+
+fn connections(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
+    TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(TCP_KEEPALIVE))
+        .then(async |connection| {
+            if let Err(error) = &connection
+                && !is_peers_fault(error)
+            {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            connection
+        })
+}
+
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
+}

@@ -1,0 +1,78 @@
+//! The source that the flags choose.
+
+use crate::flags::SourceFlags;
+use anyhow::anyhow;
+use ferrule_cluster::{
+    Interner,
+    source::{Kubernetes, Manifests, Sink, WatchStats},
+};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Where the objects come from.
+pub(crate) enum Source {
+    Kubernetes(Kubernetes),
+    Manifests(Manifests),
+}
+
+impl Source {
+    /// Opens what the flags name. An API server that does not answer is no error:
+    /// it is waited for.
+    pub(crate) async fn open(
+        flags: &SourceFlags,
+        interner: Interner,
+        stats: Arc<WatchStats>,
+    ) -> anyhow::Result<Self> {
+        if let Some(directory) = &flags.manifests {
+            let manifests = Manifests::load(directory, interner, stats)
+                .map_err(|error| anyhow!("--manifests: {error}"))?;
+            return Ok(Source::Manifests(manifests));
+        }
+        let config = config(flags).await?;
+        tracing::info!(cluster = %config.cluster_url, "watching a cluster");
+        let client = Client::try_from(config)?;
+        Ok(Source::Kubernetes(Kubernetes {
+            client,
+            interner,
+            stats,
+        }))
+    }
+
+    /// Sends changes until the token is cancelled.
+    pub(crate) async fn run(self, sink: Sink, shutdown: CancellationToken) {
+        match self {
+            Source::Kubernetes(source) => source.run(sink, shutdown).await,
+            Source::Manifests(source) => source.run(sink, shutdown).await,
+        }
+    }
+}
+
+async fn config(flags: &SourceFlags) -> anyhow::Result<Config> {
+    let options = KubeConfigOptions {
+        context: flags.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    // These errors have their causes in their text, so they are not chained.
+    if let Some(file) = &flags.kubeconfig {
+        let config = match Kubeconfig::read_from(file) {
+            Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &options).await,
+            Err(error) => Err(error),
+        };
+        return config.map_err(|error| anyhow!("--kubeconfig {}: {error}", file.display()));
+    }
+    if let Some(context) = &flags.context {
+        let config = Config::from_kubeconfig(&options).await;
+        return config.map_err(|error| anyhow!("--context {context}: {error}"));
+    }
+    Config::infer().await.map_err(|error| {
+        anyhow!(
+            "there is no cluster to watch: {error}\n\
+             Run in a pod, name a cluster with --kubeconfig FILE, or do without one: \
+             ferrule serve --manifests DIR"
+        )
+    })
+}
