@@ -56,7 +56,8 @@ struct State {
     entries: FxHashMap<Addr, Entry>,
     set_labels: Bytes,
     snapshot: Snapshot,
-    /// Consecutive, the last one leads to `version`.
+    /// Consecutive, the last one leads to `version`. None leads to the first
+    /// version: who was told nothing is told everything.
     deltas: VecDeque<Delta>,
     delta_bytes: usize,
     /// Endpoints that are gone and that a stream may still hold.
@@ -190,7 +191,9 @@ impl EndpointsView {
             return false;
         }
         state.version += 1;
-        state.push(changes);
+        if state.version > 1 {
+            state.push(changes);
+        }
         if state.tombstones.len() > MIN_TOMBSTONES + state.entries.len() / 4 {
             state.bury(&self.subscribers.positions());
         }
