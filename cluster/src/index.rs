@@ -25,6 +25,8 @@ const BATCH_EVENTS: usize = 1024;
 const BATCH_TIME: Duration = Duration::from_millis(5);
 /// How often views that nobody follows are looked for.
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
+/// Names are looked through once a minute: at 100,000 pods it takes milliseconds.
+const SWEEP_TICKS: u32 = 6;
 /// How many questions may wait for the index. Whoever asks waits in turn.
 const REQUEST_CAPACITY: usize = 1024;
 
@@ -131,21 +133,38 @@ impl<P: Projection> Index<P> {
         let mut tidy = tokio::time::interval(TIDY_INTERVAL);
         tidy.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut sources = true;
+        let mut ticks = 0_u32;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                Some(request) = self.requests.recv() => {
-                    self.projection.handle(&self.world, request);
-                }
+                Some(request) = self.requests.recv() => self.answer_from(request),
                 event = self.events.recv(), if sources => match event {
                     Some(event) => self.batch(event),
                     None => sources = false,
                 },
                 _ = tidy.tick() => {
                     self.projection.tidy(Instant::now());
-                    self.interner.sweep();
+                    ticks += 1;
+                    if ticks % SWEEP_TICKS == 0 {
+                        self.interner.sweep();
+                    }
                 }
             }
+        }
+    }
+
+    /// Answers this question and all that wait, for as long as a batch of events
+    /// may take: neither holds up the other.
+    fn answer_from(&mut self, first: P::Request) {
+        let start = Instant::now();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            self.projection.handle(&self.world, request);
+            next = if start.elapsed() < BATCH_TIME {
+                self.requests.try_recv().ok()
+            } else {
+                None
+            };
         }
     }
 

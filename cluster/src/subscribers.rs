@@ -10,7 +10,7 @@ use std::{
 };
 
 /// What the rest of the process may know of one open stream: how far it is, how
-/// to wake it, and whether it is to end. About 80 bytes; one for each stream.
+/// to wake it, and whether it is to end. One for each stream.
 #[derive(Debug, Default)]
 pub struct Slot {
     waker: AtomicWaker,

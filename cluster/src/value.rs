@@ -40,15 +40,15 @@ impl ValueView {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Makes `frame` the newest value, unless it is that already; `None` keeps
-    /// the last one. `refusal` is what newcomers get instead of a stream; those
+    /// Makes `frame` the newest value, unless it is that already. `None` is
+    /// nothing to tell: who was told something keeps it. `refusal` is what newcomers get instead of a stream; those
     /// who are here stay. Whether anybody had to be told.
     pub fn publish(&self, frame: Option<Bytes>, refusal: Option<Status>) -> bool {
         let mut state = self.lock();
         state.refusal = refusal;
         let changed = frame.is_some() && state.frame != frame;
+        state.frame = frame;
         if changed {
-            state.frame = frame;
             // Under the lock: who sees the version finds the frame.
             self.version.fetch_add(1, Ordering::Release);
         }

@@ -1,4 +1,8 @@
 use serde::Deserialize;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// What a proxy says of itself with every lookup: its `context_token`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -34,11 +38,21 @@ impl ProxyContext {
             };
         }
         let shown: String = token.chars().take(100).collect();
+        warn_at_most_every(Duration::from_secs(10), &shown);
+        Self::default()
+    }
+}
+
+/// Proxies of one faulty template all send the same, and come back together.
+fn warn_at_most_every(pause: Duration, token: &str) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.is_none_or(|last| last.elapsed() >= pause) {
+        *last = Some(Instant::now());
         tracing::warn!(
-            token = shown,
+            token,
             "the context token is neither JSON such as {{\"ns\":\"default\",\"nodeName\":\"node-1\"}} nor ns:NAMESPACE; ignored",
         );
-        Self::default()
     }
 }
 

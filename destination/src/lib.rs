@@ -18,7 +18,7 @@ mod workload;
 pub use self::{
     authority::{Authority, AuthorityError, ServiceName, ServiceNameError},
     context::ProxyContext,
-    endpoints::{EndpointsKey, EndpointsRequest},
+    endpoints::{EndpointsKey, EndpointsRequest, History},
     mesh::{DEFAULT_HTTP2_PARAMS, DEFAULT_OPAQUE_PORTS, Mesh, parse_http2_params},
     profile::ProfileKey,
     projection::{Destinations, Registry, Request},

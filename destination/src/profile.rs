@@ -231,7 +231,13 @@ fn of_hostname(
         std::ptr::eq(listed, endpoint).then(|| world.pod(id))?
     });
     let Some((key, pod)) = pod else {
-        return Status::unknown(format!("pod \"{}\" not found", target.name)).into();
+        // Who was told the pod is told that its address is nobody's.
+        let ip = endpoint.address;
+        let refusal = Status::unknown(format!("pod \"{}\" not found", target.name));
+        return Answer {
+            profile: Some(unknown(mesh, Addr { ip, port })),
+            refusal: Some(refusal),
+        };
     };
     match pod.ips.first() {
         Some(&ip) => of_pod(mesh, world, (key, pod), Addr { ip, port }),

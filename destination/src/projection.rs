@@ -3,8 +3,8 @@
 
 use crate::{
     endpoints::{
-        EndpointsKey, EndpointsRequest, EndpointsView, EndpointsWriter, Rebind, Rebound, message,
-        refusal,
+        EndpointsKey, EndpointsRequest, EndpointsView, EndpointsWriter, History, Rebind, Rebound,
+        message, refusal,
     },
     mesh::Mesh,
     profile::ProfileKey,
@@ -31,6 +31,11 @@ use tonic::Status;
 /// How long a view is kept when nobody follows it: proxies end idle streams
 /// after five minutes and all after an hour, and come back at once.
 const LINGER: Duration = Duration::from_secs(60);
+
+/// Views may linger until so many were made; then those that nobody follows go
+/// at once, so that asking for every port of a large Service does not fill the
+/// memory. Counted with one more for each 64 endpoints: about 100 MiB.
+const MAX_IDLE: usize = 4_096;
 
 type Lookup<K, V> = papaya::HashMap<K, Arc<V>, FxBuildHasher>;
 
@@ -116,6 +121,10 @@ impl From<Ask> for Request {
 pub struct Destinations {
     mesh: Arc<Mesh>,
     registry: Arc<Registry>,
+    history: History,
+    /// What was made since views were last given up: one for a view and one for
+    /// each 64 endpoints in it.
+    made: usize,
     endpoints: FxHashMap<ObjectKey, Vec<EndpointsWriter>>,
     profiles: FxHashMap<ProfileKey, Arc<ValueView>>,
     profiles_of_service: FxHashMap<ObjectKey, FxHashSet<ProfileKey>>,
@@ -128,11 +137,20 @@ impl Destinations {
         Self {
             mesh,
             registry,
+            history: History::default(),
+            made: 0,
             endpoints: FxHashMap::default(),
             profiles: FxHashMap::default(),
             profiles_of_service: FxHashMap::default(),
             profiles_of_ip: FxHashMap::default(),
         }
+    }
+
+    /// Keeps another amount of each view's past than is good in production.
+    #[must_use]
+    pub fn keeping(mut self, history: History) -> Self {
+        self.history = history;
+        self
     }
 
     fn writer(&mut self, world: &World, request: &EndpointsRequest) -> &mut EndpointsWriter {
@@ -146,7 +164,8 @@ impl Destinations {
         let writers = self.endpoints.entry(key.service.clone()).or_default();
         let at = writers.iter().position(|writer| *writer.key() == key);
         let at = at.unwrap_or_else(|| {
-            let writer = EndpointsWriter::new(&self.mesh, world, key.clone());
+            let writer = EndpointsWriter::new(&self.mesh, world, key.clone(), self.history);
+            self.made += 1 + writer.view().len() / 64;
             let view = writer.view().clone();
             self.registry.endpoints.pin().insert(key, view);
             writers.push(writer);
@@ -162,6 +181,7 @@ impl Destinations {
         let view = Arc::<ValueView>::default();
         let answer = key.answer(&self.mesh, world);
         let refused = answer.refusal.is_some();
+        self.made += usize::from(!refused);
         view.publish(answer.profile.as_ref().map(message), answer.refusal);
         if refused {
             return view;
@@ -222,10 +242,11 @@ impl Destinations {
     }
 
     fn update_profiles(&mut self, world: &World, changes: &Changes) {
-        let of_services = changes
-            .services
-            .keys()
-            .filter_map(|service| self.profiles_of_service.get(service));
+        // A Service's own profile knows nothing of its endpoints.
+        let of_services = changes.services.iter().flat_map(|(service, change)| {
+            let keys = self.profiles_of_service.get(service).into_iter().flatten();
+            keys.filter(|key| change.object || matches!(key, ProfileKey::Hostname { .. }))
+        });
         // An address that is a Service's reads like the Service.
         let service_ips = changes
             .services
@@ -235,7 +256,7 @@ impl Destinations {
             .flat_map(|service| &service.cluster_ips);
         let ips: FxHashSet<_> = changes.addresses.iter().chain(service_ips).collect();
         let of_ips = ips.into_iter().filter_map(|ip| self.profiles_of_ip.get(ip));
-        for key in of_services.chain(of_ips).flatten() {
+        for key in of_services.chain(of_ips.flatten()) {
             let answer = key.answer(&self.mesh, world);
             let frame = answer.profile.as_ref().map(message);
             self.profiles[key].publish(frame, answer.refusal);
@@ -325,6 +346,9 @@ impl Projection for Destinations {
 
     // Who asked and has gone in the meantime does not need the answer.
     fn handle(&mut self, world: &World, request: Request) {
+        if self.made > MAX_IDLE {
+            self.give_up(Duration::ZERO, Instant::now());
+        }
         match request {
             Request::Stream(StreamRequest(Ask::Endpoints(request, reply))) => {
                 // Nothing is kept for what anybody may ask and nobody gets.
@@ -358,10 +382,22 @@ impl Projection for Destinations {
     }
 
     fn tidy(&mut self, now: Instant) {
+        self.give_up(LINGER, now);
+        for writer in self.endpoints.values_mut().flatten() {
+            writer.tidy();
+        }
+        self.count();
+    }
+}
+
+impl Destinations {
+    /// Gives up the views that nobody has followed for so long.
+    fn give_up(&mut self, linger: Duration, now: Instant) {
+        self.made = 0;
         let endpoints = self.registry.endpoints.pin();
         self.endpoints.retain(|_, writers| {
             writers.retain(|writer| {
-                let idle = writer.view().subscribers().close_if_idle(LINGER, now);
+                let idle = writer.view().subscribers().close_if_idle(linger, now);
                 if idle {
                     endpoints.remove(writer.key());
                 }
@@ -372,7 +408,7 @@ impl Projection for Destinations {
         let profiles = self.registry.profiles.pin();
         let (of_service, of_ip) = (&mut self.profiles_of_service, &mut self.profiles_of_ip);
         self.profiles.retain(|key, view| {
-            let idle = view.subscribers().close_if_idle(LINGER, now);
+            let idle = view.subscribers().close_if_idle(linger, now);
             if idle {
                 profiles.remove(key);
                 if let Some(service) = key.service() {
@@ -384,7 +420,6 @@ impl Projection for Destinations {
             }
             !idle
         });
-        self.count();
     }
 }
 

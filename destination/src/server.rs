@@ -154,12 +154,13 @@ impl Inner {
         request: Arc<EndpointsRequest>,
         slot: &Arc<Slot>,
     ) -> Result<EndpointsFeed, Status> {
-        for _ in 0..ATTEMPTS {
-            let known = self
-                .registry
-                .endpoints(&request.key(false))
-                .or_else(|| self.registry.endpoints(&request.key(true)));
-            let view = match known {
+        for attempt in 0..ATTEMPTS {
+            // One that was just given up may still be listed; the index knows.
+            let known = (attempt == 0).then(|| {
+                let cluster_wide = self.registry.endpoints(&request.key(false));
+                cluster_wide.or_else(|| self.registry.endpoints(&request.key(true)))
+            });
+            let view = match known.flatten() {
                 Some(view) => view,
                 None => {
                     let request = (*request).clone();
@@ -197,8 +198,9 @@ impl Inner {
         };
         self.ready()?;
         let slot = Slot::new();
-        for _ in 0..ATTEMPTS {
-            let view = match self.registry.profile(&key) {
+        for attempt in 0..ATTEMPTS {
+            let known = (attempt == 0).then(|| self.registry.profile(&key));
+            let view = match known.flatten() {
                 Some(view) => view,
                 None => self.ask(|reply| Ask::Profile(key.clone(), reply)).await?,
             };

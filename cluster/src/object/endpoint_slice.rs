@@ -7,9 +7,6 @@ use std::{net::IpAddr, sync::Arc};
 pub struct EndpointSlice {
     /// Label `kubernetes.io/service-name`, else the first owner of kind Service.
     pub service: Option<Name>,
-    /// Whether [`service`](Self::service) came from the label: only then is it
-    /// told to proxies as a metric label.
-    pub labelled: bool,
     /// `addressType`.
     pub address_type: AddressType,
     /// `ports`; `None` where the field is null.

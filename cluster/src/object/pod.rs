@@ -116,15 +116,6 @@ impl Pod {
         !self.terminating && self.phase != Phase::Finished
     }
 
-    /// The container port behind a port of the host.
-    pub fn container_port_of_host(&self, host_port: u16) -> Option<u16> {
-        self.template
-            .ports
-            .iter()
-            .find(|port| port.host_port == Some(host_port))
-            .map(|port| port.port)
-    }
-
     /// Whether any container asks for a port of the host.
     pub fn has_host_port(&self) -> bool {
         self.template

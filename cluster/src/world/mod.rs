@@ -22,7 +22,6 @@ pub use self::{
     changes::{Changes, Member, ServiceChange, Touched},
     owners::Workload,
     pods::PodId,
-    services::ServiceEntry,
     slices::SliceEntry,
 };
 
@@ -60,7 +59,10 @@ impl World {
                     self.upsert(key, object, changes);
                 }
             }
-            Event::Deleted(kind, key) => self.remove(kind, &key, changes),
+            Event::Deleted(kind, key) => {
+                self.relists.forget(kind, &key);
+                self.remove(kind, &key, changes);
+            }
             Event::Synced(kind) => {
                 let Some(relist) = self.relists.finish(kind) else {
                     return;
@@ -260,14 +262,20 @@ impl World {
             changes.service(key).object = true;
             changes.service(key).members = Touched::All;
         }
-        for (_, pod) in self.pods.in_namespace(name) {
+        for (id, pod) in self.pods.in_namespace(name) {
             changes.addresses_of(pod);
+            // Slices of another namespace may list it.
+            self.pod_changed(id, changes);
         }
     }
 
     /// The pods of a ReplicaSet or Job may be called differently now. These come
-    /// before their pods as a rule, and then there is none to find.
+    /// before their pods as a rule, and then none is looked for.
     fn owner_changed(&self, owner: &ObjectKey, changes: &mut Changes) {
+        if !self.is_synced() {
+            // Nobody has been told anything yet.
+            return;
+        }
         let owned: Vec<_> = self
             .pods
             .owned_by(owner)

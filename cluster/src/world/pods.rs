@@ -1,5 +1,5 @@
 use super::{changes::Changes, slices::SliceId};
-use crate::object::{Object, ObjectKey, Owner, Pod};
+use crate::object::{Name, Object, ObjectKey, Owner, Pod};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use smallvec::SmallVec;
@@ -18,6 +18,8 @@ pub(super) struct Pods {
     entries: Slab<PodEntry>,
     by_ip: FxHashMap<IpAddr, PodIds>,
     by_host_port: FxHashMap<(IpAddr, u16), PodIds>,
+    /// How many pods each owner has: most owners that come or go have none.
+    owned: FxHashMap<ObjectKey, u32>,
     count: usize,
 }
 
@@ -84,9 +86,11 @@ impl Pods {
     }
 
     pub(super) fn owned_by(&self, owner: &ObjectKey) -> impl Iterator<Item = (PodId, &Pod)> {
-        self.in_namespace(&owner.namespace).filter(
-            |(_, pod)| matches!(&pod.owner, Owner::One(reference) if reference.name == owner.name),
-        )
+        let any = self.owned.contains_key(owner);
+        any.then(|| self.in_namespace(&owner.namespace))
+            .into_iter()
+            .flatten()
+            .filter(|(_, pod)| owner_name(pod) == Some(&owner.name))
     }
 
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
@@ -175,9 +179,13 @@ impl Pods {
     }
 
     fn index(&mut self, id: PodId) {
-        let Some(pod) = &self.entries[id.0 as usize].pod else {
+        let entry = &self.entries[id.0 as usize];
+        let Some(pod) = &entry.pod else {
             return;
         };
+        if let Some(owner) = owner_of(&entry.key, pod) {
+            *self.owned.entry(owner).or_default() += 1;
+        }
         if !pod.host_network {
             for &ip in &pod.ips {
                 insert(&mut self.by_ip, ip, id);
@@ -189,6 +197,15 @@ impl Pods {
     }
 
     fn unindex(&mut self, id: PodId, old: &Pod) {
+        let key = &self.entries[id.0 as usize].key;
+        if let Some(owner) = owner_of(key, old)
+            && let Entry::Occupied(mut count) = self.owned.entry(owner)
+        {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         if !old.host_network {
             for &ip in &old.ips {
                 remove(&mut self.by_ip, &ip, id);
@@ -204,6 +221,18 @@ impl PodId {
     fn at(index: usize) -> Self {
         Self(u32::try_from(index).expect("a cluster has fewer than 2^32 pods"))
     }
+}
+
+fn owner_name(pod: &Pod) -> Option<&Name> {
+    match &pod.owner {
+        Owner::One(owner) => Some(&owner.name),
+        Owner::Unclear => None,
+    }
+}
+
+fn owner_of(key: &ObjectKey, pod: &Pod) -> Option<ObjectKey> {
+    let name = owner_name(pod)?.clone();
+    Some(ObjectKey::new(key.namespace.clone(), name))
 }
 
 fn host_ports(pod: &Pod) -> impl Iterator<Item = (IpAddr, u16)> {

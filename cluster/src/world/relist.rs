@@ -53,6 +53,15 @@ impl Relists {
         None
     }
 
+    /// The object has gone while the list was under way.
+    pub(super) fn forget(&mut self, kind: Kind, key: &ObjectKey) {
+        if let Some(relist) = &mut self.kinds[kind as usize].relist
+            && relist.seen.remove(key)
+        {
+            relist.held.retain(|(held, _)| held != key);
+        }
+    }
+
     pub(super) fn finish(&mut self, kind: Kind) -> Option<Relist> {
         let state = &mut self.kinds[kind as usize];
         state.synced = true;

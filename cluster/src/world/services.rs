@@ -16,9 +16,9 @@ pub(super) struct Services {
 
 /// A Service that exists or that slices name.
 #[derive(Default)]
-pub struct ServiceEntry {
+pub(super) struct ServiceEntry {
     /// `None` while slices name a Service that is not there.
-    pub service: Option<Service>,
+    pub(super) service: Option<Service>,
     pub(super) slices: SmallVec<[SliceId; 2]>,
 }
 

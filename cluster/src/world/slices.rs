@@ -96,6 +96,9 @@ impl Slices {
         if before == after && old.same_but_for_endpoints(new) {
             if let Some(service) = &after {
                 touch_differing(service, &old, new, changes);
+                if old.slice.resource_version != new.slice.resource_version {
+                    touch_shared(service, new, services, pods, changes);
+                }
             }
         } else {
             if let Some(service) = &before {
@@ -174,7 +177,6 @@ impl SliceEntry {
         a.ports == b.ports
             && a.address_type == b.address_type
             && a.mirror == b.mirror
-            && a.labelled == b.labelled
             && self.hinted == other.hinted
     }
 }
@@ -186,12 +188,38 @@ fn service_key(key: &ObjectKey, slice: &EndpointSlice) -> Option<ObjectKey> {
 
 fn touch_all(service: &ObjectKey, entry: &SliceEntry, changes: &mut Changes) {
     let change = changes.service(service);
-    if entry.hinted {
-        // Whether anybody is without a hint decides about everybody.
+    if entry.hinted || entry.slice.mirror.is_some() {
+        // Whether anybody is without a hint decides about everybody, and a
+        // mirror labels its whole set.
         change.members = Touched::All;
     }
     if let Touched::Some(members) = &mut change.members {
         members.extend(entry.members.iter().flatten());
+    }
+}
+
+/// Of two slices that list one endpoint the one written last counts: a new
+/// version alone may turn that around.
+fn touch_shared(
+    service: &ObjectKey,
+    entry: &SliceEntry,
+    services: &Services,
+    pods: &Pods,
+    changes: &mut Changes,
+) {
+    let slices = services
+        .get(service)
+        .map_or(0, |service| service.slices.len());
+    if let Touched::Some(members) = &mut changes.service(service).members {
+        let shared = entry
+            .members
+            .iter()
+            .flatten()
+            .filter(|member| match member {
+                Member::Pod(id) => pods.slices(*id).len() > 1,
+                Member::Address(_) => slices > 1,
+            });
+        members.extend(shared);
     }
 }
 

@@ -5,7 +5,7 @@ use super::key::EndpointsKey;
 use crate::{mesh::Mesh, workload};
 use ferrule_cluster::{
     object::{AddressType, Endpoint, EndpointSlice, Name, ObjectKey, Pod},
-    world::{Member, SliceEntry, World},
+    world::{Member, PodId, SliceEntry, World},
 };
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::net::IpAddr;
@@ -17,10 +17,27 @@ pub(crate) struct Addr {
     pub(crate) port: u16,
 }
 
+/// What makes two sightings the same endpoint (destination.md section 5.3): the
+/// pod, or the address with its port (0 for a pod).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    pub(crate) member: Member,
+    port: u16,
+}
+
+impl Identity {
+    pub(crate) fn pod(id: PodId) -> Self {
+        Self {
+            member: Member::Pod(id),
+            port: 0,
+        }
+    }
+}
+
 /// One sighting of an endpoint.
 #[derive(Clone, Copy)]
 pub(crate) struct Candidate<'w> {
-    pub(crate) member: Member,
+    pub(crate) identity: Identity,
     pub(crate) addr: Addr,
     pub(crate) pod: Option<(&'w ObjectKey, &'w Pod)>,
     pub(crate) endpoint: &'w Endpoint,
@@ -126,49 +143,36 @@ impl<'w> Resolver<'w> {
     /// a change of some cannot be looked at alone.
     pub(crate) fn is_entangled(&self) -> bool {
         self.key.node.is_none()
+            && self.key.zone.is_some()
             && self
                 .world
                 .slices_of(&self.key.service)
                 .any(|slice| slice.hinted)
     }
 
-    /// What is to be published for one endpoint; only if not
+    /// What is to be published for one pod; only if not
     /// [entangled](Self::is_entangled).
-    pub(crate) fn member(&self, member: Member) -> Option<Candidate<'w>> {
+    pub(crate) fn pod(&self, id: PodId) -> Option<Candidate<'w>> {
         let mut families = Families::default();
-        match member {
-            Member::Pod(id) => {
-                for slice in self.world.slices_listing(id) {
-                    if slice.key.namespace == self.key.service.namespace
-                        && slice.slice.service.as_ref() == Some(&self.key.service.name)
-                    {
-                        self.sightings(slice, Some(member), |candidate| families.offer(candidate));
-                    }
-                }
-            }
-            Member::Address(_) => {
-                for slice in self.world.slices_of(&self.key.service) {
-                    self.sightings(slice, Some(member), |candidate| families.offer(candidate));
-                }
+        for slice in self.world.slices_listing(id) {
+            if slice.key.namespace == self.key.service.namespace
+                && slice.slice.service.as_ref() == Some(&self.key.service.name)
+            {
+                let only = Some(Member::Pod(id));
+                self.sightings(slice, only, |candidate| families.offer(candidate));
             }
         }
-        families.retain(|candidate| self.is_for_client(candidate));
         self.preferred(&families)
     }
 
     /// Everything that is to be published.
     pub(crate) fn all(&self) -> Candidates<'w> {
-        let mut members: FxHashMap<Member, Families<'w>> = FxHashMap::default();
+        let mut members: FxHashMap<Identity, Families<'w>> = FxHashMap::default();
         for slice in self.world.slices_of(&self.key.service) {
             self.sightings(slice, None, |candidate| {
-                members
-                    .entry(candidate.member)
-                    .or_default()
-                    .offer(candidate);
+                let families = members.entry(candidate.identity).or_default();
+                families.offer(candidate);
             });
-        }
-        for families in members.values_mut() {
-            families.retain(|candidate| self.is_for_client(candidate));
         }
         if self.key.node.is_none() {
             self.keep_hinted(&mut members);
@@ -192,7 +196,8 @@ impl<'w> Resolver<'w> {
         Candidates { by_addr, contested }
     }
 
-    /// The ready endpoints of a slice (of `only`, if given) that can be sent to.
+    /// The ready endpoints of a slice (of `only`, if given) that can be sent to and
+    /// that the client is to know.
     fn sightings(
         &self,
         entry: &'w SliceEntry,
@@ -223,8 +228,11 @@ impl<'w> Resolver<'w> {
                 Member::Address(_) => None,
             };
             if pod.is_none_or(|pod| workload::is_reachable(self.mesh, self.world, pod, port)) {
-                see(Candidate {
-                    member,
+                let candidate = Candidate {
+                    identity: Identity {
+                        member,
+                        port: if pod.is_some() { 0 } else { port },
+                    },
                     addr: Addr {
                         ip: endpoint.address,
                         port,
@@ -233,7 +241,10 @@ impl<'w> Resolver<'w> {
                     endpoint,
                     slice,
                     slice_name: &entry.key.name,
-                });
+                };
+                if self.is_for_client(&candidate) {
+                    see(candidate);
+                }
             }
         }
     }
@@ -253,7 +264,7 @@ impl<'w> Resolver<'w> {
 
     /// Zone hints (section 6, step 4): they count only if every endpoint has one
     /// and some are for the client's zone.
-    fn keep_hinted(&self, members: &mut FxHashMap<Member, Families<'w>>) {
+    fn keep_hinted(&self, members: &mut FxHashMap<Identity, Families<'w>>) {
         let Some(zone) = &self.key.zone else {
             return;
         };

@@ -11,11 +11,14 @@ mod view;
 mod wire;
 mod writer;
 
-pub use self::key::{EndpointsKey, EndpointsRequest};
 pub(crate) use self::{
     candidates::Addr,
     feed::{EndpointsFeed, Rebind, Rebound},
     view::EndpointsView,
     wire::message,
     writer::{EndpointsWriter, refusal},
+};
+pub use self::{
+    key::{EndpointsKey, EndpointsRequest},
+    view::History,
 };

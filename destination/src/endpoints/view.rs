@@ -10,11 +10,11 @@
 //! ```
 
 use super::{
-    candidates::Addr,
+    candidates::{Addr, Identity},
     wire::{adds, removes, snapshot},
 };
 use bytes::Bytes;
-use ferrule_cluster::{Slot, Subscribers, Subscription, stream::Frames, world::Member};
+use ferrule_cluster::{Slot, Subscribers, Subscription, stream::Frames};
 use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,19 +25,33 @@ use std::{
 };
 use tonic::Status;
 
-/// How many deltas a view keeps at most; a stream further behind gets the whole
-/// set's difference.
-const MAX_DELTAS: usize = 256;
-/// Deltas may take a quarter of the snapshot's bytes, or this much. The same
-/// holds for what the snapshot may have lost before it is made again.
-const MIN_SLACK: usize = 64 << 10;
-/// Gone endpoints are kept without asking who still needs them up to a quarter
-/// of the living, or this many.
-const MIN_TOMBSTONES: usize = 256;
+/// How much of its past a view keeps for streams that are behind.
+#[derive(Clone, Copy, Debug)]
+pub struct History {
+    /// Deltas at most; a stream further behind gets the whole set's difference.
+    pub deltas: usize,
+    /// Bytes of deltas: this many, or a quarter of the snapshot's. The same holds
+    /// (with a half) for what the snapshot may have lost before it is made again.
+    pub bytes: usize,
+    /// Gone endpoints that are kept without asking who still needs them: this
+    /// many, or a quarter of the living.
+    pub gone: usize,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            deltas: 256,
+            bytes: 64 << 10,
+            gone: 256,
+        }
+    }
+}
 
 /// What the index writes and streams read. The lock is held for microseconds,
 /// except while a merge or a snapshot is put together (about a millisecond for
-/// 5,000 endpoints), which happens once for all who need it.
+/// 5,000 endpoints), which happens once for all who need it, and while a
+/// publication asks where the streams are, once the gone endpoints are many.
 #[derive(Debug, Default)]
 pub(crate) struct EndpointsView {
     subscribers: Arc<Subscribers>,
@@ -47,6 +61,7 @@ pub(crate) struct EndpointsView {
 
 #[derive(Debug, Default)]
 struct State {
+    history: History,
     version: u64,
     /// What newcomers get instead of a stream; those who are here stay.
     refusal: Option<Status>,
@@ -71,9 +86,9 @@ struct State {
 struct Entry {
     /// As an element of a set; a slice of the snapshot once there is one.
     element: Bytes,
-    /// The version that first told the address.
+    /// The version that first told the address, as far as any stream may know.
     added: u64,
-    member: Member,
+    identity: Identity,
 }
 
 #[derive(Debug, Default)]
@@ -113,14 +128,25 @@ pub(crate) enum Next {
 #[derive(Debug, Default)]
 pub(super) struct Update {
     /// Endpoints as they are to be told, if they are not already.
-    pub(super) puts: Vec<(Addr, Member, Bytes)>,
+    pub(super) puts: Vec<(Addr, Identity, Bytes)>,
     /// Endpoints that are no longer there, unless another has their address.
-    pub(super) gone: Vec<(Addr, Member)>,
+    pub(super) gone: Vec<(Addr, Identity)>,
     /// New labels of the set: everything is told again.
     pub(super) set_labels: Option<Bytes>,
 }
 
 impl EndpointsView {
+    pub(super) fn new(history: History) -> Self {
+        let state = State {
+            history,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn subscribers(&self) -> &Arc<Subscribers> {
         &self.subscribers
     }
@@ -178,9 +204,16 @@ impl EndpointsView {
             .collect()
     }
 
-    /// Which endpoint has an address.
-    pub(super) fn member_at(&self, addr: &Addr) -> Option<Member> {
-        self.lock().entries.get(addr).map(|entry| entry.member)
+    /// Whether each address is free or has the endpoint that is named with it.
+    pub(super) fn are_free<'a>(
+        &self,
+        mut addrs: impl Iterator<Item = (&'a Addr, &'a Identity)>,
+    ) -> bool {
+        let state = self.lock();
+        addrs.all(|(addr, identity)| {
+            let entry = state.entries.get(addr);
+            entry.is_none_or(|entry| entry.identity == *identity)
+        })
     }
 
     /// Makes the next version known and wakes the streams, if anything differs.
@@ -194,10 +227,10 @@ impl EndpointsView {
         if state.version > 1 {
             state.push(changes);
         }
-        if state.tombstones.len() > MIN_TOMBSTONES + state.entries.len() / 4 {
+        if state.tombstones.len() > state.history.gone + state.entries.len() / 4 {
             state.bury(&self.subscribers.positions());
         }
-        if state.snapshot.stale > MIN_SLACK.max(state.snapshot.bytes / 2) {
+        if state.snapshot.stale > state.history.bytes.max(state.snapshot.bytes / 2) {
             state.snapshot();
         }
         self.version.store(state.version, Ordering::Release);
@@ -215,6 +248,11 @@ impl EndpointsView {
         drop(state);
         self.subscribers.close();
         self.subscribers.wake();
+    }
+
+    /// Gives up merges that nobody may need any more.
+    pub(super) fn tidy(&self) {
+        self.lock().merged = FxHashMap::default();
     }
 
     /// What leads a stream that was told `told` by another view to this one's
@@ -237,32 +275,33 @@ impl State {
     fn apply(&mut self, update: Update) -> Vec<(Addr, Option<Bytes>)> {
         let next = self.version + 1;
         let mut changes = Vec::with_capacity(update.puts.len() + update.gone.len());
-        for (addr, member, element) in update.puts {
+        for (addr, identity, element) in update.puts {
             let added = match self.entries.get_mut(&addr) {
                 Some(entry) if entry.element == element => {
-                    entry.member = member;
+                    entry.identity = identity;
                     continue;
                 }
                 Some(entry) => {
                     self.snapshot.stale += entry.element.len();
                     entry.added
                 }
-                None => next,
+                // A stream that slept since before it went may still hold it.
+                None => self.tombstones.get(&addr).map_or(next, |gone| gone.added),
             };
             self.tombstones.remove(&addr);
             changes.push((addr, Some(element.clone())));
             let entry = Entry {
                 element,
                 added,
-                member,
+                identity,
             };
             self.entries.insert(addr, entry);
         }
-        for (addr, member) in update.gone {
+        for (addr, identity) in update.gone {
             if self
                 .entries
                 .get(&addr)
-                .is_none_or(|entry| entry.member != member)
+                .is_none_or(|entry| entry.identity != identity)
             {
                 continue;
             }
@@ -302,9 +341,10 @@ impl State {
             bytes,
         });
         self.delta_bytes += bytes;
-        let limit = MIN_SLACK.max(self.snapshot.bytes / 4);
+        let limit = self.history.bytes.max(self.snapshot.bytes / 4);
         // The newest is kept whatever its size: everybody wants it.
-        while self.deltas.len() > MAX_DELTAS || (self.delta_bytes > limit && self.deltas.len() > 1)
+        while self.deltas.len() > self.history.deltas.max(1)
+            || (self.delta_bytes > limit && self.deltas.len() > 1)
         {
             if let Some(old) = self.deltas.pop_front() {
                 self.delta_bytes -= old.bytes;

@@ -1,7 +1,7 @@
 use super::{
-    candidates::{Addr, Candidate, Resolver, is_few},
+    candidates::{Addr, Candidate, Identity, Resolver, is_few},
     key::EndpointsKey,
-    view::{EndpointsView, Update},
+    view::{EndpointsView, History, Update},
     wire::{element, set_labels},
 };
 use crate::{
@@ -14,7 +14,7 @@ use ferrule_cluster::{
     stream::Frames,
     world::{Member, Touched, World},
 };
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::{collections::BTreeMap, sync::Arc};
 use tonic::Status;
 
@@ -23,7 +23,7 @@ pub(crate) struct EndpointsWriter {
     key: EndpointsKey,
     view: Arc<EndpointsView>,
     /// Where each endpoint is published.
-    addrs: FxHashMap<Member, Addr>,
+    addrs: FxHashMap<Identity, Addr>,
     /// Two endpoints claim one address: what becomes of one depends on the other.
     contested: bool,
     labels: BTreeMap<String, String>,
@@ -33,9 +33,9 @@ pub(crate) struct EndpointsWriter {
 }
 
 impl EndpointsWriter {
-    pub(crate) fn new(mesh: &Mesh, world: &World, key: EndpointsKey) -> Self {
+    pub(crate) fn new(mesh: &Mesh, world: &World, key: EndpointsKey, history: History) -> Self {
         let mut writer = Self {
-            view: Arc::default(),
+            view: Arc::new(EndpointsView::new(history)),
             addrs: FxHashMap::default(),
             contested: false,
             labels: BTreeMap::new(),
@@ -91,22 +91,31 @@ impl EndpointsWriter {
             Some(update) => update,
             None => self.all(mesh, world, &resolver, touched),
         };
-        let labels = labels(world, &key.service);
-        if labels != self.labels {
-            update.set_labels = Some(set_labels(labels.clone()));
-            self.labels = labels;
-        }
-        for (addr, member) in &update.gone {
-            if self.addrs.get(member) == Some(addr) {
-                self.addrs.remove(member);
+        // Whatever labels a set touches all of it.
+        if matches!(touched, Touched::All) {
+            let labels = labels(world, &key.service);
+            if labels != self.labels {
+                update.set_labels = Some(set_labels(labels.clone()));
+                self.labels = labels;
             }
         }
-        for (addr, member, _) in &update.puts {
-            self.addrs.insert(*member, *addr);
+        for (addr, identity) in &update.gone {
+            if self.addrs.get(identity) == Some(addr) {
+                self.addrs.remove(identity);
+            }
+        }
+        for (addr, identity, _) in &update.puts {
+            self.addrs.insert(*identity, *addr);
         }
         if self.view.publish(update) {
             self.takeovers.clear();
         }
+    }
+
+    /// Gives up what was kept for streams that have come by now.
+    pub(crate) fn tidy(&mut self) {
+        self.takeovers = Vec::new();
+        self.view.tidy();
     }
 
     /// What leads a stream of a replaced view here.
@@ -123,8 +132,9 @@ impl EndpointsWriter {
         frames
     }
 
-    /// These endpoints by themselves; `None` where one has come to an address
-    /// that another has.
+    /// These endpoints by themselves; `None` where that is not possible: one has
+    /// come to an address that another has, or is an address without a pod, which
+    /// may stand for several endpoints.
     fn members(
         &self,
         mesh: &Mesh,
@@ -133,35 +143,30 @@ impl EndpointsWriter {
         members: &FxHashSet<Member>,
     ) -> Option<Update> {
         let mut update = Update::default();
+        let mut puts = FxHashMap::with_capacity_and_hasher(members.len(), FxBuildHasher);
         for &member in members {
-            let candidate = resolver.member(member);
-            if let Some(candidate) = &candidate
-                && self
-                    .view
-                    .member_at(&candidate.addr)
-                    .is_some_and(|other| other != member)
-            {
+            let Member::Pod(id) = member else {
                 return None;
-            }
-            let told = candidate.and_then(|candidate| {
+            };
+            let identity = Identity::pod(id);
+            let told = resolver.pod(id).and_then(|candidate| {
                 let element = self.encode(mesh, world, &candidate)?;
                 Some((candidate.addr, element))
             });
-            let before = self.addrs.get(&member).copied();
+            let before = self.addrs.get(&identity).copied();
             if let Some(before) = before
                 && told.as_ref().is_none_or(|(addr, _)| *addr != before)
             {
-                update.gone.push((before, member));
+                update.gone.push((before, identity));
             }
             if let Some((addr, element)) = told {
-                // Two of the touched at one new address.
-                if update.puts.iter().any(|(other, ..)| *other == addr) {
+                if puts.insert(addr, identity).is_some() {
                     return None;
                 }
-                update.puts.push((addr, member, element));
+                update.puts.push((addr, identity, element));
             }
         }
-        Some(update)
+        self.view.are_free(puts.iter()).then_some(update)
     }
 
     /// Every endpoint; only those are encoded that were touched or have come.
@@ -181,20 +186,19 @@ impl EndpointsWriter {
         let mut update = Update::default();
         let mut gone = self.addrs.clone();
         for (addr, candidate) in candidates.by_addr {
-            let member = candidate.member;
-            if self.addrs.get(&member) == Some(&addr) && !is_touched(&member) {
-                gone.remove(&member);
+            let identity = candidate.identity;
+            let stays = gone.get(&identity) == Some(&addr);
+            if stays && !is_touched(&identity.member) {
+                gone.remove(&identity);
             } else if let Some(element) = self.encode(mesh, world, &candidate) {
-                if gone.get(&member) == Some(&addr) {
-                    gone.remove(&member);
+                if stays {
+                    gone.remove(&identity);
                 }
-                update.puts.push((addr, member, element));
+                update.puts.push((addr, identity, element));
             }
         }
-        update.gone = gone
-            .into_iter()
-            .map(|(member, addr)| (addr, member))
-            .collect();
+        let gone = gone.into_iter();
+        update.gone = gone.map(|(identity, addr)| (addr, identity)).collect();
         update
     }
 

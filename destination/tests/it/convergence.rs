@@ -6,6 +6,7 @@ use crate::{
     support::*,
 };
 use ferrule_cluster::object::{Kind, ObjectKey};
+use ferrule_destination::History;
 use proptest::prelude::*;
 
 enum Asked {
@@ -94,16 +95,22 @@ impl Open {
 }
 
 /// Nodes are there from the start: a client's zone is read once (D25).
-fn with_nodes() -> TestMesh {
-    let mut mesh = TestMesh::new(baseline());
+fn with_nodes(history: History) -> TestMesh {
+    let mut mesh = TestMesh::keeping(baseline(), history);
     mesh.apply_in("", "n0", node("zone-0"));
     mesh.apply_in("", "n1", node("zone-1"));
     mesh
 }
 
-async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
+async fn check(history: Vec<Op>, forgetful: bool) -> Result<(), TestCaseError> {
     let mut cluster = Cluster::default();
-    let mut mesh = with_nodes();
+    // With hardly any past, streams that are behind take the longest way.
+    let kept = History {
+        deltas: 2,
+        bytes: 600,
+        gone: 1,
+    };
+    let mut mesh = with_nodes(if forgetful { kept } else { History::default() });
     let mut clients: Vec<Open> = Vec::new();
     for op in &history {
         for event in cluster.happen(op) {
@@ -130,7 +137,7 @@ async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
     }
     mesh.publish();
 
-    let mut restarted = with_nodes();
+    let mut restarted = with_nodes(History::default());
     for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Node) {
         for event in cluster.list(kind, 1) {
             restarted.feed(event);
@@ -165,16 +172,19 @@ proptest! {
     })]
 
     #[test]
-    fn every_stream_ends_up_with_what_a_fresh_one_is_told(history in histories()) {
+    fn every_stream_ends_up_with_what_a_fresh_one_is_told(
+        history in histories(),
+        forgetful in any::<bool>(),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("no I/O");
-        runtime.block_on(check(history))?;
+        runtime.block_on(check(history, forgetful))?;
     }
 }
 
 /// The property must be able to fail: a client that misses a message differs.
 #[tokio::test]
 async fn a_stream_that_missed_a_message_does_not_agree() {
-    let mut mesh = with_nodes();
+    let mut mesh = with_nodes(History::default());
     mesh.apply("svc0", service());
     mesh.apply("pod0", meshed("10.0.0.1"));
     let question = Question::Get {

@@ -2,9 +2,10 @@
 
 use crate::support::*;
 use ferrule_cluster::{
-    object::{AddressType, EndpointSlice, Kind, Phase, Service, Target},
+    object::{AddressType, Endpoint, EndpointSlice, Kind, Phase, Service, Target},
     source::Event,
 };
+use ferrule_destination::History;
 
 const WEB: &str = "web.ns.svc.cluster.local:80";
 
@@ -381,4 +382,67 @@ async fn a_client_beyond_the_deltas_is_told_the_whole_difference() {
     let mut fresh = mesh.get(WEB).await.expect("open");
     mesh.read(&mut fresh).await;
     assert_eq!(fresh.endpoints, client.endpoints);
+}
+
+#[tokio::test]
+async fn an_address_that_came_back_meanwhile_is_still_taken_from_who_slept() {
+    let kept = History {
+        deltas: 1,
+        bytes: 1,
+        gone: 0,
+    };
+    let mut mesh = TestMesh::keeping(baseline(), kept).with_web(&[("a", "10.0.0.1")]);
+    let mut client = mesh.get(WEB).await.expect("open");
+    mesh.read(&mut client).await;
+    mesh.apply("b", meshed("10.0.0.2"));
+    let b = || slice("web", [endpoint("b", "10.0.0.2")]);
+    for slice in [b(), two(), b(), slice("web", []), b()] {
+        mesh.apply("s1", slice);
+    }
+    mesh.read(&mut client).await;
+    assert_eq!(client.addrs(), ["10.0.0.2:8080"]);
+}
+
+#[tokio::test]
+async fn of_two_slices_that_differ_the_one_written_last_counts_also_when_only_rewritten() {
+    let (mut mesh, mut client) = web(&[("a", "10.0.0.1")]).await;
+    let zoned = |zone: &str, resource_version| EndpointSlice {
+        resource_version,
+        ..slice(
+            "web",
+            [Endpoint {
+                zone: Some(zone.into()),
+                ..endpoint("a", "10.0.0.1")
+            }],
+        )
+    };
+    mesh.apply("s1", zoned("a", 10));
+    mesh.apply("s2", zoned("b", 20));
+    mesh.read(&mut client).await;
+    assert_eq!(client.labels("10.0.0.1:8080")["zone"], "b");
+    mesh.apply("s1", zoned("a", 30));
+    mesh.read(&mut client).await;
+    assert_eq!(client.labels("10.0.0.1:8080")["zone"], "a");
+}
+
+#[tokio::test]
+async fn addresses_without_a_pod_are_told_apart_by_their_port() {
+    let (mut mesh, mut client) = web(&[]).await;
+    let bare = |port| EndpointSlice {
+        ports: Some([slice_port("", Some(port))].into()),
+        ..slice(
+            "web",
+            [Endpoint {
+                target: Target::Address,
+                ..endpoint("-", "10.0.0.5")
+            }],
+        )
+    };
+    mesh.apply("s1", bare(8080));
+    mesh.apply("s2", bare(8081));
+    mesh.read(&mut client).await;
+    assert_eq!(client.addrs(), ["10.0.0.5:8080", "10.0.0.5:8081"]);
+    mesh.delete(Kind::EndpointSlice, "s1");
+    mesh.read(&mut client).await;
+    assert_eq!(client.addrs(), ["10.0.0.5:8081"]);
 }

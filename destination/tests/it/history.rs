@@ -24,6 +24,8 @@ pub(crate) enum Op {
     Service(usize, ServiceShape),
     Pod(usize, PodShape),
     Slice(usize, SliceShape),
+    /// A slice is written again as it is.
+    Rewrite(usize),
     ReplicaSet(usize, Option<u8>),
     Namespace(Option<&'static str>),
     Delete(Kind, usize),
@@ -125,6 +127,18 @@ impl Cluster {
                 self.version += 1;
                 let slice = shape.build(self.version);
                 self.put(key("slice", *n), Object::EndpointSlice(slice));
+            }
+            Op::Rewrite(n) => {
+                self.version += 1;
+                let key = key("slice", *n);
+                let known = self.truth.get(&(Kind::EndpointSlice, key.clone()));
+                if let Some(Object::EndpointSlice(slice)) = known.cloned() {
+                    let slice = EndpointSlice {
+                        resource_version: self.version,
+                        ..slice
+                    };
+                    self.put(key, Object::EndpointSlice(slice));
+                }
             }
             Op::ReplicaSet(n, parent) => {
                 let parent =
@@ -328,6 +342,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0..SERVICES, service_shape()).prop_map(|(n, shape)| Op::Service(n, shape)),
         8 => (0..PODS, pod_shape()).prop_map(|(n, shape)| Op::Pod(n, shape)),
         10 => (0..SLICES, slice_shape()).prop_map(|(n, shape)| Op::Slice(n, shape)),
+        2 => (0..SLICES).prop_map(Op::Rewrite),
         1 => (0..2_usize, prop::option::of(0..2_u8)).prop_map(|(n, d)| Op::ReplicaSet(n, d)),
         1 => prop::sample::select(vec![None, Some("8080"), Some("80,http"), Some("bad-")])
             .prop_map(Op::Namespace),

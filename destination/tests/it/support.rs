@@ -11,7 +11,7 @@ use ferrule_cluster::{
     },
     source::Event,
 };
-use ferrule_destination::{DestinationServer, Destinations, Mesh, Registry};
+use ferrule_destination::{DestinationServer, Destinations, History, Mesh, Registry};
 use ferrule_proto::destination::{
     DestinationProfile, GetDestination, Update, WeightedAddr, update::Update as Kinds,
 };
@@ -49,7 +49,12 @@ pub(crate) struct TestMesh {
 impl TestMesh {
     /// A synced, empty mesh.
     pub(crate) fn new(mesh: Mesh) -> Self {
-        let mut this = Self::unsynced(mesh);
+        Self::keeping(mesh, History::default())
+    }
+
+    /// One whose views keep another amount of their past.
+    pub(crate) fn keeping(mesh: Mesh, history: History) -> Self {
+        let mut this = Self::build(mesh, history);
         for kind in Kind::ALL {
             this.feed(Event::Relisting(kind));
             this.feed(Event::Synced(kind));
@@ -59,9 +64,13 @@ impl TestMesh {
     }
 
     pub(crate) fn unsynced(mesh: Mesh) -> Self {
+        Self::build(mesh, History::default())
+    }
+
+    fn build(mesh: Mesh, history: History) -> Self {
         let mesh = Arc::new(mesh);
         let registry = Arc::<Registry>::default();
-        let destinations = Destinations::new(mesh.clone(), registry.clone());
+        let destinations = Destinations::new(mesh.clone(), registry.clone()).keeping(history);
         let (index, handle) = Index::new(destinations, Interner::new());
         Self {
             index,
@@ -431,7 +440,6 @@ pub(crate) fn slice(service: &str, endpoints: impl IntoIterator<Item = Endpoint>
         .is_some_and(|endpoint| endpoint.address.is_ipv6());
     EndpointSlice {
         service: Some(service.into()),
-        labelled: true,
         address_type: if v6 { AddressType::V6 } else { AddressType::V4 },
         ports: Some([slice_port("", Some(8080))].into()),
         endpoints,

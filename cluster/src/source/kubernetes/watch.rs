@@ -132,7 +132,11 @@ impl<T: Watched> Watch<T> {
                 Err(error) => {
                     let failure = Failure::from(&error);
                     match failure.reason {
-                        ErrorReason::Connection | ErrorReason::Timeout | ErrorReason::Server => {
+                        ErrorReason::Connection
+                        | ErrorReason::Timeout
+                        | ErrorReason::Throttled
+                        | ErrorReason::Unauthorized
+                        | ErrorReason::Server => {
                             self.on_failure(&failure).await?;
                         }
                         // It may be asked, but does not tell its version.
@@ -224,9 +228,9 @@ impl<T: Watched> Watch<T> {
         let refused_streaming = self.streaming == Streaming::On
             && self.list != List::Complete
             && matches!(failure.code, Some(400 | 405 | 422));
-        if matches!(failure.reason, ErrorReason::Server | ErrorReason::Other)
-            && failure.code.is_some()
-        {
+        // A server that cannot answer now refuses nothing.
+        let away = matches!(failure.code, None | Some(502..=504));
+        if matches!(failure.reason, ErrorReason::Server | ErrorReason::Other) && !away {
             self.refusals += 1;
         }
         if refused_streaming || self.refusals >= PATIENCE {

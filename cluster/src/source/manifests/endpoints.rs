@@ -92,7 +92,6 @@ pub(super) fn derive<'a>(
             let name = format!("{}-derived-{number}", key.name);
             let slice = EndpointSlice {
                 service: Some(key.name.clone()),
-                labelled: true,
                 address_type: if is_v6 {
                     AddressType::V6
                 } else {

@@ -87,11 +87,9 @@ impl Watched for EndpointSlice {
         reader: &mut Reader<'_>,
     ) -> Object {
         let label = metadata.label_name(Mark::ServiceName, reader);
-        let labelled = label.is_some();
         let address_type = address_type(self.address_type, reader);
         Object::EndpointSlice(object::EndpointSlice {
             service: label.or_else(|| owning_service(&mut metadata, reader)),
-            labelled,
             address_type,
             ports: ports(self.ports, reader),
             endpoints: reader

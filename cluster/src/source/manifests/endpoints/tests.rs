@@ -107,7 +107,6 @@ fn a_slice_is_as_a_cluster_would_write_it() {
             ObjectKey::new("ns", "web-derived-1"),
             EndpointSlice {
                 service: Some("web".into()),
-                labelled: true,
                 address_type: AddressType::V4,
                 ports: Some(
                     [SlicePort {

@@ -47,7 +47,6 @@ fn a_slice_is_read() {
         found,
         object::EndpointSlice {
             service: Some("web".into()),
-            labelled: true,
             address_type: AddressType::V4,
             ports: Some(
                 [
@@ -98,34 +97,24 @@ fn a_slice_is_read() {
 #[test]
 fn a_slice_belongs_to_its_label_else_to_an_owning_service() {
     let owners = json!([{"kind": "Node", "name": "n"}, {"kind": "Service", "name": "owner"}]);
-    for (labels, owners, expected, labelled) in [
+    for (labels, owners, expected) in [
         (
             json!({"kubernetes.io/service-name": "web"}),
             owners.clone(),
             Some("web"),
-            true,
         ),
-        (json!({}), owners.clone(), Some("owner"), false),
+        (json!({}), owners.clone(), Some("owner")),
         (
             json!({"kubernetes.io/service-name": ""}),
             owners,
             Some("owner"),
-            false,
         ),
-        (
-            json!({}),
-            json!([{"kind": "Node", "name": "n"}]),
-            None,
-            false,
-        ),
+        (json!({}), json!([{"kind": "Node", "name": "n"}]), None),
     ] {
         let (found, _) = slice(
             json!({"metadata": {"labels": labels, "ownerReferences": owners}, "addressType": "IPv6"}),
         );
-        assert_eq!(
-            (found.service.as_deref(), found.labelled),
-            (expected, labelled)
-        );
+        assert_eq!(found.service.as_deref(), expected);
         assert_eq!(found.address_type, AddressType::V6);
         assert_eq!((found.ports, found.mirror), (None, None));
     }
