@@ -145,7 +145,7 @@ impl<P: Projection> Index<P> {
                 _ = tidy.tick() => {
                     self.projection.tidy(Instant::now());
                     ticks += 1;
-                    if ticks % SWEEP_TICKS == 0 {
+                    if ticks.is_multiple_of(SWEEP_TICKS) {
                         self.interner.sweep();
                     }
                 }

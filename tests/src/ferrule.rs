@@ -79,7 +79,7 @@ impl Ferrule {
     /// Waits until it says that it is ready.
     ///
     /// # Errors
-    /// If it does not within [`PATIENCE`]; the error has its log.
+    /// If it does not within a minute; the error has its log.
     pub async fn ready(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.is_ready().await? {
@@ -116,7 +116,7 @@ impl Ferrule {
     /// Waits until a log line has this text.
     ///
     /// # Errors
-    /// If none comes within [`PATIENCE`]; the error has the log.
+    /// If none comes within a minute; the error has the log.
     pub async fn logged(&self, text: &str) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(text) {

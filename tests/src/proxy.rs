@@ -76,7 +76,7 @@ impl Endpoints {
     /// Reads until the set is as wanted.
     ///
     /// # Errors
-    /// If that does not come within [`PATIENCE`], or the stream ends.
+    /// If that does not come within a minute, or the stream ends.
     pub async fn until(
         &mut self,
         what: &str,
