@@ -108,6 +108,8 @@ impl Listing {
 
 /// What is served where.
 pub(crate) struct Banner {
+    /// How this program was called, so that the commands can be pasted.
+    pub(crate) program: PathBuf,
     pub(crate) directory: PathBuf,
     pub(crate) cluster_domain: String,
     pub(crate) destination: SocketAddr,
@@ -152,6 +154,7 @@ impl Banner {
             return text + "Ctrl-C ends it.\n\n";
         }
         text.push_str("Ask it what a proxy is told, from another terminal:\n\n");
+        let ferrule = self.program.display();
         let authorities: Vec<_> = services
             .iter()
             .map(|(key, port)| {
@@ -163,13 +166,13 @@ impl Banner {
             .collect();
         for authority in &authorities {
             text.push_str(&format!(
-                "  ferrule diagnostics endpoints {authority}{to}\n"
+                "  {ferrule} diagnostics endpoints {authority}{to}\n"
             ));
         }
         let first = &authorities[0];
-        text.push_str(&format!("  ferrule diagnostics profile {first}{to}\n"));
+        text.push_str(&format!("  {ferrule} diagnostics profile {first}{to}\n"));
         text.push_str(&format!(
-            "  ferrule diagnostics endpoints {first}{to} --watch\n\n"
+            "  {ferrule} diagnostics endpoints {first}{to} --watch\n\n"
         ));
         text + "Then edit a manifest. Ctrl-C ends it.\n\n"
     }
@@ -234,6 +237,7 @@ mod tests {
     #[test]
     fn the_commands_can_be_pasted() {
         let banner = Banner {
+            program: "target/release/ferrule".into(),
             directory: "manifests".into(),
             cluster_domain: "cluster.local".into(),
             destination: "127.0.0.1:4000".parse().unwrap(),
@@ -242,7 +246,7 @@ mod tests {
         let services = BTreeMap::from([(ObjectKey::new("shop", "web"), 80)]);
         let text = banner.text(1, 2, &services);
         assert!(text.contains("1 Service, 2 Pods."), "{text}");
-        let command = "\n  ferrule diagnostics endpoints web.shop.svc.cluster.local:80 --api-addr 127.0.0.1:4000\n";
+        let command = "\n  target/release/ferrule diagnostics endpoints web.shop.svc.cluster.local:80 --api-addr 127.0.0.1:4000\n";
         assert!(text.contains(command), "{text}");
         assert!(
             banner

@@ -59,6 +59,10 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
         // It is for people.
         Some(directory) if flags.log.log_format == LogFormat::Plain => {
             let banner = Banner {
+                program: std::env::args_os()
+                    .next()
+                    .unwrap_or_else(|| "ferrule".into())
+                    .into(),
                 directory: directory.clone(),
                 cluster_domain: flags.mesh.cluster_domain.clone(),
                 destination: listeners.destination.local_addr()?,
