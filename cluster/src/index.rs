@@ -10,10 +10,12 @@ use crate::{
     world::{Changes, World},
 };
 use std::{
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
@@ -81,50 +83,54 @@ impl IndexStats {
     }
 }
 
-/// The world, its projection, and the ends of the channels into them.
-pub struct Index<P: Projection> {
+/// The world, what is projected from it, and the ends of the channels into both.
+pub struct Index {
     world: World,
     changes: Changes,
     problems: Problems,
-    projection: P,
+    seats: Vec<Box<dyn Seated>>,
     events: mpsc::Receiver<Event>,
-    requests: mpsc::Receiver<P::Request>,
     interner: Interner,
     stats: Arc<IndexStats>,
 }
 
 /// What an index is reached by.
-pub struct Handle<P: Projection> {
+pub struct Handle {
     /// Where sources send events.
     pub events: Sink,
-    /// Where questions go.
-    pub requests: mpsc::Sender<P::Request>,
     /// What it says of itself.
     pub stats: Arc<IndexStats>,
 }
 
-impl<P: Projection> Index<P> {
+impl Index {
     /// An empty index; `interner` is the one that its sources use.
-    pub fn new(projection: P, interner: Interner) -> (Self, Handle<P>) {
+    pub fn new(interner: Interner) -> (Self, Handle) {
         let (events_tx, events) = mpsc::channel(CHANNEL_CAPACITY);
-        let (requests_tx, requests) = mpsc::channel(REQUEST_CAPACITY);
         let stats = Arc::<IndexStats>::default();
         let handle = Handle {
             events: events_tx,
-            requests: requests_tx,
             stats: stats.clone(),
         };
         let index = Self {
             world: World::default(),
             changes: Changes::default(),
             problems: Problems::default(),
-            projection,
+            seats: Vec::new(),
             events,
-            requests,
             interner,
             stats,
         };
         (index, handle)
+    }
+
+    /// Adds a projection of the one world; its questions go where is returned.
+    pub fn project<P: Projection>(&mut self, projection: P) -> mpsc::Sender<P::Request> {
+        let (requests_tx, requests) = mpsc::channel(REQUEST_CAPACITY);
+        self.seats.push(Box::new(Seat {
+            projection,
+            requests,
+        }));
+        requests_tx
     }
 
     /// Works until cancelled. Sources that end do not end it: the last known
@@ -137,34 +143,20 @@ impl<P: Projection> Index<P> {
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                Some(request) = self.requests.recv() => self.answer_from(request),
+                () = poll_fn(|cx| poll_answers(&mut self.seats, &self.world, cx)) => {}
                 event = self.events.recv(), if sources => match event {
                     Some(event) => self.batch(event),
                     None => sources = false,
                 },
                 _ = tidy.tick() => {
-                    self.projection.tidy(Instant::now());
+                    let now = Instant::now();
+                    self.seats.iter_mut().for_each(|seat| seat.tidy(now));
                     ticks += 1;
                     if ticks.is_multiple_of(SWEEP_TICKS) {
                         self.interner.sweep();
                     }
                 }
             }
-        }
-    }
-
-    /// Answers this question and all that wait, for as long as a batch of events
-    /// may take: neither holds up the other.
-    fn answer_from(&mut self, first: P::Request) {
-        let start = Instant::now();
-        let mut next = Some(first);
-        while let Some(request) = next {
-            self.projection.handle(&self.world, request);
-            next = if start.elapsed() < BATCH_TIME {
-                self.requests.try_recv().ok()
-            } else {
-                None
-            };
         }
     }
 
@@ -200,12 +192,15 @@ impl<P: Projection> Index<P> {
     /// Tells the views what has been applied.
     pub fn publish(&mut self) {
         if self.world.is_synced() {
-            if self.stats.is_synced() {
-                self.projection.update(&self.world, &self.changes);
-            } else {
-                self.projection.synced(&self.world);
-                self.stats.synced.store(true, Ordering::Release);
+            let first = !self.stats.is_synced();
+            for seat in &mut self.seats {
+                if first {
+                    seat.synced(&self.world);
+                } else {
+                    seat.update(&self.world, &self.changes);
+                }
             }
+            self.stats.synced.store(true, Ordering::Release);
         }
         self.changes.clear();
         for kind in Kind::ALL {
@@ -217,8 +212,67 @@ impl<P: Projection> Index<P> {
 
     /// Answers the questions that wait; for tests that drive an index by hand.
     pub fn answer(&mut self) {
-        while let Ok(request) = self.requests.try_recv() {
-            self.projection.handle(&self.world, request);
+        let mut cx = Context::from_waker(Waker::noop());
+        while poll_answers(&mut self.seats, &self.world, &mut cx).is_ready() {}
+    }
+}
+
+/// A projection and the questions that wait for it.
+struct Seat<P: Projection> {
+    projection: P,
+    requests: mpsc::Receiver<P::Request>,
+}
+
+/// A [`Seat`] whatever its questions are.
+trait Seated: Send {
+    fn update(&mut self, world: &World, changes: &Changes);
+    fn synced(&mut self, world: &World);
+    fn tidy(&mut self, now: Instant);
+    /// Answers the next question, if one waits.
+    fn poll_answer(&mut self, world: &World, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+impl<P: Projection> Seated for Seat<P> {
+    fn update(&mut self, world: &World, changes: &Changes) {
+        self.projection.update(world, changes);
+    }
+
+    fn synced(&mut self, world: &World) {
+        self.projection.synced(world);
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        self.projection.tidy(now);
+    }
+
+    fn poll_answer(&mut self, world: &World, cx: &mut Context<'_>) -> Poll<()> {
+        match self.requests.poll_recv(cx) {
+            Poll::Ready(Some(request)) => {
+                self.projection.handle(world, request);
+                Poll::Ready(())
+            }
+            // Nobody is left who could ask.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// Answers what waits, in turn, for as long as a batch of events may take:
+/// neither holds up the other. Pending if nothing waited.
+fn poll_answers(seats: &mut [Box<dyn Seated>], world: &World, cx: &mut Context<'_>) -> Poll<()> {
+    let start = Instant::now();
+    let mut answered = Poll::Pending;
+    loop {
+        let mut any = false;
+        for seat in &mut *seats {
+            any |= seat.poll_answer(world, cx).is_ready();
+        }
+        if !any {
+            return answered;
+        }
+        answered = Poll::Ready(());
+        if start.elapsed() >= BATCH_TIME {
+            return answered;
         }
     }
 }

@@ -6,6 +6,7 @@
 //! number and is told what changed since.
 #![forbid(unsafe_code)]
 
+pub mod grpc;
 pub mod index;
 mod intern;
 pub mod object;
@@ -13,6 +14,7 @@ pub mod source;
 pub mod stream;
 mod subscribers;
 mod value;
+mod views;
 pub mod world;
 
 pub use self::{
@@ -20,5 +22,6 @@ pub use self::{
     intern::Interner,
     subscribers::{Slot, Subscribers, Subscription},
     value::{ValueFeed, ValueView},
+    views::{Answer, LINGER, ViewKey, ViewRegistry, Views},
     world::World,
 };

@@ -40,6 +40,11 @@ pub fn frame(len: usize, encode: impl FnOnce(&mut BytesMut)) -> Bytes {
     buffer.freeze()
 }
 
+/// A whole message with its header.
+pub fn message(message: &impl prost::Message) -> Bytes {
+    frame(message.encoded_len(), |buffer| message.encode_raw(buffer))
+}
+
 /// What a stream is told, as it becomes ready.
 pub trait Feed: Send + Unpin + 'static {
     /// The next messages, never empty; pending after registering `slot` with

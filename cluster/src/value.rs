@@ -26,7 +26,10 @@ pub struct ValueView {
 #[derive(Debug, Default)]
 struct State {
     frame: Option<Bytes>,
+    /// The version that brought it.
+    since: u64,
     refusal: Option<Status>,
+    end: Option<Status>,
 }
 
 impl ValueView {
@@ -50,13 +53,36 @@ impl ValueView {
         state.frame = frame;
         if changed {
             // Under the lock: who sees the version finds the frame.
-            self.version.fetch_add(1, Ordering::Release);
+            state.since = self.version.fetch_add(1, Ordering::Release) + 1;
         }
         drop(state);
         if changed {
             self.subscribers.wake();
         }
         changed
+    }
+
+    /// Ends every stream with `status` once it has been told the newest value.
+    /// Nobody may follow any more.
+    pub fn end(&self, status: Status) {
+        self.subscribers.close();
+        let mut state = self.lock();
+        state.end = Some(status);
+        self.version.fetch_add(1, Ordering::Release);
+        drop(state);
+        self.subscribers.wake();
+    }
+
+    /// The newest value, if there is one.
+    ///
+    /// # Errors
+    /// The refusal in force.
+    pub fn newest(&self) -> Result<Option<Bytes>, Status> {
+        let state = self.lock();
+        match &state.refusal {
+            Some(refusal) => Err(refusal.clone()),
+            None => Ok(state.frame.clone()),
+        }
     }
 
     /// Begins to follow; `Ok(None)` if the view was given up in the meantime.
@@ -95,15 +121,51 @@ impl Feed for ValueFeed {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Frames, Status>> {
         slot.register(cx.waker());
-        let version = self.view.version();
-        if version == slot.position() {
+        let position = slot.position();
+        if self.view.version() == position {
             return Poll::Pending;
         }
         let state = self.view.lock();
+        if let Some(frame) = &state.frame
+            && position < state.since
+        {
+            slot.advance(state.since);
+            return Poll::Ready(Ok(smallvec![frame.clone()]));
+        }
         slot.advance(self.view.version());
-        match &state.frame {
-            Some(frame) => Poll::Ready(Ok(smallvec![frame.clone()])),
+        match &state.end {
+            Some(status) => Poll::Ready(Err(status.clone())),
             None => Poll::Pending,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    fn poll(feed: &mut ValueFeed, slot: &Arc<Slot>) -> Poll<Result<Frames, Status>> {
+        feed.poll_frames(slot, &mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_newest_value_is_told_before_the_end() {
+        let view = Arc::<ValueView>::default();
+        let slot = Slot::new();
+        let mut feed = view.follow(&slot).expect("no refusal").expect("open");
+        assert!(poll(&mut feed, &slot).is_pending());
+        view.publish(Some(Bytes::from_static(b"old")), None);
+        view.publish(Some(Bytes::from_static(b"new")), None);
+        view.end(Status::ok(""));
+        match poll(&mut feed, &slot) {
+            Poll::Ready(Ok(frames)) => assert_eq!(frames[0], "new"),
+            other => panic!("{other:?}"),
+        }
+        match poll(&mut feed, &slot) {
+            Poll::Ready(Err(status)) => assert_eq!(status.code(), tonic::Code::Ok),
+            other => panic!("{other:?}"),
+        }
+        assert!(view.follow(&Slot::new()).expect("no refusal").is_none());
     }
 }

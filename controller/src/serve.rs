@@ -14,7 +14,7 @@ use crate::{
 };
 use anyhow::{Context as _, anyhow, bail};
 use ferrule_cluster::{Index, Interner, source::WatchStats};
-use ferrule_destination::{DestinationServer, Destinations, Registry};
+use ferrule_destination::{Destination, Destinations, Registry};
 use std::{io, sync::Arc};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -43,15 +43,16 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let mesh = Arc::new(flags.mesh.mesh());
     let registry = Arc::<Registry>::default();
     let destinations = Destinations::new(mesh.clone(), registry.clone());
-    let (index, handle) = Index::new(destinations, interner.clone());
-    let destination = DestinationServer::new(mesh, registry.clone(), handle.requests.clone());
+    let (mut index, handle) = Index::new(interner.clone());
+    let questions = index.project(destinations);
+    let destination = Destination::server(mesh, registry.clone(), questions.clone());
     let process = Arc::new(Process::new(
         interner,
         registry,
         handle.stats,
         watches,
         destination,
-        handle.requests,
+        questions,
     ));
 
     listeners.announce()?;

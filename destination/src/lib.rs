@@ -22,5 +22,5 @@ pub use self::{
     mesh::{DEFAULT_HTTP2_PARAMS, DEFAULT_OPAQUE_PORTS, Mesh, parse_http2_params},
     profile::ProfileKey,
     projection::{Destinations, Registry, Request},
-    server::{DestinationServer, Refusals},
+    server::{Destination, DestinationServer},
 };

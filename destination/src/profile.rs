@@ -8,7 +8,9 @@ use crate::{
     workload::{self, Audience},
 };
 use ferrule_cluster::{
+    Answer, ViewKey,
     object::{Name, ObjectKey, Phase, Pod, PortProtocol, Target},
+    stream::message,
     world::World,
 };
 use ferrule_proto::{
@@ -46,29 +48,24 @@ pub enum ProfileKey {
     },
 }
 
-/// What there is to tell.
-#[derive(Debug, Default)]
-pub(crate) struct Answer {
-    /// The profile; `None` says nothing, and those who were told one keep it.
-    pub(crate) profile: Option<DestinationProfile>,
-    /// What newcomers get instead of a stream.
-    pub(crate) refusal: Option<Status>,
+/// What a profile follows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Dependency {
+    /// A Service.
+    Service(ObjectKey),
+    /// Whoever has the address.
+    Address(IpAddr),
 }
 
-impl From<DestinationProfile> for Answer {
-    fn from(profile: DestinationProfile) -> Self {
-        Self {
-            profile: Some(profile),
-            refusal: None,
-        }
-    }
-}
+impl ViewKey for ProfileKey {
+    type Dependency = Dependency;
 
-impl From<Status> for Answer {
-    fn from(refusal: Status) -> Self {
-        Self {
-            profile: None,
-            refusal: Some(refusal),
+    fn dependency(&self) -> Dependency {
+        match self {
+            ProfileKey::Service { service, .. } | ProfileKey::Hostname { service, .. } => {
+                Dependency::Service(service.clone())
+            }
+            ProfileKey::Address { ip, .. } => Dependency::Address(*ip),
         }
     }
 }
@@ -89,16 +86,6 @@ impl ProfileKey {
         }
     }
 
-    /// The Service whose changes matter.
-    pub(crate) fn service(&self) -> Option<&ObjectKey> {
-        match self {
-            ProfileKey::Service { service, .. } | ProfileKey::Hostname { service, .. } => {
-                Some(service)
-            }
-            ProfileKey::Address { .. } => None,
-        }
-    }
-
     /// The answer as the world stands.
     pub(crate) fn answer(&self, mesh: &Mesh, world: &World) -> Answer {
         match self {
@@ -116,13 +103,9 @@ impl ProfileKey {
 fn of_service(mesh: &Mesh, world: &World, key: &ObjectKey, port: u16) -> Answer {
     let Some(service) = world.service(key) else {
         // Who follows a Service that goes falls back to the defaults.
+        let profile = service_profile(mesh, key, port, is_default_opaque(mesh, port));
         return Answer {
-            profile: Some(service_profile(
-                mesh,
-                key,
-                port,
-                is_default_opaque(mesh, port),
-            )),
+            frame: Some(message(&profile)),
             refusal: Some(Status::unknown(format!(
                 "service \"{}\" not found",
                 key.name
@@ -131,21 +114,15 @@ fn of_service(mesh: &Mesh, world: &World, key: &ObjectKey, port: u16) -> Answer 
     };
     if service.port(port).is_none() {
         // Makes the proxy ask for a policy, which forbids the port (section 11.1).
-        return DestinationProfile::default().into();
+        return tell(&DestinationProfile::default());
     }
     if service.external_name {
         // The server puts the request's own words into it.
         return Status::invalid_argument("ExternalName").into();
     }
-    let opaque = workload::opaque_ports(
-        mesh,
-        service.opaque_ports.as_ref(),
-        world.namespace_opaque_ports(&key.namespace),
-        |name| service.port_named(name),
-    )
-    .contains(port);
-    let opaque = service.protocol(port, opaque) == PortProtocol::Opaque;
-    service_profile(mesh, key, port, opaque).into()
+    let protocol = world.service_protocol(key, service, port, &mesh.default_opaque_ports);
+    let opaque = protocol == PortProtocol::Opaque;
+    tell(&service_profile(mesh, key, port, opaque))
 }
 
 fn service_profile(mesh: &Mesh, key: &ObjectKey, port: u16, opaque: bool) -> DestinationProfile {
@@ -190,7 +167,7 @@ fn of_address(mesh: &Mesh, world: &World, ip: IpAddr, port: u16) -> Answer {
         .filter(|(_, pod)| pod.is_live())
         .collect();
     match live[..] {
-        [] => unknown(mesh, addr).into(),
+        [] => tell(&unknown(mesh, addr)),
         [pod] => of_pod(mesh, world, pod, addr),
         _ => Status::failed_precondition(format!(
             "found {} pods with a conflicting host network endpoint {ip}:{port}",
@@ -235,7 +212,7 @@ fn of_hostname(
         let ip = endpoint.address;
         let refusal = Status::unknown(format!("pod \"{}\" not found", target.name));
         return Answer {
-            profile: Some(unknown(mesh, Addr { ip, port })),
+            frame: Some(message(&unknown(mesh, Addr { ip, port }))),
             refusal: Some(refusal),
         };
     };
@@ -248,18 +225,21 @@ fn of_hostname(
 /// The profile of an address that one pod has. It counts only while it runs.
 fn of_pod(mesh: &Mesh, world: &World, (key, pod): (&ObjectKey, &Pod), addr: Addr) -> Answer {
     if pod.phase != Phase::Running {
-        return unknown(mesh, addr).into();
+        return tell(&unknown(mesh, addr));
     }
     let Ok(endpoint) = workload::pod(mesh, world, (key, pod), addr, Audience::Profile) else {
         return Answer::default();
     };
-    DestinationProfile {
+    tell(&DestinationProfile {
         endpoint: Some(endpoint),
         opaque_protocol: workload::is_opaque(mesh, world, key, pod, addr.port),
         retry_budget: Some(default_budget()),
         ..DestinationProfile::default()
-    }
-    .into()
+    })
+}
+
+fn tell(profile: &DestinationProfile) -> Answer {
+    message(profile).into()
 }
 
 /// The profile of an address of which nothing is known.

@@ -4,13 +4,13 @@
 use crate::{
     endpoints::{
         EndpointsKey, EndpointsRequest, EndpointsView, EndpointsWriter, History, Rebind, Rebound,
-        message, refusal,
+        refusal,
     },
     mesh::Mesh,
-    profile::ProfileKey,
+    profile::{Dependency, ProfileKey},
 };
 use ferrule_cluster::{
-    ValueView, World,
+    LINGER, ValueView, ViewRegistry, Views, World,
     index::Projection,
     object::{Name, ObjectKey},
     stream::Streams,
@@ -18,7 +18,6 @@ use ferrule_cluster::{
 };
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::{
-    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -27,10 +26,6 @@ use std::{
 };
 use tokio::sync::oneshot;
 use tonic::Status;
-
-/// How long a view is kept when nobody follows it: proxies end idle streams
-/// after five minutes and all after an hour, and come back at once.
-const LINGER: Duration = Duration::from_secs(60);
 
 /// Views may linger until so many were made; then those that nobody follows go
 /// at once, so that asking for every port of a large Service does not fill the
@@ -46,7 +41,7 @@ type Lookup<K, V> = papaya::HashMap<K, Arc<V>, FxBuildHasher>;
 pub struct Registry {
     ready: AtomicBool,
     endpoints: Lookup<EndpointsKey, EndpointsView>,
-    profiles: Lookup<ProfileKey, ValueView>,
+    pub(crate) profiles: Arc<ViewRegistry<ProfileKey>>,
     zones: papaya::HashMap<Name, Name, FxBuildHasher>,
     published: AtomicUsize,
     /// The open `Get` streams.
@@ -78,10 +73,6 @@ impl Registry {
 
     pub(crate) fn endpoints(&self, key: &EndpointsKey) -> Option<Arc<EndpointsView>> {
         self.endpoints.pin().get(key).cloned()
-    }
-
-    pub(crate) fn profile(&self, key: &ProfileKey) -> Option<Arc<ValueView>> {
-        self.profiles.pin().get(key).cloned()
     }
 }
 
@@ -126,9 +117,7 @@ pub struct Destinations {
     /// each 64 endpoints in it.
     made: usize,
     endpoints: FxHashMap<ObjectKey, Vec<EndpointsWriter>>,
-    profiles: FxHashMap<ProfileKey, Arc<ValueView>>,
-    profiles_of_service: FxHashMap<ObjectKey, FxHashSet<ProfileKey>>,
-    profiles_of_ip: FxHashMap<IpAddr, FxHashSet<ProfileKey>>,
+    profiles: Views<ProfileKey>,
 }
 
 impl Destinations {
@@ -136,13 +125,11 @@ impl Destinations {
     pub fn new(mesh: Arc<Mesh>, registry: Arc<Registry>) -> Self {
         Self {
             mesh,
-            registry,
             history: History::default(),
             made: 0,
             endpoints: FxHashMap::default(),
-            profiles: FxHashMap::default(),
-            profiles_of_service: FxHashMap::default(),
-            profiles_of_ip: FxHashMap::default(),
+            profiles: Views::new(registry.profiles.clone()),
+            registry,
         }
     }
 
@@ -175,33 +162,8 @@ impl Destinations {
     }
 
     fn profile(&mut self, world: &World, key: ProfileKey) -> Arc<ValueView> {
-        if let Some(view) = self.profiles.get(&key) {
-            return view.clone();
-        }
-        let view = Arc::<ValueView>::default();
-        let answer = key.answer(&self.mesh, world);
-        let refused = answer.refusal.is_some();
-        self.made += usize::from(!refused);
-        view.publish(answer.profile.as_ref().map(message), answer.refusal);
-        if refused {
-            return view;
-        }
-        match &key {
-            ProfileKey::Address { ip, .. } => {
-                let keys = self.profiles_of_ip.entry(*ip).or_default();
-                keys.insert(key.clone());
-            }
-            ProfileKey::Service { service, .. } | ProfileKey::Hostname { service, .. } => {
-                let keys = self.profiles_of_service.entry(service.clone()).or_default();
-                keys.insert(key.clone());
-            }
-        }
-        self.registry
-            .profiles
-            .pin()
-            .insert(key.clone(), view.clone());
-        self.profiles.insert(key, view.clone());
-        view
+        let mesh = &self.mesh;
+        self.profiles.open(key, |key| key.answer(mesh, world))
     }
 
     fn rebind(&mut self, world: &World, rebind: Rebind) {
@@ -244,8 +206,11 @@ impl Destinations {
     fn update_profiles(&mut self, world: &World, changes: &Changes) {
         // A Service's own profile knows nothing of its endpoints.
         let of_services = changes.services.iter().flat_map(|(service, change)| {
-            let keys = self.profiles_of_service.get(service).into_iter().flatten();
-            keys.filter(|key| change.object || matches!(key, ProfileKey::Hostname { .. }))
+            let dependents = self
+                .profiles
+                .dependents(&Dependency::Service(service.clone()));
+            dependents
+                .filter(|(key, _)| change.object || matches!(key, ProfileKey::Hostname { .. }))
         });
         // An address that is a Service's reads like the Service.
         let service_ips = changes
@@ -255,11 +220,12 @@ impl Destinations {
             .filter_map(|(key, _)| world.service(key))
             .flat_map(|service| &service.cluster_ips);
         let ips: FxHashSet<_> = changes.addresses.iter().chain(service_ips).collect();
-        let of_ips = ips.into_iter().filter_map(|ip| self.profiles_of_ip.get(ip));
-        for key in of_services.chain(of_ips.flatten()) {
+        let of_ips = ips
+            .into_iter()
+            .flat_map(|ip| self.profiles.dependents(&Dependency::Address(*ip)));
+        for (key, view) in of_services.chain(of_ips) {
             let answer = key.answer(&self.mesh, world);
-            let frame = answer.profile.as_ref().map(message);
-            self.profiles[key].publish(frame, answer.refusal);
+            view.publish(answer.frame, answer.refusal);
         }
     }
 
@@ -346,7 +312,7 @@ impl Projection for Destinations {
 
     // Who asked and has gone in the meantime does not need the answer.
     fn handle(&mut self, world: &World, request: Request) {
-        if self.made > MAX_IDLE {
+        if self.made + self.profiles.made() > MAX_IDLE {
             self.give_up(Duration::ZERO, Instant::now());
         }
         match request {
@@ -405,33 +371,6 @@ impl Destinations {
             });
             !writers.is_empty()
         });
-        let profiles = self.registry.profiles.pin();
-        let (of_service, of_ip) = (&mut self.profiles_of_service, &mut self.profiles_of_ip);
-        self.profiles.retain(|key, view| {
-            let idle = view.subscribers().close_if_idle(linger, now);
-            if idle {
-                profiles.remove(key);
-                if let Some(service) = key.service() {
-                    forget(of_service, service, key);
-                }
-                if let ProfileKey::Address { ip, .. } = key {
-                    forget(of_ip, ip, key);
-                }
-            }
-            !idle
-        });
-    }
-}
-
-fn forget<K: std::hash::Hash + Eq>(
-    index: &mut FxHashMap<K, FxHashSet<ProfileKey>>,
-    at: &K,
-    key: &ProfileKey,
-) {
-    if let Some(keys) = index.get_mut(at) {
-        keys.remove(key);
-        if keys.is_empty() {
-            index.remove(at);
-        }
+        self.profiles.give_up(linger, now);
     }
 }

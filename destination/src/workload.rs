@@ -2,7 +2,7 @@
 
 use crate::{endpoints::Addr, mesh::Mesh};
 use ferrule_cluster::{
-    object::{Mirror, Name, ObjectKey, Pod, PortSet, ProxyContainer, ProxyPorts},
+    object::{Mirror, Name, ObjectKey, Pod, ProxyContainer, ProxyPorts},
     world::World,
 };
 use ferrule_proto::{
@@ -13,7 +13,7 @@ use ferrule_proto::{
     },
     net::TcpAddress,
 };
-use std::{borrow::Cow, collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// The weight of an endpoint; proxies ignore it (section 8).
 const WEIGHT: u32 = 10_000;
@@ -61,33 +61,9 @@ pub(crate) enum Audience<'a> {
     Profile,
 }
 
-/// Whether a port of a pod is opaque: by the pod's own annotation, else its
-/// namespace's, else the mesh's default.
+/// Whether a port of a pod is opaque.
 pub(crate) fn is_opaque(mesh: &Mesh, world: &World, key: &ObjectKey, pod: &Pod, port: u16) -> bool {
-    opaque_ports(
-        mesh,
-        pod.template.opaque_ports.as_ref(),
-        world.namespace_opaque_ports(&key.namespace),
-        |name| pod.template.port_named(name),
-    )
-    .contains(port)
-}
-
-/// The opaque ports of an object (destination.md section 13). An annotation
-/// replaces what is above it, also by an empty list.
-pub(crate) fn opaque_ports<'a>(
-    mesh: &'a Mesh,
-    own: Option<&'a PortSet>,
-    namespace: Option<&Name>,
-    port_named: impl Fn(&str) -> Option<u16>,
-) -> Cow<'a, PortSet> {
-    match (own, namespace) {
-        (Some(own), _) => Cow::Borrowed(own),
-        // Items that cannot be read were reported when the namespace came; names
-        // mean ports only of objects that have them.
-        (None, Some(text)) => Cow::Owned(PortSet::parse(text, port_named).0),
-        (None, None) => Cow::Borrowed(&mesh.default_opaque_ports),
-    }
+    world.is_pod_port_opaque(key, pod, port, &mesh.default_opaque_ports)
 }
 
 /// A pod's address.

@@ -13,6 +13,8 @@ pub struct Changes {
     pub addresses: FxHashSet<IpAddr>,
     /// Nodes that came, went or changed their zone.
     pub nodes: FxHashSet<Name>,
+    /// Pods that came, went, or have another template.
+    pub pods: FxHashSet<ObjectKey>,
 }
 
 /// What changed about one Service.
@@ -52,7 +54,10 @@ impl Default for Touched {
 impl Changes {
     /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.addresses.is_empty() && self.nodes.is_empty()
+        self.services.is_empty()
+            && self.addresses.is_empty()
+            && self.nodes.is_empty()
+            && self.pods.is_empty()
     }
 
     /// Forgets everything, keeping the allocations of an ordinary batch.
@@ -61,12 +66,15 @@ impl Changes {
             services,
             addresses,
             nodes,
+            pods,
         } = self;
         services.clear();
         addresses.clear();
         nodes.clear();
+        pods.clear();
         services.shrink_to(1024);
         addresses.shrink_to(1024);
+        pods.shrink_to(1024);
     }
 
     pub(super) fn service(&mut self, key: &ObjectKey) -> &mut ServiceChange {

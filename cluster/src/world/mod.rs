@@ -12,6 +12,7 @@
 //! nothing.
 
 mod changes;
+mod opaque;
 mod owners;
 mod pods;
 mod relist;
@@ -131,6 +132,11 @@ impl World {
     /// The slices that list a pod.
     pub fn slices_listing(&self, pod: PodId) -> impl Iterator<Item = &SliceEntry> {
         self.pods.slices(pod).iter().map(|&id| self.slices.get(id))
+    }
+
+    /// The pod of this name.
+    pub fn pod_named(&self, key: &ObjectKey) -> Option<&Pod> {
+        self.pods.get(self.pods.id(key)?).map(|(_, pod)| pod)
     }
 
     /// The pod behind an id, unless slices list it and it is not there.

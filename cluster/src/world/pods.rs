@@ -114,6 +114,10 @@ impl Pods {
             return None;
         }
         changes.addresses_of(&pod);
+        let template = entry.pod.as_ref().map(|pod| &pod.template);
+        if template != Some(&pod.template) {
+            changes.pods.insert(entry.key.clone());
+        }
         match entry.pod.replace(pod) {
             Some(old) => {
                 changes.addresses_of(&old);
@@ -126,7 +130,9 @@ impl Pods {
     }
 
     pub(super) fn remove(&mut self, id: PodId, changes: &mut Changes) {
-        if let Some(old) = self.entries[id.0 as usize].pod.take() {
+        let entry = &mut self.entries[id.0 as usize];
+        if let Some(old) = entry.pod.take() {
+            changes.pods.insert(entry.key.clone());
             changes.addresses_of(&old);
             self.unindex(id, &old);
             self.count -= 1;

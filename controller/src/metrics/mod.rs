@@ -47,7 +47,7 @@ impl Metrics {
 mod tests {
     use super::*;
     use ferrule_cluster::{Index, Interner, source::WatchStats};
-    use ferrule_destination::{DestinationServer, Destinations, Mesh, Registry};
+    use ferrule_destination::{Destination, Destinations, Mesh, Registry};
     use std::collections::BTreeSet;
 
     fn metrics() -> Metrics {
@@ -55,15 +55,16 @@ mod tests {
         let registry = Arc::<Registry>::default();
         let interner = Interner::new();
         let destinations = Destinations::new(mesh.clone(), registry.clone());
-        let (_, handle) = Index::new(destinations, interner.clone());
-        let server = DestinationServer::new(mesh, registry.clone(), handle.requests.clone());
+        let (mut index, handle) = Index::new(interner.clone());
+        let questions = index.project(destinations);
+        let server = Destination::server(mesh, registry.clone(), questions.clone());
         Metrics::new(Arc::new(Process::new(
             interner,
             registry,
             handle.stats,
             Arc::new(WatchStats::new()),
             server,
-            handle.requests,
+            questions,
         )))
     }
 

@@ -15,7 +15,6 @@ pub(crate) use self::{
     candidates::Addr,
     feed::{EndpointsFeed, Rebind, Rebound},
     view::EndpointsView,
-    wire::message,
     writer::{EndpointsWriter, refusal},
 };
 pub use self::{

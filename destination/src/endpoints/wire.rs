@@ -2,7 +2,7 @@
 
 use super::candidates::Addr;
 use bytes::{BufMut, Bytes, BytesMut};
-use ferrule_cluster::stream::{Frames, HEADER_LEN, frame};
+use ferrule_cluster::stream::{Frames, HEADER_LEN, frame, message};
 use ferrule_proto::{
     destination::{AddrSet, Update, WeightedAddr, WeightedAddrSet, update},
     net::TcpAddress,
@@ -119,11 +119,6 @@ pub(super) fn removes(addrs: impl IntoIterator<Item = Addr>) -> Frames {
             message(&update)
         })
         .collect()
-}
-
-/// A whole message with its gRPC header.
-pub(crate) fn message(message: &impl Message) -> Bytes {
-    frame(message.encoded_len(), |buffer| message.encode_raw(buffer))
 }
 
 #[cfg(test)]

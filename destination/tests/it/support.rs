@@ -11,7 +11,7 @@ use ferrule_cluster::{
     },
     source::Event,
 };
-use ferrule_destination::{DestinationServer, Destinations, History, Mesh, Registry};
+use ferrule_destination::{Destination, DestinationServer, Destinations, History, Mesh, Registry};
 use ferrule_proto::destination::{
     DestinationProfile, GetDestination, Update, WeightedAddr, update::Update as Kinds,
 };
@@ -40,10 +40,10 @@ pub(crate) fn baseline() -> Mesh {
 }
 
 pub(crate) struct TestMesh {
-    index: Index<Destinations>,
+    index: Index,
     server: DestinationServer,
     // Keeps the channels open.
-    _handle: Handle<Destinations>,
+    _handle: Handle,
 }
 
 impl TestMesh {
@@ -71,10 +71,11 @@ impl TestMesh {
         let mesh = Arc::new(mesh);
         let registry = Arc::<Registry>::default();
         let destinations = Destinations::new(mesh.clone(), registry.clone()).keeping(history);
-        let (index, handle) = Index::new(destinations, Interner::new());
+        let (mut index, handle) = Index::new(Interner::new());
+        let requests = index.project(destinations);
         Self {
             index,
-            server: DestinationServer::new(mesh, registry, handle.requests.clone()),
+            server: Destination::server(mesh, registry, requests),
             _handle: handle,
         }
     }

@@ -1,0 +1,203 @@
+//! The [`ValueView`]s of one kind, by what they were asked of.
+
+use crate::{Slot, ValueFeed, ValueView};
+use bytes::Bytes;
+use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
+use std::{
+    hash::Hash,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tonic::Status;
+
+/// How long a view is kept when nobody follows it: proxies end idle streams
+/// after five minutes and all after an hour, and come back at once.
+pub const LINGER: Duration = Duration::from_secs(60);
+/// How often a stream may find its view given up between looking it up and
+/// joining it. Once would be much.
+const ATTEMPTS: usize = 5;
+
+/// What a view was asked of.
+pub trait ViewKey: Clone + Hash + Eq + Send + Sync + 'static {
+    /// What its value depends on.
+    type Dependency: Hash + Eq + Send;
+
+    /// The one thing whose changes it follows.
+    fn dependency(&self) -> Self::Dependency;
+}
+
+/// What there is to tell.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// The value's frame; `None` says nothing, and those who were told something
+    /// keep it.
+    pub frame: Option<Bytes>,
+    /// What newcomers get instead of a stream.
+    pub refusal: Option<Status>,
+}
+
+impl From<Status> for Answer {
+    fn from(refusal: Status) -> Self {
+        Self {
+            frame: None,
+            refusal: Some(refusal),
+        }
+    }
+}
+
+impl From<Bytes> for Answer {
+    fn from(frame: Bytes) -> Self {
+        Self {
+            frame: Some(frame),
+            refusal: None,
+        }
+    }
+}
+
+/// The views that exist, as connections look them up: lock-free, so that a storm
+/// of new streams does not queue behind a batch.
+pub struct ViewRegistry<K>(papaya::HashMap<K, Arc<ValueView>, FxBuildHasher>);
+
+impl<K> Default for ViewRegistry<K> {
+    fn default() -> Self {
+        Self(papaya::HashMap::default())
+    }
+}
+
+impl<K: ViewKey> ViewRegistry<K> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Begins to follow the view of `key`; `open` asks the index for one that is
+    /// not there yet.
+    ///
+    /// # Errors
+    /// The refusal in force, or UNAVAILABLE.
+    pub async fn follow<F>(
+        &self,
+        key: &K,
+        slot: &Arc<Slot>,
+        open: impl Fn(K) -> F,
+    ) -> Result<ValueFeed, Status>
+    where
+        F: Future<Output = Result<Arc<ValueView>, Status>>,
+    {
+        for attempt in 0..ATTEMPTS {
+            // One that was just given up may still be listed; the index knows.
+            let known = if attempt == 0 {
+                self.0.pin().get(key).cloned()
+            } else {
+                None
+            };
+            let view = match known {
+                Some(view) => view,
+                None => open(key.clone()).await?,
+            };
+            if let Some(feed) = view.follow(slot)? {
+                return Ok(feed);
+            }
+        }
+        Err(Status::unavailable(
+            "what was asked for changes faster than it can be looked up",
+        ))
+    }
+}
+
+/// The index's side of the views.
+pub struct Views<K: ViewKey> {
+    views: FxHashMap<K, Arc<ValueView>>,
+    dependents: FxHashMap<K::Dependency, FxHashSet<K>>,
+    registry: Arc<ViewRegistry<K>>,
+    /// How many were made since some were last given up.
+    made: usize,
+}
+
+impl<K: ViewKey> Views<K> {
+    /// No views yet.
+    pub fn new(registry: Arc<ViewRegistry<K>>) -> Self {
+        Self {
+            views: FxHashMap::default(),
+            dependents: FxHashMap::default(),
+            registry,
+            made: 0,
+        }
+    }
+
+    /// The view of `key`; made from `answer` if there is none. Nothing is kept
+    /// for what anybody may ask and nobody gets.
+    pub fn open(&mut self, key: K, answer: impl FnOnce(&K) -> Answer) -> Arc<ValueView> {
+        if let Some(view) = self.views.get(&key) {
+            return view.clone();
+        }
+        let view = Arc::<ValueView>::default();
+        let Answer { frame, refusal } = answer(&key);
+        let refused = refusal.is_some();
+        view.publish(frame, refusal);
+        if !refused {
+            self.made += 1;
+            let keys = self.dependents.entry(key.dependency()).or_default();
+            keys.insert(key.clone());
+            self.registry.0.pin().insert(key.clone(), view.clone());
+            self.views.insert(key, view.clone());
+        }
+        view
+    }
+
+    /// The views that follow `dependency`.
+    pub fn dependents<'v>(
+        &'v self,
+        dependency: &K::Dependency,
+    ) -> impl Iterator<Item = (&'v K, &'v Arc<ValueView>)> + use<'v, K> {
+        let keys = self.dependents.get(dependency).into_iter().flatten();
+        keys.map(|key| (key, &self.views[key]))
+    }
+
+    /// Every view.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Arc<ValueView>)> {
+        self.views.iter()
+    }
+
+    /// Ends the views that follow `dependency`, and their streams with `status`.
+    pub fn end(&mut self, dependency: &K::Dependency, status: &Status) {
+        let registry = self.registry.0.pin();
+        for key in self.dependents.remove(dependency).into_iter().flatten() {
+            registry.remove(&key);
+            if let Some(view) = self.views.remove(&key) {
+                view.end(status.clone());
+            }
+        }
+    }
+
+    /// How many were made since [`Self::give_up`] was last called.
+    pub fn made(&self) -> usize {
+        self.made
+    }
+
+    /// Gives up the views that nobody has followed for so long.
+    pub fn give_up(&mut self, linger: Duration, now: Instant) {
+        self.made = 0;
+        let registry = self.registry.0.pin();
+        let dependents = &mut self.dependents;
+        self.views.retain(|key, view| {
+            let idle = view.subscribers().close_if_idle(linger, now);
+            if idle {
+                registry.remove(key);
+                let dependency = key.dependency();
+                if let Some(keys) = dependents.get_mut(&dependency) {
+                    keys.remove(key);
+                    if keys.is_empty() {
+                        dependents.remove(&dependency);
+                    }
+                }
+            }
+            !idle
+        });
+    }
+}
