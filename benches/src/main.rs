@@ -2,16 +2,19 @@
 //!
 //! ```text
 //!   driver (ferrule-bench run) ── objects, changes ──▶ kube-apiserver ──▶ ferrule serve
-//!      │                                                                     ▲
-//!      └── commands, reports ──▶ generator (ferrule-bench generate) ── Get ──┘
+//!      │                                                                        ▲
+//!      └── commands, reports ──▶ generator (ferrule-bench generate) ── Get, Certify
 //! ```
 //!
-//! The driver fills a cluster, starts the server, has the generator open streams, and reads from
-//! /proc what the server used. The generator is a process of its own. Every row has a server of
-//! its own, rows with the same objects share a cluster.
+//! The driver fills a cluster, starts the server, has the generator open streams or ask for
+//! certificates, and reads from /proc what the server used. The generator is a process of its
+//! own. Every row has a server of its own, rows with the same objects share a cluster. Mesh TLS
+//! begins with trust anchors and an issuer that the driver makes.
 #![forbid(unsafe_code)]
 
+mod frames;
 mod generator;
+mod mesh;
 mod processes;
 mod protocol;
 mod quantiles;

@@ -2,11 +2,15 @@
 //! stdin and stdout. Every command is answered by one report.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
 use crate::quantiles::Quantiles;
+
+/// How many reasons a report repeats; one is usually the reason of all.
+const MAX_REASONS: usize = 5;
 
 /// What the driver asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,12 +23,16 @@ pub(crate) enum Command {
     Later { count: usize, timeout_ms: u64 },
     /// Drop every connection.
     Close,
+    /// Ask for certificates.
+    Certify(Certify),
 }
 
 /// Connections to one server, and `Get` streams spread evenly over them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Open {
     pub(crate) server: SocketAddr,
+    /// How TLS is done; none in plaintext.
+    pub(crate) tls: Option<Tls>,
     pub(crate) connections: usize,
     pub(crate) streams: usize,
     /// The authorities asked for, in turn: the streams of one connection ask for different ones.
@@ -33,8 +41,53 @@ pub(crate) struct Open {
     pub(crate) contexts: Vec<String>,
     /// Whether the clock starts when all connections are up, else before the first connects.
     pub(crate) connect_first: bool,
+    /// Whether one that does not connect in a second tries again, as proxies do; else it waits.
+    pub(crate) gives_up: bool,
     /// When to stop waiting for first messages.
     pub(crate) timeout_ms: u64,
+}
+
+/// Calls of `Certify`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Certify {
+    pub(crate) server: SocketAddr,
+    /// How TLS is done.
+    pub(crate) tls: Tls,
+    /// A file of requests, gRPC frames one after another: they are sent in turn.
+    pub(crate) requests: PathBuf,
+    pub(crate) calls: usize,
+    /// How many calls are under way at a time.
+    pub(crate) in_flight: usize,
+    pub(crate) connections: ConnectionUse,
+    /// When to stop waiting for answers.
+    pub(crate) timeout_ms: u64,
+}
+
+/// What calls are sent on.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ConnectionUse {
+    /// So many, shared; the clock starts when they are up.
+    Warm(usize),
+    /// One each, which the call begins and ends with.
+    OnePerCall,
+}
+
+/// How a proxy does mesh TLS. The files are PEM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Tls {
+    pub(crate) trust_anchors: PathBuf,
+    /// Who the server must be.
+    pub(crate) server_name: String,
+    /// What is shown to a server that asks.
+    pub(crate) certificate: Option<ClientCertificate>,
+}
+
+/// A certificate with those towards the root, and its key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ClientCertificate {
+    pub(crate) chain: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// What the generator answers.
@@ -44,6 +97,7 @@ pub(crate) enum Report {
     Opened(Opened),
     Later(Later),
     Closed,
+    Certified(Certified),
 }
 
 /// How the streams of an [`Open`] were answered.
@@ -51,25 +105,59 @@ pub(crate) enum Report {
 pub(crate) struct Opened {
     /// Streams whose first gRPC message has arrived whole.
     pub(crate) answered: usize,
+    /// Milliseconds from before the first connects until each connection is up.
+    pub(crate) connect_ms: Quantiles,
+    /// How often one gave up connecting.
+    pub(crate) given_up: usize,
     /// Milliseconds from the start of the clock to each stream's first whole message.
     pub(crate) first_ms: Quantiles,
     /// Bytes of the DATA frames up to each stream's first whole message.
     pub(crate) first_bytes: Quantiles,
     /// Bytes of all DATA frames, of all streams.
     pub(crate) bytes: u64,
-    /// Streams and connections that ended, and why the first of them did.
-    pub(crate) ended: usize,
-    pub(crate) reasons: Vec<String>,
+    /// Streams and connections that ended.
+    pub(crate) ended: Failures,
 }
 
 /// Messages after the first of each stream.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Later {
     /// When each arrived, in nanoseconds since the epoch ([`now`]).
     pub(crate) times: Vec<u64>,
     /// Streams and connections that have ended since they were opened.
-    pub(crate) ended: usize,
+    pub(crate) ended: Failures,
+}
+
+/// How the calls of a [`Certify`] were answered.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Certified {
+    /// Calls that ended with one whole message and status 0.
+    pub(crate) answered: usize,
+    /// From the start of the clock to the last answer.
+    pub(crate) seconds: f64,
+    /// Milliseconds of each of these, with its connection if it has one of its own.
+    pub(crate) each_ms: Quantiles,
+    /// Bytes of the answers.
+    pub(crate) bytes: Quantiles,
+    /// The other calls.
+    pub(crate) failed: Failures,
+}
+
+/// What did not go as it should.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Failures {
+    pub(crate) count: usize,
+    /// Why, a few different ones.
     pub(crate) reasons: Vec<String>,
+}
+
+impl Failures {
+    pub(crate) fn add(&mut self, reason: String) {
+        self.count += 1;
+        if self.reasons.len() < MAX_REASONS && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
 }
 
 /// Nanoseconds since the epoch: the one clock that both processes can read.

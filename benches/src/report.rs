@@ -6,7 +6,7 @@ use std::fs;
 use jiff::Zoned;
 use serde::Serialize;
 
-/// One number, and what it must not exceed.
+/// One number, and what it must reach: not exceed, but for rates.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Finding {
     pub(crate) row: String,
@@ -30,19 +30,28 @@ pub(crate) enum Unit {
     Kib,
     Times,
     Messages,
+    /// A rate.
+    PerSecond,
 }
 
 impl Finding {
     fn verdict(&self) -> &'static str {
         match self.target {
             None => "",
-            Some(target) if self.measured <= target => "ok",
+            Some(target) if self.unit.reaches(self.measured, target) => "ok",
             Some(_) => "**miss**",
         }
     }
 }
 
 impl Unit {
+    fn reaches(self, measured: f64, target: f64) -> bool {
+        match self {
+            Self::PerSecond => measured >= target,
+            _ => measured <= target,
+        }
+    }
+
     fn show(self, value: f64) -> String {
         match self {
             Self::Seconds => format!("{value:.3} s"),
@@ -53,6 +62,7 @@ impl Unit {
             Self::Kib => format!("{value:.2} KiB"),
             Self::Times => format!("{value:.2}x"),
             Self::Messages => format!("{value}"),
+            Self::PerSecond => format!("{value:.0}/s"),
         }
     }
 }
@@ -166,18 +176,25 @@ mod tests {
 
     #[test]
     fn a_number_that_reaches_its_target_is_ok() {
-        let verdict = |measured, target| {
+        let verdict = |unit, measured, target| {
             let finding = Finding {
                 row: String::new(),
                 what: String::new(),
-                unit: Unit::Seconds,
+                unit,
                 measured,
                 target,
             };
             finding.verdict()
         };
-        assert_eq!(verdict(2.0, Some(2.0)), "ok");
-        assert_eq!(verdict(2.1, Some(2.0)), "**miss**");
-        assert_eq!(verdict(2.1, None), "");
+        for (unit, measured, target, expected) in [
+            (Unit::Seconds, 2.0, Some(2.0), "ok"),
+            (Unit::Seconds, 2.1, Some(2.0), "**miss**"),
+            (Unit::Seconds, 2.1, None, ""),
+            (Unit::PerSecond, 3_000.0, Some(3_000.0), "ok"),
+            (Unit::PerSecond, 2_999.0, Some(3_000.0), "**miss**"),
+        ] {
+            let found = verdict(unit, measured, target);
+            assert_eq!(found, expected, "{measured} for {target:?}");
+        }
     }
 }

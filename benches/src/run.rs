@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::mesh::Mesh;
 use crate::processes::Program;
 use crate::report::{Circumstances, Results};
 use crate::rows::{Bench, Row};
@@ -107,6 +108,7 @@ impl Run {
             (1..=ZONES).contains(&self.zones),
             "--zones is from 1 to {ZONES}"
         );
+        let mesh = Mesh::create()?;
         let mut results = Results {
             circumstances: Circumstances::now(),
             findings: Vec::new(),
@@ -123,6 +125,7 @@ impl Run {
             let bench = Bench {
                 program: &program,
                 world: &world,
+                mesh: &mesh,
                 threads: self.threads,
                 zones: self.zones,
             };

@@ -1,69 +1,41 @@
-//! The connection to a running Ferrule.
+//! The connection to a running Ferrule, and the calls that proxies make.
 
-use crate::{Error, diagnostics::Ask};
-use ferrule_proto::destination::{
-    DestinationProfile, GetDestination, Update, destination_client::DestinationClient,
+use crate::{Error, api_addr::ApiAddr};
+use ferrule_proto::{
+    destination::{
+        DestinationProfile, GetDestination, Update, destination_client::DestinationClient,
+    },
+    inbound::{
+        PortSpec, Server, inbound_server_policies_client::InboundServerPoliciesClient as Inbound,
+    },
+    outbound::{
+        OutboundPolicy, TrafficSpec, outbound_policies_client::OutboundPoliciesClient as Outbound,
+    },
 };
-use std::{error, fmt, str::FromStr, time::Duration};
+use std::{error, time::Duration};
 use tonic::{
     Response, Status, Streaming,
     transport::{Channel, Endpoint},
 };
 
 /// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a call may go unanswered.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a watch makes sure that the server is still there, and how long it
 /// waits for the sign.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// `HOST:PORT` of a destination API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ApiAddr(String);
-
-/// Why a text is none.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected HOST:PORT, such as 127.0.0.1:8086")]
-pub(crate) struct ApiAddrError;
-
-impl FromStr for ApiAddr {
-    type Err = ApiAddrError;
-
-    fn from_str(text: &str) -> Result<Self, ApiAddrError> {
-        let addr = text.strip_prefix("http://").unwrap_or(text);
-        let addr = addr.strip_suffix('/').unwrap_or(addr);
-        let authority: tonic::codegen::http::uri::Authority =
-            addr.parse().map_err(|_| ApiAddrError)?;
-        if authority.port_u16().is_none_or(|port| port == 0) || authority.host().is_empty() {
-            return Err(ApiAddrError);
-        }
-        Ok(Self(addr.to_owned()))
-    }
-}
-
-impl fmt::Display for ApiAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A destination API that answered at least once. Lost connections are made
-/// again by the next call.
+/// An API that answered at least once. Lost connections are made again by the
+/// next call.
 #[derive(Clone, Debug)]
-pub(crate) struct Api {
-    client: DestinationClient<Channel>,
-    token: String,
-}
+pub(crate) struct Api(Channel);
 
 impl Api {
-    pub(crate) async fn connect(ask: &Ask) -> Result<Self, Error> {
-        let cannot = |error: tonic::transport::Error| Error::Connect {
-            addr: ask.api_addr.to_string(),
-            reason: root_cause(&error),
-        };
-        let channel = Endpoint::from_shared(format!("http://{}", ask.api_addr))
+    pub(crate) async fn connect(addr: &ApiAddr) -> Result<Self, Error> {
+        let cannot = |error: tonic::transport::Error| Error::connect(addr, root_cause(&error));
+        let channel = Endpoint::from_shared(format!("http://{addr}"))
             .map_err(cannot)?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true)
@@ -72,32 +44,40 @@ impl Api {
             .connect()
             .await
             .map_err(cannot)?;
-        Ok(Self {
-            client: DestinationClient::new(channel),
-            token: ask.token.clone(),
-        })
+        Ok(Self(channel))
     }
 
-    pub(crate) async fn get(self, authority: String) -> Result<Streaming<Update>, Status> {
-        let (mut client, request) = self.request(authority);
-        answered(client.get(request)).await
+    pub(crate) async fn get(self, question: GetDestination) -> Result<Streaming<Update>, Status> {
+        answered(DestinationClient::new(self.0).get(question)).await
     }
 
     pub(crate) async fn get_profile(
         self,
-        authority: String,
+        question: GetDestination,
     ) -> Result<Streaming<DestinationProfile>, Status> {
-        let (mut client, request) = self.request(authority);
-        answered(client.get_profile(request)).await
+        answered(DestinationClient::new(self.0).get_profile(question)).await
     }
 
-    fn request(self, authority: String) -> (DestinationClient<Channel>, GetDestination) {
-        let request = GetDestination {
-            path: authority,
-            context_token: self.token,
-            ..GetDestination::default()
-        };
-        (self.client, request)
+    pub(crate) async fn get_port(self, question: PortSpec) -> Result<Server, Status> {
+        answered(Inbound::new(self.0).get_port(question)).await
+    }
+
+    pub(crate) async fn watch_port(self, question: PortSpec) -> Result<Streaming<Server>, Status> {
+        answered(Inbound::new(self.0).watch_port(question)).await
+    }
+
+    pub(crate) async fn get_outbound(
+        self,
+        question: TrafficSpec,
+    ) -> Result<OutboundPolicy, Status> {
+        answered(Outbound::new(self.0).get(question)).await
+    }
+
+    pub(crate) async fn watch_outbound(
+        self,
+        question: TrafficSpec,
+    ) -> Result<Streaming<OutboundPolicy>, Status> {
+        answered(Outbound::new(self.0).watch(question)).await
     }
 }
 
@@ -109,36 +89,10 @@ async fn answered<T>(call: impl Future<Output = Result<Response<T>, Status>>) ->
 }
 
 /// The innermost error: what the system says, without the layers around it.
-fn root_cause(error: &dyn error::Error) -> String {
+pub(crate) fn root_cause(error: &dyn error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
     error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_api_address_is_a_host_and_a_port() {
-        for (text, addr) in [
-            ("127.0.0.1:8086", Some("127.0.0.1:8086")),
-            (
-                "http://linkerd-dst.linkerd:8086/",
-                Some("linkerd-dst.linkerd:8086"),
-            ),
-            ("[::1]:8086", Some("[::1]:8086")),
-            ("localhost", None),
-            (":8086", None),
-            ("localhost:0", None),
-            ("localhost:port", None),
-            ("https://localhost:8086", None),
-            ("", None),
-        ] {
-            let parsed = text.parse::<ApiAddr>().ok().map(|addr| addr.to_string());
-            assert_eq!(parsed.as_deref(), addr, "{text}");
-        }
-    }
 }

@@ -2,15 +2,16 @@
 
 use crate::{
     Error,
-    api::ApiAddr,
+    announce::Announcer,
+    api_addr::ServerFlags,
     endpoints,
     error::Refusal,
     output::{self, Format},
+    policy::{self, PolicyAsk},
     profile,
 };
 use clap::{Args, Subcommand};
-use serde_json::json;
-use std::io;
+use ferrule_proto::destination::GetDestination;
 
 /// Asks a running Ferrule what it tells proxies.
 #[derive(Debug, Args)]
@@ -27,6 +28,10 @@ enum Question {
     /// Show how a proxy is told to treat a Service or an address
     #[command(after_help = PROFILE_EXAMPLES)]
     Profile(Ask),
+    /// Show what a pod's proxy lets in on a port, or how one is told to carry
+    /// what goes out to a Service or an address
+    #[command(after_help = policy::EXAMPLES)]
+    Policy(PolicyAsk),
 }
 
 const ENDPOINTS_EXAMPLES: &str = "\
@@ -56,14 +61,8 @@ pub(crate) struct Ask {
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Format,
 
-    /// Where the destination API is served
-    #[arg(
-        long,
-        env = "FERRULE_API_ADDR",
-        value_name = "HOST:PORT",
-        default_value = "127.0.0.1:8086"
-    )]
-    pub(crate) api_addr: ApiAddr,
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
 
     /// Ask as the proxy with this context token, such as
     /// '{"ns":"shop","nodeName":"node-1"}': the node decides which endpoints are
@@ -83,49 +82,27 @@ impl Diagnostics {
         let result = match self.question {
             Question::Endpoints(ask) => endpoints::run(ask).await,
             Question::Profile(ask) => profile::run(ask).await,
+            Question::Policy(ask) => policy::run(ask).await,
         };
-        match result {
-            // Whoever read the output, `head` say, has seen enough.
-            Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        }
+        output::seen_enough(result)
     }
 }
 
 impl Ask {
-    /// Says that a stream was lost and is looked for.
-    pub(crate) fn announce_lost(&self, refusal: &Refusal) -> io::Result<()> {
-        match self.output {
-            Format::Json => output::print_json_line(&json!({
-                "time": output::timestamp(),
-                "event": "disconnected",
-                "authority": refusal.authority(),
-                "reason": refusal.reason(),
-            })),
-            Format::Table => {
-                output::note(&format!(
-                    "{} ! {}: {}; trying again",
-                    output::clock(),
-                    refusal.authority(),
-                    refusal.reason(),
-                ));
-                Ok(())
-            }
-        }
+    /// Each authority as the call that asks about it.
+    pub(crate) fn questions(&self) -> Vec<GetDestination> {
+        let question = |authority: &String| GetDestination {
+            path: authority.clone(),
+            context_token: self.token.clone(),
+            ..GetDestination::default()
+        };
+        self.authorities.iter().map(question).collect()
     }
 
-    /// Says that a lost stream is open again.
-    pub(crate) fn announce_back(&self, authority: &str) -> io::Result<()> {
-        match self.output {
-            Format::Json => output::print_json_line(&json!({
-                "time": output::timestamp(),
-                "event": "connected",
-                "authority": authority,
-            })),
-            Format::Table => {
-                output::note(&format!("{} ! {authority}: connected", output::clock()));
-                Ok(())
-            }
+    pub(crate) fn announcer(&self) -> Announcer {
+        Announcer {
+            output: self.output,
+            subject: "authority",
         }
     }
 
@@ -133,6 +110,74 @@ impl Ask {
     pub(crate) fn announce_refusal(&self, refusal: &Refusal) {
         if self.watch && self.authorities.len() > 1 {
             output::note(&refusal.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api_addr::DEFAULT_API_ADDR;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        diagnostics: Diagnostics,
+    }
+
+    fn parse(line: &str) -> Result<Question, String> {
+        let words = ["diagnostics"].into_iter().chain(line.split_whitespace());
+        let command = Command::try_parse_from(words).map_err(|error| error.to_string())?;
+        Ok(command.diagnostics.question)
+    }
+
+    #[test]
+    fn every_question_goes_to_one_address() {
+        for line in [
+            "endpoints web.shop.svc.cluster.local:80",
+            "profile 10.42.0.1:80",
+            "policy svc/web.shop 80",
+        ] {
+            let addr = |line: &str| match parse(line).expect(line) {
+                Question::Endpoints(ask) | Question::Profile(ask) => ask.server.api_addr,
+                Question::Policy(ask) => ask.server.api_addr,
+            };
+            // The variable may be set where this runs.
+            if std::env::var_os("FERRULE_API_ADDR").is_none() {
+                assert_eq!(addr(line).to_string(), DEFAULT_API_ADDR, "{line}");
+            }
+            let told = addr(&format!("{line} --api-addr ferrule:8086"));
+            assert_eq!(told.to_string(), "ferrule:8086", "{line}");
+        }
+    }
+
+    #[test]
+    fn policy_is_asked_of_a_target_and_a_port() {
+        for line in [
+            "policy pod/web-0.shop 8080",
+            "policy po/web-0 8080 -n shop --watch -o json",
+            "policy svc/web 80 --namespace shop --source office",
+            "policy 10.0.0.1 443",
+            "policy fd00::1 443",
+        ] {
+            assert!(matches!(parse(line), Ok(Question::Policy(_))), "{line}");
+        }
+        for (line, reason) in [
+            ("policy pod/web-0.shop", "PORT"),
+            ("policy pod/web-0.shop 0", "0 is not in 1..=65535"),
+            ("policy pod/web-0.shop http", "invalid digit"),
+            (
+                "policy web-0 80",
+                "expected pod/NAME, svc/NAME or an IP address",
+            ),
+            (
+                "policy deploy/web 80",
+                "ask about one of its pods (pod/NAME",
+            ),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(reason), "{line}: {error}");
         }
     }
 }

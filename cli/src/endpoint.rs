@@ -124,10 +124,7 @@ impl Endpoint {
 
     /// The identity without what is the same all over a mesh.
     pub(crate) fn short_identity(&self) -> &str {
-        let identity = self.identity.as_deref().unwrap_or_default();
-        identity
-            .split_once(".serviceaccount.identity.")
-            .map_or(identity, |(short, _)| short)
+        short_identity(self.identity.as_deref().unwrap_or_default())
     }
 
     /// `h2 via 4143`: the protocol, and the proxy's port where it is dialled.
@@ -170,6 +167,13 @@ fn ip_and_port<S: serde::Serializer>(addr: &SocketAddr, serializer: S) -> Result
     .serialize(serializer)
 }
 
+/// `web.shop` of the identity of a service account; others as they are.
+pub(crate) fn short_identity(identity: &str) -> &str {
+    identity
+        .split_once(".serviceaccount.identity.")
+        .map_or(identity, |(short, _)| short)
+}
+
 /// `core/Service shop/web:80`, or the name of what is configured by default.
 pub(crate) fn resource(metadata: &Metadata) -> String {
     match &metadata.kind {
@@ -178,8 +182,10 @@ pub(crate) fn resource(metadata: &Metadata) -> String {
             if !resource.kind.is_empty() {
                 text = format!("{text}/{}", resource.kind);
             }
-            if !resource.name.is_empty() {
-                text = format!("{text} {}/{}", resource.namespace, resource.name);
+            match (&*resource.namespace, &*resource.name) {
+                (_, "") => {}
+                ("", name) => text = format!("{text} {name}"),
+                (namespace, name) => text = format!("{text} {namespace}/{name}"),
             }
             if resource.port != 0 {
                 text = format!("{text}:{}", resource.port);
@@ -269,8 +275,18 @@ mod tests {
             group: "linkerd.io".into(),
             ..Resource::default()
         };
-        for (resource_ref, expected) in [(web, "core/Service shop/web:80"), (profile, "linkerd.io")]
-        {
+        let route = Resource {
+            group: "policy.linkerd.io".into(),
+            kind: "HTTPRoute".into(),
+            name: "web".into(),
+            ..Resource::default()
+        };
+        for (resource_ref, expected) in [
+            (web, "core/Service shop/web:80"),
+            (profile, "linkerd.io"),
+            // Those of inbound policy come without their namespace.
+            (route, "policy.linkerd.io/HTTPRoute web"),
+        ] {
             let metadata = Metadata {
                 kind: Some(metadata::Kind::Resource(resource_ref)),
             };

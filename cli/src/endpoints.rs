@@ -8,6 +8,7 @@ use crate::{
     endpoint_set::{Change, EndpointSet},
     error::Refusal,
     follow::{Event, follow},
+    hint::Asked,
     output::{self, Format},
 };
 use ferrule_proto::destination::Update;
@@ -57,9 +58,9 @@ enum State {
 }
 
 pub(crate) async fn run(ask: Ask) -> Result<(), Error> {
-    let api = Api::connect(&ask).await?;
-    let mut events = follow(&ask.authorities, ask.watch, move |authority| {
-        api.clone().get(authority)
+    let api = Api::connect(&ask.server.api_addr).await?;
+    let mut events = follow(ask.questions(), ask.watch, move |question| {
+        api.clone().get(question)
     });
     let mut followed: Vec<_> = ask.authorities.iter().map(|a| Followed::new(a)).collect();
     // The sets as they are.
@@ -155,7 +156,7 @@ impl Followed {
             }
             Step::Told(Event::Opened) => {
                 if matches!(self.state, State::Settled) {
-                    ask.announce_back(&self.authority)?;
+                    ask.announcer().back(&self.authority)?;
                 }
                 self.set.restart();
                 let now = Instant::now();
@@ -172,11 +173,16 @@ impl Followed {
                 self.set.apply(update)
             }
             Step::Told(Event::Lost { status, retried }) => {
-                let refusal = Refusal::new(&self.authority, &status, &ask.api_addr);
+                let refusal = Refusal::new(
+                    &self.authority,
+                    Asked::Destination,
+                    &status,
+                    &ask.server.api_addr,
+                );
                 if retried {
                     // Once for each time it is lost, not for each attempt.
                     if !matches!(self.state, State::Settled) || !self.set.is_fresh() {
-                        ask.announce_lost(&refusal)?;
+                        ask.announcer().lost(&refusal)?;
                     }
                     self.set.restart();
                     self.state = State::Settled;

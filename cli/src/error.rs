@@ -1,14 +1,15 @@
-use crate::api::ApiAddr;
+use crate::{api_addr::ApiAddr, hint::Asked, policy::TargetError};
 use std::{fmt, io};
 use tonic::{Code, Status};
 
-/// Why a question could not be answered.
+/// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody listens, or not on a way that leads there.
     #[error(
         "cannot connect to {addr}: {reason}\n\
          Is a Ferrule running there? --api-addr HOST:PORT (or FERRULE_API_ADDR) says where to ask.\n\
+         To reach one in a cluster: kubectl -n linkerd port-forward deploy/linkerd-destination 9990\n\
          To start one without a cluster: ferrule serve --manifests DIR"
     )]
     Connect {
@@ -17,36 +18,79 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// Somebody listens, and is no admin listener that can tell what was asked.
+    #[error(
+        "{addr} does not tell {path}: {reason}\n\
+         --api-addr HOST:PORT (or FERRULE_API_ADDR) is to be the admin listener of a Ferrule, port 9990."
+    )]
+    Admin {
+        /// Where.
+        addr: String,
+        /// What was asked for.
+        path: &'static str,
+        /// What was wrong with the answer.
+        reason: String,
+    },
+    /// Nothing can be told for what was named.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The server refused some of what was asked.
     #[error("{}", Lines(.0))]
     Refused(Vec<Refusal>),
+    /// The Ferrule that answered has nothing to do with certificates.
+    #[error(
+        "the Ferrule at {addr} holds no certificates: it neither runs the identity role nor serves TLS.\n\
+         Ask one that does: --api-addr HOST:PORT (or FERRULE_API_ADDR) is its admin listener."
+    )]
+    NoIdentity {
+        /// Where.
+        addr: String,
+    },
+    /// Nothing says where state is kept.
+    #[error("neither XDG_STATE_HOME nor HOME is set; say with --state-dir DIR where state is kept")]
+    NoStateDir,
+    /// The state directory is not usable.
+    #[error(transparent)]
+    State(#[from] ferrule_identity::StateError),
+    /// A token cannot be made.
+    #[error(transparent)]
+    Token(#[from] ferrule_identity::TokenKeyError),
     /// Standard output cannot be written to.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),
 }
 
+impl Error {
+    pub(crate) fn connect(addr: &ApiAddr, reason: String) -> Self {
+        Self::Connect {
+            addr: addr.to_string(),
+            reason,
+        }
+    }
+}
+
 /// One question that was answered with an error status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    authority: String,
+    subject: String,
     code: Code,
     message: String,
     hint: Option<String>,
 }
 
 impl Refusal {
-    pub(crate) fn new(authority: &str, status: &Status, addr: &ApiAddr) -> Self {
+    pub(crate) fn new(subject: &str, asked: Asked, status: &Status, addr: &ApiAddr) -> Self {
         Self {
-            authority: authority.to_owned(),
+            subject: subject.to_owned(),
             code: status.code(),
             message: status.message().to_owned(),
-            hint: hint(authority, status, addr),
+            hint: asked.hint(subject, status, addr),
         }
     }
 
     /// What was asked for.
-    pub(crate) fn authority(&self) -> &str {
-        &self.authority
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
     }
 
     /// Code and message.
@@ -57,7 +101,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.authority, self.reason())?;
+        write!(f, "{}: {}", self.subject, self.reason())?;
         match &self.hint {
             Some(hint) => write!(f, "\n  {hint}"),
             None => Ok(()),
@@ -79,60 +123,23 @@ impl fmt::Display for Lines<'_> {
     }
 }
 
-/// What to do about a refusal.
-fn hint(authority: &str, status: &Status, addr: &ApiAddr) -> Option<String> {
-    let hint = match status.code() {
-        Code::InvalidArgument if status.message().starts_with("IP queries") => {
-            format!(
-                "Endpoints are looked up by name; for an address: ferrule diagnostics profile {authority}"
-            )
-        }
-        Code::InvalidArgument => {
-            "Expected SERVICE.NAMESPACE.svc.CLUSTER_DOMAIN:PORT, such as web.shop.svc.cluster.local:80, \
-             of a Service that is not an ExternalName; serve --cluster-domain says which domain."
-                .to_owned()
-        }
-        // GetProfile says Unknown for a Service that does not exist (ruling 3).
-        Code::NotFound | Code::Unknown if status.message().ends_with("not found") => {
-            "Check the name and the namespace; with --watch it is shown as soon as it exists."
-                .to_owned()
-        }
-        Code::Unavailable => format!(
-            "{addr} does not answer now. If it has just started, its admin port says at /ready what it waits for."
-        ),
-        Code::DeadlineExceeded => format!("{addr} accepts connections but does not answer."),
-        Code::Unimplemented => {
-            format!("{addr} does not serve the destination API; --api-addr HOST:PORT says where to ask.")
-        }
-        Code::Internal | Code::Unknown if is_transport_error(status) => format!(
-            "{addr} does not speak plaintext gRPC; --api-addr HOST:PORT says where to ask."
-        ),
-        _ => return None,
-    };
-    Some(hint)
-}
-
-fn is_transport_error(status: &Status) -> bool {
-    std::error::Error::source(status).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api_addr::DEFAULT_API_ADDR;
 
     #[test]
     fn a_refusal_names_the_authority_and_the_code_and_says_what_to_do() {
-        let addr: ApiAddr = "127.0.0.1:8086".parse().unwrap();
+        let addr: ApiAddr = DEFAULT_API_ADDR.parse().unwrap();
+        let refusal = |subject, status| Refusal::new(subject, Asked::Destination, &status, &addr);
         let refusals = Error::Refused(vec![
-            Refusal::new(
+            refusal(
                 "web.shop:80",
-                &Status::invalid_argument("Invalid authority: web.shop:80"),
-                &addr,
+                Status::invalid_argument("Invalid authority: web.shop:80"),
             ),
-            Refusal::new(
+            refusal(
                 "10.0.0.1:80",
-                &Status::invalid_argument("IP queries not supported by Get API: host=10.0.0.1"),
-                &addr,
+                Status::invalid_argument("IP queries not supported by Get API: host=10.0.0.1"),
             ),
         ]);
         let text = refusals.to_string();

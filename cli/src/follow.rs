@@ -24,25 +24,26 @@ pub(crate) enum Event<M> {
     Lost { status: Status, retried: bool },
 }
 
-/// Follows one stream for each authority. Events carry the authority's index;
-/// there are none left once no stream can be opened again, or, with `retry`
+/// Follows one stream for each question. Events carry the question's index; there
+/// are none left once no stream can be opened again, or, with `retry`
 /// unset, once every stream has ended.
-pub(crate) fn follow<M, F>(
-    authorities: &[String],
+pub(crate) fn follow<Q, M, F>(
+    questions: Vec<Q>,
     retry: bool,
-    open: impl Fn(String) -> F + Clone + Send + Sync + 'static,
+    open: impl Fn(Q) -> F + Clone + Send + Sync + 'static,
 ) -> mpsc::Receiver<(usize, Event<M>)>
 where
+    Q: Clone + Send + Sync + 'static,
     M: Send + 'static,
     F: Future<Output = Result<Streaming<M>, Status>> + Send,
 {
     let (events, receiver) = mpsc::channel(CAPACITY);
-    for (index, authority) in authorities.iter().cloned().enumerate() {
+    for (index, question) in questions.into_iter().enumerate() {
         let (open, events) = (open.clone(), events.clone());
         tokio::spawn(async move {
             let mut pause = FIRST_PAUSE;
             loop {
-                let (status, told) = match open(authority.clone()).await {
+                let (status, told) = match open(question.clone()).await {
                     Ok(stream) => pass_on(stream, index, &events).await,
                     Err(status) => (status, false),
                 };
@@ -82,7 +83,7 @@ async fn pass_on<M>(
 }
 
 /// Whether asking again cannot help: a proxy takes the first two as the last
-/// word (destination.md 3.2), and the others are no destination API.
+/// word (destination.md 3.2), and the others are no such API.
 fn is_final(status: &Status) -> bool {
     matches!(
         status.code(),

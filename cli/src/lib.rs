@@ -1,21 +1,37 @@
-//! The parts of the `ferrule` command line that talk to a running Ferrule.
+//! The commands of `ferrule` for people, as `serve` is for machines.
 //!
-//! [`Diagnostics`] asks it what a proxy would be told, over the same gRPC calls
-//! a proxy makes, and prints the answer for people or for programs.
+//! [`Diagnostics`] asks a running Ferrule what a proxy would be told, over the
+//! same gRPC calls a proxy makes, and prints the answer for people or for programs.
+//! [`Identity`] shows the certificates of a running Ferrule, and [`Token`] makes
+//! the tokens that one without a cluster gives certificates for.
 #![forbid(unsafe_code)]
 
+mod admin;
+mod announce;
 mod api;
+mod api_addr;
 mod diagnostics;
 mod endpoint;
 mod endpoint_set;
 mod endpoints;
 mod error;
 mod follow;
+mod hint;
+mod identity;
+mod message;
 mod output;
+mod policy;
 mod profile;
 mod profile_fields;
+mod state_dir;
+mod token;
 
 pub use self::{
+    api_addr::DEFAULT_API_ADDR,
     diagnostics::Diagnostics,
     error::{Error, Refusal},
+    identity::Identity,
+    policy::TargetError,
+    state_dir::StateDir,
+    token::Token,
 };

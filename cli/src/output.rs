@@ -1,5 +1,6 @@
 //! Standard output: aligned columns for people, JSON for programs.
 
+use crate::Error;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -10,7 +11,7 @@ pub(crate) enum Format {
     /// Aligned columns for people; with --watch, then a line for each change
     #[default]
     Table,
-    /// An array of objects; with --watch, an object a line for each event
+    /// All of it for programs; with --watch, an object a line for each event
     Json,
 }
 
@@ -40,6 +41,14 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{text}")?;
     stdout.flush()
+}
+
+/// No error if whoever read the output, `head` say, has seen enough.
+pub(crate) fn seen_enough(result: Result<(), Error>) -> Result<(), Error> {
+    match result {
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
 }
 
 /// Prints a value over several lines.

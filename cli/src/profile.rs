@@ -7,6 +7,7 @@ use crate::{
     endpoint_set::differences,
     error::Refusal,
     follow::{Event, follow},
+    hint::Asked,
     output::{self, Format},
     profile_fields::{NOTHING, fields, object},
 };
@@ -28,9 +29,9 @@ struct Followed {
 }
 
 pub(crate) async fn run(ask: Ask) -> Result<(), Error> {
-    let api = Api::connect(&ask).await?;
-    let mut events = follow(&ask.authorities, ask.watch, move |authority| {
-        api.clone().get_profile(authority)
+    let api = Api::connect(&ask.server.api_addr).await?;
+    let mut events = follow(ask.questions(), ask.watch, move |question| {
+        api.clone().get_profile(question)
     });
     let mut followed: Vec<Followed> = ask
         .authorities
@@ -76,7 +77,7 @@ impl Followed {
         match event {
             Event::Opened => {
                 if std::mem::take(&mut self.lost) {
-                    ask.announce_back(authority)?;
+                    ask.announcer().back(authority)?;
                 }
             }
             Event::Message(profile) => {
@@ -86,7 +87,8 @@ impl Followed {
                 self.told = Some(profile);
             }
             Event::Lost { status, retried } => {
-                let refusal = Refusal::new(authority, &status, &ask.api_addr);
+                let refusal =
+                    Refusal::new(authority, Asked::Destination, &status, &ask.server.api_addr);
                 if !retried {
                     // A profile that was told is an answer, however the stream ends.
                     if ask.watch || self.told.is_none() {
@@ -94,7 +96,7 @@ impl Followed {
                         self.refusal = Some(refusal);
                     }
                 } else if !std::mem::replace(&mut self.lost, true) {
-                    ask.announce_lost(&refusal)?;
+                    ask.announcer().lost(&refusal)?;
                 }
             }
         }

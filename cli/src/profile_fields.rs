@@ -4,7 +4,7 @@ use crate::endpoint::{Endpoint, resource};
 use ferrule_proto::destination::{
     DestinationProfile, RequestMatch, RetryBudget, Route, request_match::Match,
 };
-use ferrule_proto::http_types::http_method;
+use ferrule_proto::http_types::{HttpMethod, http_method};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -142,7 +142,8 @@ fn ratio(budget: &RetryBudget) -> f64 {
     budget.retry_ratio.to_string().parse().unwrap_or_default()
 }
 
-fn seconds(duration: prost_types::Duration) -> f64 {
+/// A duration in seconds.
+pub(crate) fn seconds(duration: prost_types::Duration) -> f64 {
     Duration::try_from(duration)
         .unwrap_or_default()
         .as_secs_f64()
@@ -172,26 +173,28 @@ fn condition(condition: &RequestMatch) -> String {
         Some(Match::Any(seq)) => format!("any({})", all(&seq.matches)),
         Some(Match::Not(not)) => format!("not({})", self::condition(not)),
         Some(Match::Path(path)) => format!("path {}", path.regex),
-        Some(Match::Method(method)) => match &method.r#type {
-            Some(http_method::Type::Registered(number)) => {
-                match http_method::Registered::try_from(*number) {
-                    Ok(registered) => format!("method {}", registered.as_str_name()),
-                    Err(_) => format!("method {number}"),
-                }
+        Some(Match::Method(method)) => self::method(method),
+    }
+}
+
+/// `method GET`.
+pub(crate) fn method(method: &HttpMethod) -> String {
+    match &method.r#type {
+        Some(http_method::Type::Registered(number)) => {
+            match http_method::Registered::try_from(*number) {
+                Ok(registered) => format!("method {}", registered.as_str_name()),
+                Err(_) => format!("method {number}"),
             }
-            Some(http_method::Type::Unregistered(name)) => format!("method {name}"),
-            None => "any method".to_owned(),
-        },
+        }
+        Some(http_method::Type::Unregistered(name)) => format!("method {name}"),
+        None => "any method".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferrule_proto::{
-        destination::{PathMatch, WeightedDst, request_match::Seq},
-        http_types::HttpMethod,
-    };
+    use ferrule_proto::destination::{PathMatch, WeightedDst, request_match::Seq};
 
     fn value(profile: &DestinationProfile, field: &str) -> String {
         let fields = fields(profile);

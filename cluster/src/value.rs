@@ -62,6 +62,12 @@ impl ValueView {
         changed
     }
 
+    /// Refuses newcomers until the next value. Those who are here keep theirs, and
+    /// are told nothing if it comes again.
+    pub fn refuse(&self, refusal: Status) {
+        self.lock().refusal = Some(refusal);
+    }
+
     /// Ends every stream with `status` once it has been told the newest value.
     /// Nobody may follow any more.
     pub fn end(&self, status: Status) {
@@ -167,5 +173,24 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(view.follow(&Slot::new()).expect("no refusal").is_none());
+    }
+
+    #[test]
+    fn who_is_here_keeps_the_value_that_newcomers_are_refused() {
+        let view = Arc::<ValueView>::default();
+        let (told, late) = (Slot::new(), Slot::new());
+        let follow = |slot| view.follow(slot).expect("no refusal").expect("open");
+        let mut feeds = [follow(&told), follow(&late)];
+        view.publish(Some(Bytes::from_static(b"value")), None);
+        assert!(poll(&mut feeds[0], &told).is_ready());
+        view.refuse(Status::not_found(""));
+        let refused = view.follow(&Slot::new()).expect_err("refused");
+        assert_eq!(refused.code(), tonic::Code::NotFound);
+        assert!(poll(&mut feeds[0], &told).is_pending());
+        assert!(poll(&mut feeds[1], &late).is_ready());
+        // The same value again is not news, and lets newcomers in.
+        assert!(!view.publish(Some(Bytes::from_static(b"value")), None));
+        assert!(poll(&mut feeds[0], &told).is_pending());
+        assert!(poll(&mut follow(&Slot::new()), &Slot::new()).is_ready());
     }
 }

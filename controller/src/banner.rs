@@ -1,6 +1,10 @@
 //! What somebody who tries Ferrule out is told: what is served, and what to ask.
 
-use crate::process::Process;
+use crate::{
+    flags::{Role, ServeFlags},
+    listeners::Listeners,
+    process::Process,
+};
 use ferrule_cluster::{
     object::{Kind, Object, ObjectKey},
     source::{CHANNEL_CAPACITY, Event, Sink},
@@ -19,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How many Services are named.
 const NAMED: usize = 3;
 /// The port that `ferrule diagnostics` asks unless it is told otherwise.
-const DEFAULT_API_ADDR: &str = "127.0.0.1:8086";
+const DEFAULT_API_ADDR: &str = "127.0.0.1:9990";
 
 /// A few of the Services that a source tells first.
 struct Catalog(oneshot::Receiver<Services>);
@@ -112,21 +116,56 @@ pub(crate) struct Banner {
     pub(crate) program: PathBuf,
     pub(crate) directory: PathBuf,
     pub(crate) cluster_domain: String,
-    pub(crate) destination: SocketAddr,
+    pub(crate) state_dir: Option<PathBuf>,
+    /// What is served where, in the order of a proxy's first conversation.
+    pub(crate) apis: Vec<Api>,
     pub(crate) admin: SocketAddr,
 }
 
+/// A gRPC listener.
+pub(crate) struct Api {
+    pub(crate) name: &'static str,
+    pub(crate) addr: SocketAddr,
+    pub(crate) meshed: bool,
+}
+
 impl Banner {
+    /// What the flags and the listeners make of it.
+    pub(crate) fn new(flags: &ServeFlags, directory: PathBuf, listeners: &Listeners) -> Self {
+        let apis = [Role::Identity, Role::Destination, Role::Policy]
+            .into_iter()
+            .filter_map(|role| {
+                let (addr, meshed) = listeners.role(role)?;
+                let name = role.as_str();
+                Some(Api { name, addr, meshed })
+            })
+            .collect();
+        Self {
+            program: std::env::args_os()
+                .next()
+                .unwrap_or_else(|| "ferrule".into())
+                .into(),
+            directory,
+            cluster_domain: flags.mesh.cluster_domain.clone(),
+            state_dir: flags.state_dir(),
+            apis,
+            admin: listeners.admin_addr,
+        }
+    }
+
     /// Prints it to standard output as soon as questions are answered. Events go
     /// through the returned sink into `next`.
     pub(crate) fn print_when_synced(self, process: Arc<Process>, next: Sink) -> Sink {
         let (catalog, sink) = Catalog::of(next);
         tokio::spawn(async move {
             let services = catalog.0.await.unwrap_or_default();
-            while !process.index.is_synced() {
+            let Some(discovery) = &process.discovery else {
+                return;
+            };
+            while !discovery.index.is_synced() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            let count = |kind| process.index.count(kind);
+            let count = |kind| discovery.index.count(kind);
             let text = self.text(count(Kind::Service), count(Kind::Pod), &services);
             // Nobody need listen.
             let _ = io::stdout().lock().write_all(text.as_bytes());
@@ -137,15 +176,25 @@ impl Banner {
     fn text(&self, service_count: usize, pod_count: usize, services: &Services) -> String {
         let directory = self.directory.display();
         let mut text = format!(
-            "\nFerrule serves the manifests in {directory}: {}, {}. Edits take effect at once.\n\n\
-             \x20 destination API  {}  gRPC, plaintext\n\
-             \x20 admin            http://{}  /ready /metrics /debug/state\n\n",
+            "\nFerrule serves the manifests in {directory}: {}, {}. Edits take effect at once.\n\n",
             Count(service_count, "Service"),
             Count(pod_count, "Pod"),
-            self.destination,
-            self.admin,
         );
-        let to = match self.destination.to_string() {
+        for Api { name, addr, meshed } in &self.apis {
+            let name = format!("{name} API");
+            let tls = if *meshed { "mesh TLS" } else { "plaintext" };
+            text.push_str(&format!("  {name:<16} {addr}  gRPC, {tls}\n"));
+        }
+        text.push_str(&format!(
+            "  admin            http://{}  /ready /metrics /debug/state\n",
+            self.admin
+        ));
+        if let Some(state_dir) = &self.state_dir {
+            let state_dir = state_dir.display();
+            text.push_str(&format!("  trust anchor     {state_dir}/ca.crt\n"));
+        }
+        text.push('\n');
+        let to = match self.admin.to_string() {
             addr if addr == DEFAULT_API_ADDR => String::new(),
             addr => format!(" --api-addr {addr}"),
         };
@@ -171,6 +220,15 @@ impl Banner {
         }
         let first = &authorities[0];
         text.push_str(&format!("  {ferrule} diagnostics profile {first}{to}\n"));
+        if let Some((key, port)) = services.first_key_value() {
+            text.push_str(&format!(
+                "  {ferrule} diagnostics policy svc/{}.{} {port}{to}\n",
+                key.name, key.namespace
+            ));
+        }
+        if self.state_dir.is_some() {
+            text.push_str(&format!("  {ferrule} identity show{to}\n"));
+        }
         text.push_str(&format!(
             "  {ferrule} diagnostics endpoints {first}{to} --watch\n\n"
         ));
@@ -240,14 +298,26 @@ mod tests {
             program: "target/release/ferrule".into(),
             directory: "manifests".into(),
             cluster_domain: "cluster.local".into(),
-            destination: "127.0.0.1:4000".parse().unwrap(),
-            admin: "127.0.0.1:9990".parse().unwrap(),
+            state_dir: Some("state".into()),
+            apis: vec![Api {
+                name: "destination",
+                addr: "0.0.0.0:4001".parse().unwrap(),
+                meshed: true,
+            }],
+            admin: "127.0.0.1:4000".parse().unwrap(),
         };
         let services = BTreeMap::from([(ObjectKey::new("shop", "web"), 80)]);
         let text = banner.text(1, 2, &services);
         assert!(text.contains("1 Service, 2 Pods."), "{text}");
         let command = "\n  target/release/ferrule diagnostics endpoints web.shop.svc.cluster.local:80 --api-addr 127.0.0.1:4000\n";
         assert!(text.contains(command), "{text}");
+        for told in [
+            "\n  destination API  0.0.0.0:4001  gRPC, mesh TLS\n",
+            "diagnostics policy svc/web.shop 80 --api-addr",
+            "state/ca.crt",
+        ] {
+            assert!(text.contains(told), "{told} in {text}");
+        }
         assert!(
             banner
                 .text(0, 0, &BTreeMap::new())

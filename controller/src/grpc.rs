@@ -1,11 +1,12 @@
-//! The gRPC listener that proxies dial.
+//! The gRPC listeners that proxies dial.
 
-use ferrule_destination::DestinationServer;
-use futures::{Stream, StreamExt};
-use std::{io, time::Duration};
-use tokio::net::{TcpListener, TcpStream};
+use crate::mesh_tls::Connections;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Error, Server, server::TcpIncoming};
+use tonic::{
+    service::Routes,
+    transport::{Error, Server},
+};
 
 /// Requests are one small message each: a stream needs no more than HTTP/2's own
 /// default, and a connection that opens thousands at once gets some room.
@@ -20,17 +21,12 @@ const MAX_EARLY_RESETS: usize = 1024;
 /// left alone.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same for connections on which HTTP/2 has not begun.
-const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// How long to wait before accepting again when the system refuses, for lack of
-/// files most likely.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the token is cancelled and the last connection has ended: their
 /// streams must end by themselves.
 pub(crate) async fn serve(
-    listener: TcpListener,
-    destination: DestinationServer,
+    connections: Connections,
+    routes: Routes,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     Server::builder()
@@ -43,31 +39,7 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .http2_max_header_list_size(MAX_HEADERS)
         .http2_max_pending_accept_reset_streams(Some(MAX_EARLY_RESETS))
-        .add_service(destination)
-        .serve_with_incoming_shutdown(connections(listener), shutdown.cancelled_owned())
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections.accept(), shutdown.cancelled_owned())
         .await
-}
-
-fn connections(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
-    TcpIncoming::from(listener)
-        .with_nodelay(Some(true))
-        .with_keepalive(Some(TCP_KEEPALIVE))
-        .then(async |connection| {
-            if let Err(error) = &connection
-                && !is_peers_fault(error)
-            {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            connection
-        })
-}
-
-fn is_peers_fault(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::Interrupted
-    )
 }

@@ -1,13 +1,16 @@
 //! The `ferrule` binary: `ferrule serve` runs roles of the control plane,
-//! `ferrule diagnostics` asks a running one what proxies are told.
+//! `ferrule diagnostics` and `ferrule identity` ask a running one.
 #![forbid(unsafe_code)]
 
 mod admin;
 mod banner;
+mod discovery;
 mod flags;
 mod grpc;
-mod listener;
+mod identity;
+mod listeners;
 mod logging;
+mod mesh_tls;
 mod metrics;
 mod open_files;
 mod process;
@@ -18,7 +21,7 @@ mod source;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use ferrule_cli::Diagnostics;
+use ferrule_cli::{Diagnostics, Identity, Token};
 use flags::ServeFlags;
 use std::process::ExitCode;
 
@@ -43,6 +46,10 @@ enum Command {
     /// Ask a running Ferrule what it tells proxies
     #[command(visible_alias = "dg")]
     Diagnostics(Diagnostics),
+    /// Look at certificates
+    Identity(Identity),
+    /// Make tokens where there is no cluster to make them
+    Token(Token),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -76,12 +83,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags),
-        Command::Diagnostics(diagnostics) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            Ok(runtime.block_on(diagnostics.run())?)
-        }
+        Command::Diagnostics(diagnostics) => Ok(ask(diagnostics.run())?),
+        Command::Identity(identity) => Ok(ask(identity.run())?),
+        Command::Token(token) => Ok(token.run()?),
         Command::Version => {
             println!("ferrule {}", env!("CARGO_PKG_VERSION"));
             Ok(())
@@ -92,6 +96,14 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Waits for what a person asked for.
+fn ask<T>(question: impl Future<Output = Result<T, ferrule_cli::Error>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(question)?)
 }
 
 #[cfg(test)]

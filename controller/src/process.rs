@@ -1,7 +1,19 @@
 //! What runs in this process, for those who report on it.
 
-use ferrule_cluster::{Interner, index::IndexStats, source::WatchStats, stream::Streams};
-use ferrule_destination::{DestinationServer, Registry, Request};
+use crate::{
+    flags::Role,
+    identity::Identity,
+    mesh_tls::{Handshakes, OwnCertificate},
+};
+use ferrule_cluster::{
+    Interner,
+    grpc::{Methods, Server},
+    index::IndexStats,
+    source::WatchStats,
+    stream::Streams,
+};
+use ferrule_destination::{Destination, DestinationServer};
+use ferrule_policy::{Inbound, InboundServer, Outbound, OutboundServer};
 use std::{
     fmt,
     sync::{
@@ -11,6 +23,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::{mpsc, oneshot};
+use tonic::Code;
 
 /// How long the index may take to answer before it counts as stuck (operations.md
 /// 9.2).
@@ -21,43 +34,59 @@ const LIVE_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Process {
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
-    pub(crate) interner: Interner,
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) index: Arc<IndexStats>,
-    pub(crate) watches: Arc<WatchStats>,
-    pub(crate) destination: DestinationServer,
-    questions: mpsc::Sender<Request>,
+    /// Destination and policy; they share an index.
+    pub(crate) discovery: Option<Discovery>,
+    pub(crate) identity: Option<Identity>,
+    /// Its own certificates, for the listeners that speak mesh TLS.
+    pub(crate) certificates: Vec<Arc<OwnCertificate>>,
+    /// How TLS goes at each of those.
+    pub(crate) handshakes: Vec<(Role, Arc<Handshakes>)>,
     draining: AtomicBool,
 }
 
+/// What proxies are told, from one index.
+pub(crate) struct Discovery {
+    pub(crate) interner: Interner,
+    pub(crate) index: Arc<IndexStats>,
+    pub(crate) watches: Arc<WatchStats>,
+    pub(crate) destinations: Arc<ferrule_destination::Registry>,
+    pub(crate) policies: Arc<ferrule_policy::Registry>,
+    pub(crate) destination: DestinationServer,
+    pub(crate) inbound: InboundServer,
+    pub(crate) outbound: OutboundServer,
+    pub(crate) questions: mpsc::Sender<ferrule_destination::Request>,
+}
+
+/// The open streams of a method.
+pub(crate) struct MethodStreams<'p> {
+    /// The role that serves it.
+    pub(crate) role: Role,
+    /// The full name of its gRPC service.
+    pub(crate) service: &'static str,
+    /// Its own name.
+    pub(crate) method: &'static str,
+    pub(crate) streams: &'p Arc<Streams>,
+}
+
 impl Process {
-    pub(crate) fn new(
-        interner: Interner,
-        registry: Arc<Registry>,
-        index: Arc<IndexStats>,
-        watches: Arc<WatchStats>,
-        destination: DestinationServer,
-        questions: mpsc::Sender<Request>,
-    ) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
             started_at: SystemTime::now(),
-            interner,
-            registry,
-            index,
-            watches,
-            destination,
-            questions,
+            discovery: None,
+            identity: None,
+            certificates: Vec::new(),
+            handshakes: Vec::new(),
             draining: AtomicBool::new(false),
         }
     }
 
-    /// The open streams by the name of their method.
-    pub(crate) fn streams(&self) -> [(&'static str, &Arc<Streams>); 2] {
-        [
-            ("Get", &self.registry.gets),
-            ("GetProfile", &self.registry.get_profiles),
-        ]
+    /// The open streams by method.
+    pub(crate) fn streams(&self) -> Vec<MethodStreams<'_>> {
+        self.discovery
+            .as_ref()
+            .map(Discovery::streams)
+            .unwrap_or_default()
     }
 
     /// From now on the process is not ready, and never again will be.
@@ -70,15 +99,63 @@ impl Process {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Whether the index answers. It does from the first moment, synced or not.
+    /// Whether the index, if there is one, answers. It does from the first moment,
+    /// synced or not.
     pub(crate) async fn is_alive(&self) -> bool {
-        self.ask(Request::Ping).await.is_some()
+        match &self.discovery {
+            Some(discovery) => discovery
+                .ask(ferrule_destination::Request::Ping)
+                .await
+                .is_some(),
+            None => true,
+        }
+    }
+}
+
+impl Discovery {
+    fn streams(&self) -> Vec<MethodStreams<'_>> {
+        let of = |role, service, method, streams| MethodStreams {
+            role,
+            service,
+            method,
+            streams,
+        };
+        let (destinations, policies) = (&self.destinations, &self.policies);
+        let (destination, policy) = (Role::Destination, Role::Policy);
+        vec![
+            of(destination, Destination::NAME, "Get", &destinations.gets),
+            of(
+                destination,
+                Destination::NAME,
+                "GetProfile",
+                &destinations.get_profiles,
+            ),
+            of(
+                policy,
+                Inbound::NAME,
+                "WatchPort",
+                &policies.inbound_watches,
+            ),
+            of(policy, Outbound::NAME, "Watch", &policies.outbound_watches),
+        ]
+    }
+
+    /// How often calls of each service were refused, by code.
+    pub(crate) fn refused(&self) -> Vec<(&'static str, Code, u64)> {
+        fn of<M: Methods>(server: &Server<M>) -> impl Iterator<Item = (&'static str, Code, u64)> {
+            let counts = server.refused().counts();
+            counts.map(|(code, count)| (M::NAME, code, count))
+        }
+        of(&self.destination)
+            .chain(of(&self.inbound))
+            .chain(of(&self.outbound))
+            .collect()
     }
 
     /// Puts a question to the index; `None` if it does not answer in time.
     pub(crate) async fn ask<T>(
         &self,
-        question: impl FnOnce(oneshot::Sender<T>) -> Request,
+        question: impl FnOnce(oneshot::Sender<T>) -> ferrule_destination::Request,
     ) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         let answered = async {

@@ -1,11 +1,15 @@
 //! Whether clients should be sent here.
 
-use crate::process::Process;
+use crate::{mesh_tls::NotCertified, process::Process};
 use ferrule_cluster::object::Kind;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::Instant;
 
-/// How often an index that is not synced yet is looked at.
+/// How often a process that is not ready yet is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 /// How long it may take before the log says what is missing, and how often then.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,6 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum NotReady {
     /// These kinds have not been listed yet.
     Syncing(Vec<Kind>),
+    /// Clients would find no certificate that they accept.
+    NotCertified(NotCertified),
+    /// Nothing can be signed.
+    Issuer(String),
     /// It is about to end.
     Draining,
 }
@@ -27,6 +35,8 @@ impl fmt::Display for NotReady {
                 let kinds: Vec<_> = kinds.iter().map(|kind| kind.plural()).collect();
                 write!(f, "waiting for the first list of {}", kinds.join(", "))
             }
+            NotReady::NotCertified(reason) => reason.fmt(f),
+            NotReady::Issuer(reason) => write!(f, "certificates cannot be issued: {reason}"),
         }
     }
 }
@@ -37,19 +47,34 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
     if process.is_draining() {
         return Err(NotReady::Draining);
     }
-    if process.index.is_synced() {
-        return Ok(());
+    if let Some(discovery) = &process.discovery
+        && !discovery.index.is_synced()
+    {
+        let kinds = Kind::ALL.into_iter();
+        return Err(NotReady::Syncing(
+            kinds
+                .filter(|kind| !discovery.index.is_kind_synced(*kind))
+                .collect(),
+        ));
     }
-    let kinds = Kind::ALL.into_iter();
-    Err(NotReady::Syncing(
-        kinds
-            .filter(|kind| !process.index.is_kind_synced(*kind))
-            .collect(),
-    ))
+    let now = SystemTime::now();
+    if let Some(identity) = &process.identity {
+        match identity.authority.credentials() {
+            None => return Err(NotReady::Issuer("there is no issuer yet".to_owned())),
+            Some(credentials) => credentials
+                .issuer
+                .verify(&credentials.anchors, now)
+                .map_err(|error| NotReady::Issuer(error.to_string()))?,
+        }
+    }
+    for certificate in &process.certificates {
+        certificate.check(now).map_err(NotReady::NotCertified)?;
+    }
+    Ok(())
 }
 
-/// Waits until the world has been listed, and says in the log how that goes.
-pub(crate) async fn synced(process: Arc<Process>) {
+/// Waits until the process is ready, and says in the log how that goes.
+pub(crate) async fn reached(process: Arc<Process>) {
     let mut complain_at = Instant::now() + PATIENCE;
     while let Err(reason) = check(&process) {
         if Instant::now() >= complain_at {
@@ -58,12 +83,18 @@ pub(crate) async fn synced(process: Arc<Process>) {
         }
         tokio::time::sleep(LOOK).await;
     }
-    let count = |kind| process.index.count(kind);
-    tracing::info!(
-        services = count(Kind::Service),
-        endpointslices = count(Kind::EndpointSlice),
-        pods = count(Kind::Pod),
-        after_seconds = process.started.elapsed().as_secs_f64(),
-        "ready",
-    );
+    let after_seconds = process.started.elapsed().as_secs_f64();
+    match &process.discovery {
+        Some(discovery) => {
+            let count = |kind| discovery.index.count(kind);
+            tracing::info!(
+                services = count(Kind::Service),
+                endpointslices = count(Kind::EndpointSlice),
+                pods = count(Kind::Pod),
+                after_seconds,
+                "ready",
+            );
+        }
+        None => tracing::info!(after_seconds, "ready"),
+    }
 }

@@ -3,21 +3,25 @@
 use crate::{
     admin::{self, Admin},
     banner::Banner,
-    flags::{LogFormat, ServeFlags},
-    grpc, listener, logging,
-    logging::LogLevel,
+    discovery,
+    flags::{LogFormat, Role, ServeFlags},
+    grpc,
+    identity::{Identity, Upkeep},
+    listeners::{Listeners, RoleListener},
+    logging::{self, LogLevel},
+    mesh_tls::{Certifier, OwnCertificate},
     open_files,
     process::Process,
     readiness,
     shutdown::{self, Drain, Signals},
-    source::Source,
+    source,
 };
-use anyhow::{Context as _, anyhow, bail};
-use ferrule_cluster::{Index, Interner, source::WatchStats};
-use ferrule_destination::{Destination, Destinations, Registry};
-use std::{io, sync::Arc};
-use tokio::{net::TcpListener, task::JoinSet};
+use anyhow::{Context as _, anyhow};
+use ferrule_identity::IdentityService;
+use std::sync::Arc;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 /// Serves until a signal comes.
 pub(crate) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
@@ -34,75 +38,104 @@ pub(crate) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
 
 async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let listeners = Listeners::bind(flags)?;
-    let interner = Interner::new();
-    let watches = Arc::new(WatchStats::new());
-    let source = Source::open(&flags.source, interner.clone(), watches.clone()).await?;
+    let mut listeners = Listeners::bind(flags)?;
+    let client = source::client(&flags.source).await?;
+    let stop = CancellationToken::new();
+    let mut parts = Parts::default();
+    let mut process = Process::new();
+
+    if flags.has(Role::Identity) {
+        let (identity, upkeep) = Identity::open(flags, client.clone()).await?;
+        parts.spawn("the issuer's upkeep", upkeep_of(&identity, upkeep, &stop));
+        process.identity = Some(identity);
+    }
+    for (certificate, certifier) in listeners.certificates(flags, process.identity.as_ref())? {
+        parts.spawn(
+            "the upkeep of a certificate",
+            certificate_of(&certificate, certifier, &stop),
+        );
+        process.certificates.push(certificate);
+    }
+    process.handshakes = listeners.handshakes();
 
     // source -> index -> views
-    let mesh = Arc::new(flags.mesh.mesh());
-    let registry = Arc::<Registry>::default();
-    let destinations = Destinations::new(mesh.clone(), registry.clone());
-    let (mut index, handle) = Index::new(interner.clone());
-    let questions = index.project(destinations);
-    let destination = Destination::server(mesh, registry.clone(), questions.clone());
-    let process = Arc::new(Process::new(
-        interner,
-        registry,
-        handle.stats,
-        watches,
-        destination,
-        questions,
-    ));
+    let mut pipeline = None;
+    if flags.has(Role::Destination) || flags.has(Role::Policy) {
+        let (discovery, rest) = discovery::open(flags, client)?;
+        process.discovery = Some(discovery);
+        pipeline = Some(rest);
+    }
+    let process = Arc::new(process);
 
-    listeners.announce()?;
-    let sink = match &flags.source.manifests {
-        // It is for people.
-        Some(directory) if flags.log.log_format == LogFormat::Plain => {
-            let banner = Banner {
-                program: std::env::args_os()
-                    .next()
-                    .unwrap_or_else(|| "ferrule".into())
-                    .into(),
-                directory: directory.clone(),
-                cluster_domain: flags.mesh.cluster_domain.clone(),
-                destination: listeners.destination.local_addr()?,
-                admin: listeners.admin.local_addr()?,
-            };
-            banner.print_when_synced(process.clone(), handle.events)
-        }
-        _ => handle.events,
-    };
-    let stop = CancellationToken::new();
-    let admin = Admin::new(process.clone(), log_level, flags.listen.debug_remote);
-    let mut parts = Parts::default();
-    parts.spawn("the index", index.run(stop.clone()));
-    parts.spawn("the source", source.run(sink, stop.clone()));
-    parts.spawn("the admin listener", admin::serve(listeners.admin, admin));
-    tokio::spawn(readiness::synced(process.clone()));
-    answer(flags, &process, listeners.destination, parts, signals).await?;
+    listeners.announce();
+    if let Some(pipeline) = pipeline {
+        let sink = match &flags.source.manifests {
+            // It is for people.
+            Some(directory) if flags.log.log_format == LogFormat::Plain => {
+                let banner = Banner::new(flags, directory.clone(), &listeners);
+                banner.print_when_synced(process.clone(), pipeline.sink)
+            }
+            _ => pipeline.sink,
+        };
+        parts.spawn("the index", pipeline.index.run(stop.clone()));
+        parts.spawn("the source", pipeline.source.run(sink, stop.clone()));
+    }
+    let admin = Admin::new(
+        process.clone(),
+        flags.mesh.scope(),
+        log_level,
+        flags.listen.debug_remote,
+    );
+    let admin_listener = listeners.take_admin();
+    parts.spawn("the admin listener", admin::serve(admin_listener, admin));
+    tokio::spawn(readiness::reached(process.clone()));
+    answer(flags, &process, listeners.roles, parts, signals).await?;
     stop.cancel();
     tracing::info!("stopped");
     Ok(())
+}
+
+fn upkeep_of(
+    identity: &Identity,
+    upkeep: Upkeep,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    upkeep.run(identity.clone(), stop.clone())
+}
+
+fn certificate_of(
+    certificate: &Arc<OwnCertificate>,
+    certifier: Certifier,
+    stop: &CancellationToken,
+) -> impl Future<Output = ()> + Send + use<> {
+    certificate.clone().run(certifier, stop.clone())
 }
 
 /// Answers proxies until a signal comes, then sends them elsewhere.
 async fn answer(
     flags: &ServeFlags,
     process: &Process,
-    listener: TcpListener,
+    listeners: Vec<RoleListener>,
     mut parts: Parts,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
-    let destination = process.destination.clone();
-    let mut grpc = tokio::spawn(grpc::serve(listener, destination, stop.clone()));
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        let (role, stop) = (listener.role, stop.clone());
+        let served = grpc::serve(listener.connections, routes(role, process), stop);
+        servers.spawn(async move {
+            served
+                .await
+                .with_context(|| format!("the {} listener failed", role.as_str()))
+        });
+    }
     tokio::select! {
         _ = signals.next() => {}
         error = parts.ended() => return Err(error),
-        ended = &mut grpc => {
-            ended?.context("the destination listener failed")?;
-            bail!("the destination listener has stopped");
+        Some(ended) = servers.join_next() => {
+            ended??;
+            return Err(anyhow!("a listener has stopped"));
         }
     }
     signals.exit_on_next();
@@ -112,46 +145,29 @@ async fn answer(
         window: flags.shutdown.drain_window(embedded),
     };
     shutdown::drain(process, drain, &stop).await;
-    let closed = tokio::time::timeout(flags.shutdown.shutdown_timeout, grpc).await;
+    let closed = async { while servers.join_next().await.is_some() {} };
+    let closed = tokio::time::timeout(flags.shutdown.shutdown_timeout, closed).await;
     if closed.is_err() {
         tracing::warn!("closing connections that are still open");
     }
     Ok(())
 }
 
-/// The sockets, bound before anything else is done: a port in use is found at
-/// once, and clients that come early wait instead of being refused.
-struct Listeners {
-    destination: TcpListener,
-    admin: TcpListener,
-}
-
-impl Listeners {
-    fn bind(flags: &ServeFlags) -> anyhow::Result<Self> {
-        let (listen, embedded) = (&flags.listen, flags.is_embedded());
-        let destination = listen.destination_addr(embedded);
-        let admin = listen.admin_addr(embedded);
-        Ok(Self {
-            destination: listener::bind(destination, "--destination-addr")?,
-            admin: listener::bind(admin, "--admin-addr")?,
-        })
-    }
-
-    /// Says where the process is reached, port 0 resolved.
-    fn announce(&self) -> io::Result<()> {
-        let destination = self.destination.local_addr()?;
-        let admin = self.admin.local_addr()?;
-        tracing::info!(role = "destination", addr = %destination, "serving");
-        tracing::info!(role = "admin", addr = %admin, "serving");
-        if !destination.ip().is_loopback() {
-            // Proxies take a loopback address for plaintext, and no other.
-            tracing::warn!(
-                addr = %destination,
-                "the destination API is served in plaintext without authentication; proxies \
-                 expect mesh TLS there, so give them an address where it is terminated",
-            );
+/// The gRPC services of a role.
+fn routes(role: Role, process: &Process) -> Routes {
+    match role {
+        Role::Identity => {
+            let identity = process.identity.as_ref().expect("the role is here");
+            Routes::new(IdentityService::server(identity.authority.clone()))
         }
-        Ok(())
+        Role::Destination => {
+            let discovery = process.discovery.as_ref().expect("the role is here");
+            Routes::new(discovery.destination.clone())
+        }
+        Role::Policy => {
+            let discovery = process.discovery.as_ref().expect("the role is here");
+            Routes::new(discovery.inbound.clone()).add_service(discovery.outbound.clone())
+        }
     }
 }
 

@@ -85,21 +85,18 @@ impl Signals {
 /// then connections are told to go (`stop`) while streams end one after another.
 pub(crate) async fn drain(process: &Process, drain: Drain, stop: &CancellationToken) {
     process.begin_drain();
-    let count = || {
-        process
-            .streams()
-            .iter()
-            .map(|(_, streams)| streams.active())
-            .sum::<usize>()
-    };
+    let streams = process.streams();
+    let active = streams.iter().map(|method| method.streams.active());
     tracing::info!(
-        streams = count(),
+        streams = active.sum::<usize>(),
         delay = ?drain.delay,
         window = ?drain.window,
         "shutting down; a second signal ends the process at once",
     );
     tokio::time::sleep(drain.delay).await;
     stop.cancel();
-    let [(_, gets), (_, get_profiles)] = process.streams();
-    tokio::join!(gets.drain(drain.window), get_profiles.drain(drain.window));
+    let drains = streams
+        .iter()
+        .map(|method| method.streams.drain(drain.window));
+    futures::future::join_all(drains).await;
 }

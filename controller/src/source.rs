@@ -1,7 +1,7 @@
 //! The source that the flags choose.
 
 use crate::flags::SourceFlags;
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use ferrule_cluster::{
     Interner,
     source::{Kubernetes, Manifests, Sink, WatchStats},
@@ -22,8 +22,9 @@ pub(crate) enum Source {
 impl Source {
     /// Opens what the flags name. An API server that does not answer is no error:
     /// it is waited for.
-    pub(crate) async fn open(
+    pub(crate) fn open(
         flags: &SourceFlags,
+        client: Option<Client>,
         interner: Interner,
         stats: Arc<WatchStats>,
     ) -> anyhow::Result<Self> {
@@ -32,9 +33,7 @@ impl Source {
                 .map_err(|error| anyhow!("--manifests: {error}"))?;
             return Ok(Source::Manifests(manifests));
         }
-        let config = config(flags).await?;
-        tracing::info!(cluster = %config.cluster_url, "watching a cluster");
-        let client = Client::try_from(config)?;
+        let client = client.context("there is neither a cluster nor a directory")?;
         Ok(Source::Kubernetes(Kubernetes {
             client,
             interner,
@@ -49,6 +48,16 @@ impl Source {
             Source::Manifests(source) => source.run(sink, shutdown).await,
         }
     }
+}
+
+/// A client of the cluster's API server; `None` where there is no cluster.
+pub(crate) async fn client(flags: &SourceFlags) -> anyhow::Result<Option<Client>> {
+    if flags.manifests.is_some() {
+        return Ok(None);
+    }
+    let config = config(flags).await?;
+    tracing::info!(cluster = %config.cluster_url, "using a cluster");
+    Ok(Some(Client::try_from(config)?))
 }
 
 async fn config(flags: &SourceFlags) -> anyhow::Result<Config> {

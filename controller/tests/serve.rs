@@ -117,13 +117,13 @@ async fn a_watch_finds_the_server_again() {
     let mut watch = first.watch(&["endpoints", WEB, "--watch", "-o", "json"]);
     assert_eq!(watch.event().await["event"], "added");
 
-    let addr = first.destination.to_string();
+    let addr = first.admin.to_string();
     assert_eq!(first.stop(Signal::TERM).await, Some(0));
     let lost = watch.event().await;
     assert_eq!(lost["event"], "disconnected");
     let edited = SHOP.replace("10.42.0.10", "10.42.0.11");
     std::fs::write(directory.path().join("shop.yaml"), edited).unwrap();
-    let _second = Ferrule::serve(&directory, &["--destination-addr", &addr]).await;
+    let _second = Ferrule::serve(&directory, &["--admin-addr", &addr]).await;
     assert_eq!(watch.event().await["event"], "connected");
     // What changed meanwhile, and only that.
     assert_eq!(watch.event().await["event"], "removed");
@@ -201,19 +201,17 @@ async fn a_port_in_use_is_named_with_its_flag() {
     let addr = taken.local_addr().unwrap().to_string();
     let directory = directory();
     let manifests = directory.path().to_str().unwrap();
-    for (flag, other) in [
-        ("--destination-addr", "--admin-addr"),
-        ("--admin-addr", "--destination-addr"),
-    ] {
-        let args = [
-            "serve",
-            "--manifests",
-            manifests,
-            flag,
-            &addr,
-            other,
-            "127.0.0.1:0",
-        ];
+    let flags = [
+        "--identity-addr",
+        "--destination-addr",
+        "--policy-addr",
+        "--admin-addr",
+    ];
+    for flag in flags {
+        let mut args = vec!["serve", "--manifests", manifests, flag, &addr];
+        for other in flags.into_iter().filter(|other| *other != flag) {
+            args.extend([other, "127.0.0.1:0"]);
+        }
         let (status, _, notes) = output(ferrule(&args)).await;
         assert_eq!(status, Some(1));
         assert!(notes.contains(&addr) && notes.contains(flag), "{notes}");
@@ -224,7 +222,7 @@ async fn a_port_in_use_is_named_with_its_flag() {
 async fn what_cannot_be_served_is_refused_at_the_start() {
     for (args, told) in [
         (
-            &["serve", "--roles", "identity"][..],
+            &["serve", "--roles", "police"][..],
             "possible values: destination",
         ),
         (
@@ -232,42 +230,59 @@ async fn what_cannot_be_served_is_refused_at_the_start() {
             "--default-opaque-ports",
         ),
         (&["serve", "--no-such-flag"], "--no-such-flag"),
+    ] {
+        let (status, _, notes) = output(ferrule(args)).await;
+        assert_eq!(status, Some(1), "{args:?}: {notes}");
+        assert!(notes.contains(told), "{args:?}: {notes}");
+    }
+    let listen = [
+        "--destination-addr=127.0.0.1:0",
+        "--identity-addr=127.0.0.1:0",
+        "--policy-addr=127.0.0.1:0",
+        "--admin-addr=127.0.0.1:0",
+    ];
+    let state = tempfile::TempDir::new().unwrap();
+    let state_dir = format!("--state-dir={}", state.path().display());
+    for (args, told) in [
         (
-            &[
-                "serve",
-                "--manifests",
-                "/no/such/directory",
-                "--destination-addr",
-                "127.0.0.1:0",
-                "--admin-addr",
-                "127.0.0.1:0",
-            ],
+            &["--manifests=/no/such/directory", &state_dir][..],
             "/no/such/directory",
         ),
         (
-            &[
-                "serve",
-                "--kubeconfig",
-                "/no/such/file",
-                "--destination-addr",
-                "127.0.0.1:0",
-                "--admin-addr",
-                "127.0.0.1:0",
-            ],
+            &["--kubeconfig=/no/such/file"],
             "--kubeconfig /no/such/file",
+        ),
+        (&[], "ferrule serve --manifests DIR"),
+        (&["--manifests=/", "--state-dir=/dev/null"], "/dev/null"),
+        (
+            &["--manifests=/", &state_dir, "--trust-anchors=/no/such/file"],
+            "--issuer-dir",
         ),
         (
             &[
-                "serve",
-                "--destination-addr",
-                "127.0.0.1:0",
-                "--admin-addr",
-                "127.0.0.1:0",
+                "--manifests=/",
+                &state_dir,
+                "--trust-anchors=/no/such/file",
+                "--issuer-dir=/no/such",
             ],
-            "ferrule serve --manifests DIR",
+            "/no/such",
+        ),
+        (
+            &["--manifests=/", "--identity-issuance-lifetime=0s"],
+            "--identity-issuance-lifetime",
+        ),
+        (
+            &[
+                "--manifests=/",
+                "--roles=destination",
+                "--mesh-tls=always",
+                "--trust-anchors=/no/such/file",
+            ],
+            "/no/such/file",
         ),
     ] {
-        let (status, _, notes) = output(ferrule(args)).await;
+        let args = [&["serve"], &listen[..], args].concat();
+        let (status, _, notes) = output(ferrule(&args)).await;
         assert_eq!(status, Some(1), "{args:?}: {notes}");
         assert!(notes.contains(told), "{args:?}: {notes}");
     }
@@ -283,7 +298,7 @@ async fn somebody_who_tries_it_is_told_what_to_ask() {
     let banner = server.banner().await;
     let command = format!(
         "ferrule diagnostics endpoints {WEB} --api-addr {}",
-        server.destination
+        server.admin
     );
     assert!(banner.contains(&command), "{banner}");
     assert!(

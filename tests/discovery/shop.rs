@@ -1,10 +1,13 @@
 //! A Deployment and its Service.
 
 use anyhow::Context as _;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, Service},
+};
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 
@@ -105,6 +108,32 @@ impl Shop {
             .spec
             .and_then(|spec| spec.cluster_ip)
             .context("Service web has a cluster IP")
+    }
+
+    /// The name of a pod of it, once there is one.
+    pub(crate) async fn pod(&self) -> anyhow::Result<String> {
+        let list = ListParams::default().labels("app=web");
+        let pods = self.pods().list(&list).await?;
+        let pod = pods.items.into_iter().next().context("there is a pod")?;
+        pod.metadata.name.context("a pod has a name")
+    }
+
+    pub(crate) async fn annotate_pod(
+        &self,
+        pod: &str,
+        key: &str,
+        value: &str,
+    ) -> anyhow::Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        self.pods()
+            .patch(pod, &PatchParams::default(), &patch)
+            .await
+            .with_context(|| format!("annotating pod {pod}"))?;
+        Ok(())
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
     }
 
     fn services(&self) -> Api<Service> {

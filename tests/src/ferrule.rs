@@ -31,9 +31,18 @@ impl Ferrule {
     /// # Errors
     /// If it cannot be built or ends at once; the error has its log.
     pub async fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
+        Self::start_with(kubeconfig, &["--roles=destination"]).await
+    }
+
+    /// As [`start`](Self::start), with these flags.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub async fn start_with(kubeconfig: &Path, flags: &[&str]) -> anyhow::Result<Self> {
         let binary = tokio::task::spawn_blocking(binary).await??;
         let mut process = Command::new(binary)
-            .args(["serve", "--roles", "destination", "--log-format", "json"])
+            .args(["serve", "--log-format", "json"])
+            .args(flags)
             .args([
                 "--destination-addr",
                 "127.0.0.1:0",
@@ -149,7 +158,11 @@ impl Ferrule {
         Ok((status.context("a status")?, body.to_owned()))
     }
 
-    async fn address_of(&self, role: &str) -> anyhow::Result<SocketAddr> {
+    /// Where a role is served.
+    ///
+    /// # Errors
+    /// If it is not; the error has the log.
+    pub async fn address_of(&self, role: &str) -> anyhow::Result<SocketAddr> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let found = self.log().lines().find_map(|line| {

@@ -1,11 +1,17 @@
-//! What tests across crates need: the built binary as a process, and a client
-//! that folds what it is told as a proxy does.
+//! What tests across crates need: the built binary as a process, a proxy that
+//! goes through what a real one does with its control plane, and certificates.
 #![forbid(unsafe_code)]
 
+mod authority;
 mod ferrule;
 mod proxy;
 
 pub use self::{
+    authority::{Leaf, TestAuthority, Validity},
     ferrule::Ferrule,
-    proxy::{Endpoints, Proxy},
+    proxy::{
+        Api, Builder, Certificate, CertifyFailure, ClientCertificate, Describe, EndpointSet,
+        Endpoints, Failure, Invalid, Limits, Proxy, Rejection, Seen, ServiceAddr, StreamFailure,
+        TestProxy, Transport, Watched, acceptance, discovered_by,
+    },
 };

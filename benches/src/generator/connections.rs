@@ -1,26 +1,24 @@
-//! Connections with the proxy's windows, and the `Get` streams on them.
+//! Connections, and the `Get` streams on them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use anyhow::Result;
+use bytes::Bytes;
 use ferrule_proto::destination::GetDestination;
-use h2::client::{Builder, SendRequest};
-use http::Request;
-use prost::Message as _;
-use tokio::net::TcpStream;
+use h2::client::SendRequest;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::call::{call, status};
+use super::dialer::{Connection, Dialer};
 use super::messages::MessageCounter;
 use super::tally::Tally;
+use crate::frames::frame;
 use crate::protocol::{Open, now};
 
-/// linkerd2-proxy's windows.
-const STREAM_WINDOW: u32 = 65_535;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+const PATH: &str = "/io.linkerd.proxy.destination.Destination/Get";
 
 /// Times are taken where messages arrive; this is only how late a report may be.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -35,12 +33,17 @@ pub(super) struct Connections {
 impl Connections {
     /// Opens all, and returns when every stream has its first message or has ended, or the time
     /// is over.
-    pub(super) async fn open(open: Open) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the files of its TLS cannot be used.
+    pub(super) async fn open(open: Open) -> Result<Self> {
+        let dialer = Dialer::new(open.server, open.tls.as_ref())?;
         let deadline = Instant::now() + Duration::from_millis(open.timeout_ms);
         let connections = open.connections;
         let plan = Arc::new(Plan {
-            connected: AtomicUsize::new(0),
-            tally: Arc::default(),
+            dialer,
+            tally: Arc::new(Tally::begin()),
             open,
         });
         let tally = plan.tally.clone();
@@ -54,30 +57,25 @@ impl Connections {
             tasks.spawn(run_connection(plan.clone(), number, behind.clone()));
         }
         if plan.open.connect_first {
-            while plan.connected.load(Ordering::Relaxed) + tally.decided() < connections
-                && Instant::now() < deadline
-            {
+            while tally.connections() + tally.decided() < connections && Instant::now() < deadline {
                 sleep(POLL_INTERVAL).await;
             }
-            // The server's settings arrive after the connection does.
-            sleep(10 * POLL_INTERVAL).await;
             tally.start_clock();
             gate.send_replace(true);
         }
         while tally.decided() < plan.open.streams && Instant::now() < deadline {
             sleep(POLL_INTERVAL).await;
         }
-        Self {
+        Ok(Self {
             tally,
             _tasks: tasks,
-        }
+        })
     }
 }
 
-#[derive(Debug)]
 struct Plan {
     open: Open,
-    connected: AtomicUsize,
+    dialer: Dialer,
     tally: Arc<Tally>,
 }
 
@@ -106,18 +104,9 @@ impl Plan {
     }
 }
 
-fn frame(request: &GetDestination) -> Bytes {
-    let length = u32::try_from(request.encoded_len()).expect("a request is a few hundred bytes");
-    let mut frame = BytesMut::with_capacity(5 + length as usize);
-    frame.put_u8(0);
-    frame.put_u32(length);
-    frame.put_slice(&request.encode_to_vec());
-    frame.freeze()
-}
-
 async fn run_connection(plan: Arc<Plan>, number: usize, mut gate: watch::Receiver<bool>) {
-    let (send, mut tasks) = match connect(&plan).await {
-        Ok(connected) => connected,
+    let connection = match connect(&plan, number).await {
+        Ok(connection) => connection,
         Err(reason) => {
             // None of its streams will be answered.
             for _ in plan.requests(number) {
@@ -126,64 +115,44 @@ async fn run_connection(plan: Arc<Plan>, number: usize, mut gate: watch::Receive
             return;
         }
     };
-    plan.connected.fetch_add(1, Ordering::Relaxed);
+    plan.tally.connected();
     // An error is the end of the whole set.
     let _ = gate.wait_for(|open| *open).await;
+    let mut streams = JoinSet::new();
     for request in plan.requests(number) {
-        let (send, tally) = (send.clone(), plan.tally.clone());
-        tasks.spawn(async move {
+        let (send, tally) = (connection.send.clone(), plan.tally.clone());
+        streams.spawn(async move {
             let Err(reason) = get(send, request, &tally).await;
             tally.ended(reason);
         });
     }
-    drop(send);
-    while tasks.join_next().await.is_some() {}
+    while streams.join_next().await.is_some() {}
 }
 
-async fn connect(plan: &Plan) -> Result<(SendRequest<Bytes>, JoinSet<()>), String> {
-    let failed = |error: &dyn std::fmt::Display| format!("connecting: {error}");
-    let socket = TcpStream::connect(plan.open.server)
-        .await
-        .map_err(|error| failed(&error))?;
-    socket.set_nodelay(true).map_err(|error| failed(&error))?;
-    let (send, connection) = Builder::new()
-        .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .handshake(socket)
-        .await
-        .map_err(|error| failed(&error))?;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        // Its streams say why it ended.
-        let _ = connection.await;
-    });
-    Ok((send, tasks))
+async fn connect(plan: &Plan, number: usize) -> Result<Connection, String> {
+    let mut connection = if plan.open.gives_up {
+        let given_up = || plan.tally.gave_up();
+        plan.dialer.connect_at_last(number, given_up).await
+    } else {
+        plan.dialer.connect().await?
+    };
+    if plan.open.connect_first {
+        connection.seen().await?;
+    }
+    Ok(connection)
 }
 
 /// One `Get`, until it ends; which it should not.
 async fn get(
     send: SendRequest<Bytes>,
-    message: Bytes,
+    request: Bytes,
     tally: &Tally,
 ) -> Result<std::convert::Infallible, String> {
     let failed = |error: h2::Error| error.to_string();
-    let request = Request::post("http://localhost/io.linkerd.proxy.destination.Destination/Get")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(())
-        .map_err(|error| error.to_string())?;
-    let mut send = send.ready().await.map_err(failed)?;
-    let (response, mut body) = send.send_request(request, false).map_err(failed)?;
-    body.send_data(message, true).map_err(failed)?;
-    let response = response.await.map_err(failed)?;
-    let status = status(response.headers());
-    if !response.status().is_success() || status.is_some() {
-        return Err(format!("HTTP {}, {status:?}", response.status()));
-    }
-    let mut data = response.into_body();
+    let mut body = call(send, PATH, request).await?;
     let mut counter = MessageCounter::default();
     let (mut bytes, mut messages) = (0_u64, 0_usize);
-    while let Some(chunk) = data.data().await {
+    while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(failed)?;
         let whole = counter.push(&chunk);
         bytes += chunk.len() as u64;
@@ -196,68 +165,48 @@ async fn get(
             }
             tally.later(whole - usize::from(is_first), now());
         }
-        data.flow_control()
+        body.flow_control()
             .release_capacity(chunk.len())
             .map_err(failed)?;
     }
-    let trailers = data.trailers().await.map_err(failed)?;
+    let trailers = body.trailers().await.map_err(failed)?;
     Err(format!(
         "the server ended the stream: {:?}",
-        trailers.as_ref().and_then(self::status)
+        trailers.as_ref().and_then(status)
     ))
-}
-
-/// `grpc-status` and `grpc-message`.
-fn status(headers: &http::HeaderMap) -> Option<String> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let code = text("grpc-status")?;
-    Some(format!("{code} {}", text("grpc-message").unwrap_or("")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use h2::server;
-    use http::Response;
-    use tokio::net::TcpListener;
+    use crate::generator::server::{self, Stream};
 
-    /// Answers every stream with a message of 100 KiB, larger than its window, then a small one.
-    async fn serve(listener: TcpListener) {
-        while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut connection = server::handshake(socket).await.unwrap();
-                let mut open = Vec::new();
-                while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    let mut body = respond.send_response(Response::new(()), false).unwrap();
-                    let large = [&[0, 0, 1, 0x90, 0][..], &[7; 100 << 10]].concat();
-                    body.send_data(large.into(), false).unwrap();
-                    body.send_data(Bytes::from_static(&[0, 0, 0, 0, 1, 7]), false)
-                        .unwrap();
-                    // It stays open.
-                    open.push(body);
-                }
-            });
-        }
+    /// Answers with a message of 100 KiB, larger than a stream's window, then a small one.
+    fn answer(stream: &mut Stream) {
+        let large = [&[0, 0, 1, 0x90, 0][..], &[7; 100 << 10]].concat();
+        stream.send_data(large.into(), false).unwrap();
+        let small = Bytes::from_static(&[0, 0, 0, 0, 1, 7]);
+        stream.send_data(small, false).unwrap();
     }
 
     #[tokio::test]
     async fn streams_are_answered_when_their_first_message_is_whole() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener));
         let open = Open {
-            server,
+            server: server::start(None, answer).await,
+            tls: None,
             connections: 2,
             streams: 5,
             authorities: vec!["a:80".into(), "b:80".into()],
             contexts: vec![String::new()],
             connect_first: true,
+            gives_up: false,
             timeout_ms: 10_000,
         };
-        let connections = Connections::open(open).await;
+        let connections = Connections::open(open).await.unwrap();
         let opened = connections.tally.opened();
-        assert_eq!((opened.answered, opened.ended), (5, 0), "{opened:?}");
+        assert_eq!((opened.answered, opened.ended.count), (5, 0), "{opened:?}");
         assert!(opened.first_bytes.min >= 5.0 + f64::from(100 << 10));
+        assert!(opened.connect_ms.min > 0.0);
         while connections.tally.unreported() < 5 {
             sleep(POLL_INTERVAL).await;
         }
@@ -266,18 +215,21 @@ mod tests {
 
     #[test]
     fn connections_of_one_stream_ask_for_every_service_from_every_zone() {
+        let server = ([127, 0, 0, 1], 1).into();
         let plan = Plan {
             open: Open {
-                server: ([127, 0, 0, 1], 1).into(),
+                server,
+                tls: None,
                 connections: 90,
                 streams: 90,
                 authorities: (0..9).map(|service| format!("service-{service}")).collect(),
                 contexts: (0..3).map(|node| format!("node-{node}")).collect(),
                 connect_first: false,
+                gives_up: false,
                 timeout_ms: 0,
             },
-            connected: AtomicUsize::new(0),
-            tally: Arc::default(),
+            dialer: Dialer::new(server, None).unwrap(),
+            tally: Arc::new(Tally::begin()),
         };
         let asked: std::collections::BTreeSet<Bytes> =
             (0..90).flat_map(|number| plan.requests(number)).collect();

@@ -4,8 +4,13 @@
 //! Nothing is decoded: what tells a full answer from a part of one is the bytes of the first
 //! gRPC message, and that none follows while the cluster is quiet.
 
+mod call;
+mod certify;
 mod connections;
+mod dialer;
 mod messages;
+#[cfg(test)]
+mod server;
 mod tally;
 
 use std::time::Duration;
@@ -33,7 +38,7 @@ impl Generate {
     ///
     /// # Errors
     ///
-    /// When a command cannot be read or a report not be written.
+    /// When a command cannot be read or obeyed, or a report not be written.
     pub(crate) fn run(&self) -> Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(self.threads)
@@ -56,7 +61,7 @@ async fn obey() -> Result<()> {
             Command::Open(open) => {
                 // Those there are go first, and nobody waits for them to be gone.
                 drop(connections.take());
-                let opened = connections.insert(Connections::open(open).await);
+                let opened = connections.insert(Connections::open(open).await?);
                 Report::Opened(opened.tally.opened())
             }
             Command::Later { count, timeout_ms } => {
@@ -67,6 +72,7 @@ async fn obey() -> Result<()> {
                 drop(connections.take());
                 Report::Closed
             }
+            Command::Certify(order) => Report::Certified(certify::certify(order).await?),
         };
         let mut line = serde_json::to_vec(&report)?;
         line.push(b'\n');
@@ -78,11 +84,7 @@ async fn obey() -> Result<()> {
 
 async fn later(connections: Option<&Connections>, count: usize, timeout: Duration) -> Later {
     let Some(Connections { tally, .. }) = connections else {
-        return Later {
-            times: Vec::new(),
-            ended: 0,
-            reasons: Vec::new(),
-        };
+        return Later::default();
     };
     let deadline = Instant::now() + timeout;
     while tally.unreported() < count && Instant::now() < deadline {

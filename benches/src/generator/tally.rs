@@ -3,15 +3,14 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::protocol::{Later, Opened};
+use crate::protocol::{Failures, Later, Opened};
 use crate::quantiles::Quantiles;
 
-/// How many reasons a report repeats; one is usually the reason of all.
-const MAX_REASONS: usize = 5;
-
 /// The counts of one set of connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally {
+    /// When connections began to be made.
+    begin: Instant,
     /// When the clock started.
     start: OnceLock<Instant>,
     counts: Mutex<Counts>,
@@ -19,17 +18,43 @@ pub(crate) struct Tally {
 
 #[derive(Debug, Default)]
 struct Counts {
+    connect_ms: Vec<f64>,
+    given_up: usize,
     first_ms: Vec<f64>,
     first_bytes: Vec<f64>,
     later: Vec<u64>,
     bytes: u64,
-    ended: usize,
-    reasons: Vec<String>,
+    ended: Failures,
 }
 
 impl Tally {
+    /// Nothing yet, from now on.
+    pub(crate) fn begin() -> Self {
+        Self {
+            begin: Instant::now(),
+            start: OnceLock::new(),
+            counts: Mutex::default(),
+        }
+    }
+
     pub(crate) fn start_clock(&self) {
         let _ = self.start.set(Instant::now());
+    }
+
+    /// One more connection is up.
+    pub(crate) fn connected(&self) {
+        let elapsed = self.begin.elapsed().as_secs_f64() * 1e3;
+        self.lock().connect_ms.push(elapsed);
+    }
+
+    /// How many connections are, or were, up.
+    pub(crate) fn connections(&self) -> usize {
+        self.lock().connect_ms.len()
+    }
+
+    /// A connection took too long to be made.
+    pub(crate) fn gave_up(&self) {
+        self.lock().given_up += 1;
     }
 
     /// A stream's first message is whole, after `bytes` bytes of DATA.
@@ -52,17 +77,13 @@ impl Tally {
 
     /// A stream or a connection ended, which none should before it is told to.
     pub(crate) fn ended(&self, reason: String) {
-        let mut counts = self.lock();
-        counts.ended += 1;
-        if counts.reasons.len() < MAX_REASONS && !counts.reasons.contains(&reason) {
-            counts.reasons.push(reason);
-        }
+        self.lock().ended.add(reason);
     }
 
     /// How many streams are answered or have ended.
     pub(crate) fn decided(&self) -> usize {
         let counts = self.lock();
-        counts.first_ms.len() + counts.ended
+        counts.first_ms.len() + counts.ended.count
     }
 
     /// How many later messages are not reported yet.
@@ -74,11 +95,12 @@ impl Tally {
         let counts = self.lock();
         Opened {
             answered: counts.first_ms.len(),
+            connect_ms: Quantiles::of(counts.connect_ms.clone()),
+            given_up: counts.given_up,
             first_ms: Quantiles::of(counts.first_ms.clone()),
             first_bytes: Quantiles::of(counts.first_bytes.clone()),
             bytes: counts.bytes,
-            ended: counts.ended,
-            reasons: counts.reasons.clone(),
+            ended: counts.ended.clone(),
         }
     }
 
@@ -87,8 +109,7 @@ impl Tally {
         let mut counts = self.lock();
         Later {
             times: std::mem::take(&mut counts.later),
-            ended: counts.ended,
-            reasons: counts.reasons.clone(),
+            ended: counts.ended.clone(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ use tokio::time::{sleep, timeout};
 
 use super::MANY_FILES;
 use super::perf::Perf;
+use super::program::Program;
+use super::setup::{Setup, Transport};
 use super::usage::{Memory, cpu_seconds, reset_peak};
 
 /// Leaves a reader of the pipe from the driver behind, which kills the server when the driver is
@@ -35,18 +37,6 @@ const STILL: Duration = Duration::from_secs(12);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 const LOG_TAIL: usize = 2_000;
 
-/// Which server, and how it is run.
-#[derive(Clone, Debug)]
-pub(crate) struct Program {
-    pub(crate) path: PathBuf,
-    /// Arguments after the driver's own.
-    pub(crate) arguments: Vec<String>,
-    /// Variables it gets, `NAME=VALUE`.
-    pub(crate) environment: Vec<String>,
-    /// Where profiles go, if they are wanted.
-    pub(crate) perf: Option<PathBuf>,
-}
-
 /// A running `ferrule serve`.
 ///
 /// Dropping it kills it.
@@ -54,10 +44,19 @@ pub(crate) struct Program {
 pub(crate) struct Ferrule {
     child: Child,
     perf: Option<PathBuf>,
-    destination: SocketAddr,
-    admin: SocketAddr,
+    transport: Transport,
+    addresses: Addresses,
     started: Instant,
     folder: TempDir,
+}
+
+/// Where its listeners are, of the roles that it has.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    identity: SocketAddr,
+    destination: SocketAddr,
+    policy: SocketAddr,
+    admin: SocketAddr,
 }
 
 /// What the server used from one moment to another.
@@ -76,28 +75,25 @@ pub(crate) struct Measurement<'a> {
 }
 
 impl Ferrule {
-    pub(crate) fn start(program: &Program, kubeconfig: &Path) -> Result<Self> {
+    pub(crate) fn start(program: &Program, setup: &Setup<'_>) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("ferrule-bench-")
             .tempdir()?;
-        let (destination, admin) = free_addresses()?;
+        let addresses = Addresses::free()?;
         let log = File::create(folder.path().join("log"))?;
         let started = Instant::now();
         let child = Command::new("sh")
             .args(["-c", &format!("{MANY_FILES}{LEASH}"), "ferrule"])
             .arg(&program.path)
-            .args(["serve", "--roles", "destination", "--kubeconfig"])
-            .arg(kubeconfig)
-            .args(["--destination-addr", &destination.to_string()])
-            .args(["--admin-addr", &admin.to_string()])
+            .arg("serve")
+            .args(setup.arguments())
+            .args(["--identity-addr", &addresses.identity.to_string()])
+            .args(["--destination-addr", &addresses.destination.to_string()])
+            .args(["--policy-addr", &addresses.policy.to_string()])
+            .args(["--admin-addr", &addresses.admin.to_string()])
             .args(&program.arguments)
             .env_clear()
-            .envs(
-                program
-                    .environment
-                    .iter()
-                    .filter_map(|pair| pair.split_once('=')),
-            )
+            .envs(program.environment())
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -107,24 +103,34 @@ impl Ferrule {
         Ok(Self {
             child,
             perf: program.perf.clone(),
-            destination,
-            admin,
+            transport: setup.transport,
+            addresses,
             started,
             folder,
         })
     }
 
     /// A server that is ready and has settled.
-    pub(crate) async fn settled(program: &Program, kubeconfig: &Path) -> Result<Self> {
-        let mut server = Self::start(program, kubeconfig)?;
+    pub(crate) async fn settled(program: &Program, setup: &Setup<'_>) -> Result<Self> {
+        let mut server = Self::start(program, setup)?;
         server.ready().await?;
         server.settle().await?;
         Ok(server)
     }
 
-    /// Where proxies connect.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.destination
+    /// Where proxies ask for endpoints.
+    pub(crate) fn destination(&self) -> SocketAddr {
+        self.addresses.destination
+    }
+
+    /// Where they ask for certificates.
+    pub(crate) fn identity(&self) -> SocketAddr {
+        self.addresses.identity
+    }
+
+    /// How they speak to it.
+    pub(crate) fn transport(&self) -> Transport {
+        self.transport
     }
 
     /// Waits until it says that it is ready; how long that took from its start.
@@ -155,7 +161,7 @@ impl Ferrule {
     /// An answer of the admin listener, with its head.
     async fn get(&self, path: &str) -> Result<String> {
         let ask = async {
-            let mut socket = TcpStream::connect(self.admin).await?;
+            let mut socket = TcpStream::connect(self.addresses.admin).await?;
             let request =
                 format!("GET {path} HTTP/1.1\r\nhost: ferrule\r\nconnection: close\r\n\r\n");
             socket.write_all(request.as_bytes()).await?;
@@ -245,10 +251,17 @@ impl Drop for Ferrule {
     }
 }
 
-/// Two addresses that are free now.
-fn free_addresses() -> Result<(SocketAddr, SocketAddr)> {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    // Both are held until both are chosen.
-    let (one, other) = (listen()?, listen()?);
-    Ok((one.local_addr()?, other.local_addr()?))
+impl Addresses {
+    /// Some that are free now.
+    fn free() -> Result<Self> {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        // All are held until all are chosen.
+        let [identity, destination, policy, admin] = [listen()?, listen()?, listen()?, listen()?];
+        Ok(Self {
+            identity: identity.local_addr()?,
+            destination: destination.local_addr()?,
+            policy: policy.local_addr()?,
+            admin: admin.local_addr()?,
+        })
+    }
 }

@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::MANY_FILES;
-use crate::protocol::{self, Later, Open, Opened, Report};
+use crate::protocol::{self, Certified, Certify, Later, Open, Opened, Report};
 
 /// Beyond the time a command itself allows: for the report, and for connections to be made.
 const GRACE: Duration = Duration::from_secs(30);
@@ -52,11 +52,11 @@ impl Generator {
             bail!("not an answer to `open`: {report:?}");
         };
         ensure!(
-            opened.answered == streams && opened.ended == 0,
+            opened.answered == streams && opened.ended.count == 0,
             "{} of {streams} streams were answered, {} ended: {:?}",
             opened.answered,
-            opened.ended,
-            opened.reasons
+            opened.ended.count,
+            opened.ended.reasons
         );
         Ok(opened)
     }
@@ -69,15 +69,15 @@ impl Generator {
             timeout_ms: u64::try_from(patience.as_millis())?,
         };
         let report = self.ask(&command, patience).await?;
-        let Report::Later(Later {
-            times,
-            ended,
-            reasons,
-        }) = report
-        else {
+        let Report::Later(Later { times, ended }) = report else {
             bail!("not an answer to `later`: {report:?}");
         };
-        ensure!(ended == 0, "{ended} streams ended: {reasons:?}");
+        ensure!(
+            ended.count == 0,
+            "{} streams ended: {:?}",
+            ended.count,
+            ended.reasons
+        );
         Ok(times)
     }
 
@@ -89,6 +89,26 @@ impl Generator {
             "not an answer to `close`: {report:?}"
         );
         Ok(())
+    }
+
+    /// Asks for certificates; fails unless there is one for every call.
+    pub(crate) async fn certify(&mut self, order: Certify) -> Result<Certified> {
+        let patience = Duration::from_millis(order.timeout_ms);
+        let report = self
+            .ask(&protocol::Command::Certify(order), patience)
+            .await?;
+        let Report::Certified(certified) = report else {
+            bail!("not an answer to `certify`: {report:?}");
+        };
+        let failed = &certified.failed;
+        ensure!(
+            failed.count == 0,
+            "{} of {} calls failed: {:?}",
+            failed.count,
+            failed.count + certified.answered,
+            failed.reasons
+        );
+        Ok(certified)
     }
 
     async fn ask(&mut self, command: &protocol::Command, patience: Duration) -> Result<Report> {

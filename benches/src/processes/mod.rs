@@ -3,10 +3,14 @@
 mod ferrule;
 mod generator;
 mod perf;
+mod program;
+mod setup;
 mod usage;
 
-pub(crate) use ferrule::{Ferrule, Program};
+pub(crate) use ferrule::Ferrule;
 pub(crate) use generator::Generator;
+pub(crate) use program::Program;
+pub(crate) use setup::{Setup, Source, Transport};
 pub(crate) use usage::MIB;
 
 /// Raises the limit of open files as far as it goes, then becomes `$@`.

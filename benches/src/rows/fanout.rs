@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{Bench, Findings, changes, check_whole};
+use crate::processes::Transport;
 use crate::report::Unit;
 
 const CONNECTIONS: usize = 100;
@@ -37,7 +38,9 @@ async fn fan_out(
     streams: usize,
     [cpu_target, last_target]: [Option<f64>; 2],
 ) -> Result<f64> {
-    let server = bench.settled().await?;
+    let server = bench
+        .settled(&bench.destination(Transport::Plaintext))
+        .await?;
     let mut generator = bench.generator()?;
     let opened = generator
         .open(bench.load(&server, CONNECTIONS, streams, 1))

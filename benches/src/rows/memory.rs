@@ -4,6 +4,7 @@
 use anyhow::Result;
 
 use super::{Bench, Findings};
+use crate::processes::Transport;
 use crate::report::Unit;
 
 /// Connections, and streams in all.
@@ -43,7 +44,9 @@ async fn weigh(
     findings: &mut Findings,
     [connections, streams]: [usize; 2],
 ) -> Result<Weight> {
-    let server = bench.settled().await?;
+    let server = bench
+        .settled(&bench.destination(Transport::Plaintext))
+        .await?;
     let mut generator = bench.generator()?;
     generator
         .open(bench.load(&server, connections, streams, 1))

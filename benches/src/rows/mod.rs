@@ -1,5 +1,6 @@
 //! The rows of the table: each takes a cluster of a shape, a server of its own, and measures.
 
+mod certify;
 mod changes;
 mod fanout;
 mod memory;
@@ -12,8 +13,9 @@ mod storm;
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
-use crate::processes::{Ferrule, Generator, MIB, Program};
-use crate::protocol::Open;
+use crate::mesh::Mesh;
+use crate::processes::{Ferrule, Generator, MIB, Program, Setup, Source, Transport};
+use crate::protocol::{Open, Opened};
 use crate::report::{Finding, Unit};
 use crate::world::{Shape, World};
 
@@ -24,12 +26,20 @@ pub(crate) enum Row {
     Empty,
     /// 500 streams at once on a Service of 5,000 pods, and then its changes.
     GetStorm,
+    /// The same over mesh TLS, a connection each.
+    TlsGetStorm,
     /// 1,000 streams over 100 Services of 100 pods.
     Many,
+    /// The same over mesh TLS, a connection each.
+    TlsMany,
     /// One change to 1,000 and to 10,000 streams.
     Fanout,
     /// 5,000 connections at once.
     Reconnect,
+    /// The same over mesh TLS.
+    TlsReconnect,
+    /// Certificates: tokens reviewed by the API server, and checked by the server itself.
+    Certify,
     /// What a stream, a connection and an endpoint weigh.
     Memory,
     /// What is resident with 10,000 pods in 1,000 Services.
@@ -44,9 +54,13 @@ impl Row {
     pub(crate) const ALL: &[Self] = &[
         Self::Empty,
         Self::GetStorm,
+        Self::TlsGetStorm,
         Self::Many,
+        Self::TlsMany,
         Self::Fanout,
         Self::Reconnect,
+        Self::TlsReconnect,
+        Self::Certify,
         Self::Memory,
         Self::Idle,
         Self::Start,
@@ -57,8 +71,14 @@ impl Row {
     pub(crate) fn shape(self) -> Shape {
         match self {
             Self::Empty => Shape::EMPTY,
-            Self::GetStorm => Shape::ONE_SERVICE,
-            Self::Many | Self::Fanout | Self::Reconnect | Self::Memory => Shape::HUNDRED_SERVICES,
+            Self::GetStorm | Self::TlsGetStorm => Shape::ONE_SERVICE,
+            Self::Many
+            | Self::TlsMany
+            | Self::Fanout
+            | Self::Reconnect
+            | Self::TlsReconnect
+            | Self::Certify
+            | Self::Memory => Shape::HUNDRED_SERVICES,
             Self::Idle | Self::Start => Shape::THOUSAND_SERVICES,
             Self::Large => Shape::LARGE,
         }
@@ -76,10 +96,16 @@ impl Row {
         };
         match self {
             Self::Empty => resident::empty(bench, &mut findings).await,
-            Self::GetStorm => storm::measure(bench, &mut findings).await,
+            Self::GetStorm => storm::measure(bench, &mut findings, &storm::PLAINTEXT).await,
+            Self::TlsGetStorm => storm::measure(bench, &mut findings, &storm::MESH_TLS).await,
             Self::Many => open::many(bench, &mut findings).await,
+            Self::TlsMany => open::tls_many(bench, &mut findings).await,
             Self::Fanout => fanout::measure(bench, &mut findings).await,
-            Self::Reconnect => reconnect::measure(bench, &mut findings).await,
+            Self::Reconnect => reconnect::measure(bench, &mut findings, Transport::Plaintext).await,
+            Self::TlsReconnect => {
+                reconnect::measure(bench, &mut findings, Transport::MeshTls).await
+            }
+            Self::Certify => certify::measure(bench, &mut findings).await,
             Self::Memory => memory::measure(bench, &mut findings).await,
             Self::Idle => resident::idle(bench, &mut findings).await,
             Self::Start => start::measure(bench, &mut findings, 2.0).await,
@@ -96,6 +122,7 @@ impl Row {
 pub(crate) struct Bench<'a> {
     pub(crate) program: &'a Program,
     pub(crate) world: &'a World,
+    pub(crate) mesh: &'a Mesh,
     /// Threads of the generator.
     pub(crate) threads: usize,
     /// Zones that clients are in.
@@ -107,23 +134,58 @@ impl Bench<'_> {
         Generator::start(self.threads)
     }
 
-    fn start(&self) -> Result<Ferrule> {
-        Ferrule::start(self.program, self.world.kubeconfig())
+    /// A server of these roles in the row's cluster, spoken to in plaintext.
+    fn plaintext(&self, roles: &'static str) -> Setup<'_> {
+        Setup {
+            roles,
+            source: Source::Cluster {
+                kubeconfig: self.world.kubeconfig(),
+            },
+            transport: Transport::Plaintext,
+            mesh: None,
+        }
     }
 
-    async fn settled(&self) -> Result<Ferrule> {
-        Ferrule::settled(self.program, self.world.kubeconfig()).await
+    /// Such a server that gives certificates, its own too; spoken to by mesh TLS.
+    fn meshed(&self, roles: &'static str) -> Setup<'_> {
+        Setup {
+            transport: Transport::MeshTls,
+            mesh: Some(self.mesh),
+            ..self.plaintext(roles)
+        }
+    }
+
+    /// What tells proxies endpoints. Its certificate is from the same process.
+    fn destination(&self, transport: Transport) -> Setup<'_> {
+        match transport {
+            Transport::Plaintext => self.plaintext("destination"),
+            Transport::MeshTls => self.meshed("destination,identity"),
+        }
+    }
+
+    fn start(&self, setup: &Setup<'_>) -> Result<Ferrule> {
+        Ferrule::start(self.program, setup)
+    }
+
+    async fn settled(&self, setup: &Setup<'_>) -> Result<Ferrule> {
+        Ferrule::settled(self.program, setup).await
     }
 
     /// Streams over the first `services` Services; connections are made before the clock starts.
     fn load(&self, server: &Ferrule, connections: usize, streams: usize, services: usize) -> Open {
+        let tls = match server.transport() {
+            Transport::Plaintext => None,
+            Transport::MeshTls => Some(self.mesh.to_destination()),
+        };
         Open {
-            server: server.address(),
+            server: server.destination(),
+            tls,
             connections,
             streams,
             authorities: self.world.authorities(services),
             contexts: self.world.contexts(self.zones),
             connect_first: true,
+            gives_up: false,
             timeout_ms: 60_000,
         }
     }
@@ -158,6 +220,14 @@ impl Findings {
         self.memory(what, server.memory()?.now, target_mib);
         self.memory(&format!("{what}: heap in use"), server.heap().await?, None);
         Ok(())
+    }
+
+    /// How long the handshakes took, where there are any: from before the first connects.
+    fn connected(&mut self, setup: &Setup<'_>, opened: &Opened) {
+        if setup.transport == Transport::MeshTls {
+            let seconds = opened.connect_ms.max / 1e3;
+            self.add("before: TLS connections up", Unit::Seconds, seconds, None);
+        }
     }
 
     fn memory(&mut self, what: &str, bytes: u64, target_mib: impl Into<Option<f64>>) {

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::Result;
 
 use super::{Bench, Findings};
+use crate::processes::{Setup, Transport};
 use crate::report::Unit;
 
 const LARGE_CONNECTIONS: usize = 1_000;
@@ -13,19 +14,23 @@ const LARGE_STREAMS: usize = 10_000;
 pub(super) async fn empty(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
     let bytes = fs::metadata(&bench.program.path)?.len();
     findings.add("binary", Unit::Megabytes, bytes as f64 / 1e6, 30.0);
-    let server = bench.settled().await?;
-    findings.resident("resident", &server, 20.0).await?;
-    findings.memory("of it anonymous", server.memory()?.anonymous, None);
-    Ok(())
+    let destination = bench.destination(Transport::Plaintext);
+    resident(bench, findings, "resident", &destination, 20.0).await?;
+    let all = bench.meshed("destination,policy,identity");
+    resident(bench, findings, "with all roles", &all, 20.0).await
 }
 
 pub(super) async fn idle(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
-    resident(bench, findings, 60.0).await
+    let destination = bench.destination(Transport::Plaintext);
+    resident(bench, findings, "resident", &destination, 60.0).await?;
+    let both = bench.plaintext("destination,policy");
+    resident(bench, findings, "with policy", &both, 60.0).await
 }
 
 pub(super) async fn large(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
-    resident(bench, findings, 150.0).await?;
-    let server = bench.settled().await?;
+    let destination = bench.destination(Transport::Plaintext);
+    resident(bench, findings, "resident", &destination, 150.0).await?;
+    let server = bench.settled(&destination).await?;
     let mut generator = bench.generator()?;
     let services = bench.world.shape.services;
     let measurement = server.measure("large-streams")?;
@@ -47,9 +52,16 @@ pub(super) async fn large(bench: &Bench<'_>, findings: &mut Findings) -> Result<
     Ok(())
 }
 
-async fn resident(bench: &Bench<'_>, findings: &mut Findings, target: f64) -> Result<()> {
-    let server = bench.settled().await?;
-    findings.resident("resident", &server, target).await?;
-    findings.memory("of it anonymous", server.memory()?.anonymous, None);
+async fn resident(
+    bench: &Bench<'_>,
+    findings: &mut Findings,
+    what: &str,
+    setup: &Setup<'_>,
+    target_mib: f64,
+) -> Result<()> {
+    let server = bench.settled(setup).await?;
+    findings.resident(what, &server, target_mib).await?;
+    let anonymous = server.memory()?.anonymous;
+    findings.memory(&format!("{what}: of it anonymous"), anonymous, None);
     Ok(())
 }

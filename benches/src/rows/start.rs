@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::{Bench, Findings};
+use crate::processes::Transport;
 use crate::quantiles::Quantiles;
 use crate::report::Unit;
 
@@ -12,7 +13,7 @@ const STARTS: usize = 3;
 pub(super) async fn measure(bench: &Bench<'_>, findings: &mut Findings, target: f64) -> Result<()> {
     let (mut times, mut cpus, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..STARTS {
-        let mut server = bench.start()?;
+        let mut server = bench.start(&bench.destination(Transport::Plaintext))?;
         times.push(server.ready().await?.as_secs_f64());
         cpus.push(server.cpu_seconds()?);
         let memory = server.settle().await?;

@@ -5,6 +5,7 @@ mod fill;
 mod pod;
 mod requests;
 mod service;
+mod tokens;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ use ferrule_test_cluster::{Cluster, Component, Options};
 use serde_json::json;
 
 pub(crate) use pod::PodSize;
+pub(crate) use requests::CONCURRENCY;
+pub(crate) use tokens::ProxyToken;
 
 use fill::Node;
 use requests::Requests;

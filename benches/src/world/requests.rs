@@ -5,10 +5,11 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::{Method, Request};
 use kube::Client;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// How many requests are under way at a time: enough to keep two cores busy.
-const CONCURRENCY: usize = 48;
+pub(crate) const CONCURRENCY: usize = 48;
 
 /// A client for paths and JSON.
 #[derive(Clone)]
@@ -38,6 +39,11 @@ impl Requests {
 
     /// Creates an object in the collection `path`.
     pub(crate) async fn post(&self, path: &str, object: &Value) -> Result<Stored> {
+        self.ask(path, object).await
+    }
+
+    /// What the API server makes of an object that is not kept.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, path: &str, object: &Value) -> Result<T> {
         let text = self.send(Method::POST, path, "json", object).await?;
         Ok(serde_json::from_str(&text)?)
     }

@@ -6,14 +6,19 @@
 //! [`Interner`](crate::Interner), and what pods of one template share is one
 //! [`PodTemplate`].
 
+mod default_policy;
 mod endpoint_slice;
 mod pod;
 mod ports;
 mod service;
 
 pub use self::{
+    default_policy::{DefaultPolicy, DefaultPolicyError},
     endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
-    pod::{ContainerPort, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer, ProxyPorts},
+    pod::{
+        ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
+        ProxyPorts,
+    },
     ports::{PortSet, PortSetError},
     service::{PortProtocol, Service, ServicePort},
 };

@@ -1,4 +1,4 @@
-use super::{Name, PortSet};
+use super::{DefaultPolicy, Name, PortSet};
 use smallvec::SmallVec;
 use std::{net::IpAddr, sync::Arc};
 
@@ -38,6 +38,13 @@ pub struct PodTemplate {
     pub opaque_ports: Option<PortSet>,
     /// Annotation `config.linkerd.io/skip-inbound-ports` (numbers only).
     pub skip_inbound_ports: PortSet,
+    /// Annotation `config.linkerd.io/default-inbound-policy`, where it is one.
+    pub default_policy: Option<DefaultPolicy>,
+    /// Annotation `config.linkerd.io/proxy-require-identity-inbound-ports`
+    /// (numbers only).
+    pub require_identity_ports: PortSet,
+    /// The HTTP probes of init and regular containers: sorted, each once.
+    pub probes: Box<[HttpProbe]>,
     /// Ports of init and regular containers.
     pub ports: Box<[ContainerPort]>,
     /// The `linkerd-proxy` container.
@@ -53,6 +60,15 @@ pub struct ContainerPort {
     pub port: u16,
     /// `hostPort`, where it is not 0.
     pub host_port: Option<u16>,
+}
+
+/// A request by which a kubelet asks a container how it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HttpProbe {
+    /// The container's port.
+    pub port: u16,
+    /// The path, without a query.
+    pub path: Name,
 }
 
 /// What a pod's `linkerd-proxy` container (init containers are searched first)
@@ -132,5 +148,13 @@ impl PodTemplate {
             .iter()
             .find(|port| !port.name.is_empty() && *port.name == *name)
             .map(|port| port.port)
+    }
+
+    /// The paths of the HTTP probes of a port, in order.
+    pub fn probe_paths(&self, port: u16) -> impl Iterator<Item = &Name> {
+        self.probes
+            .iter()
+            .filter(move |probe| probe.port == port)
+            .map(|probe| &probe.path)
     }
 }

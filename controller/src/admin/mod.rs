@@ -1,5 +1,6 @@
 //! The admin listener: probes, metrics, and a look inside (operations.md 9.2).
 
+mod certificates;
 mod connections;
 mod state;
 
@@ -18,9 +19,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
+use ferrule_cluster::grpc::{Methods, Server};
+use ferrule_identity::IdentityScope;
 use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::net::TcpListener;
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 
 /// The largest body: a log filter.
@@ -30,6 +34,7 @@ const MAX_BODY: usize = 4 << 10;
 pub(crate) struct Admin {
     process: Arc<Process>,
     metrics: Metrics,
+    scope: IdentityScope,
     log_level: LogLevel,
     debug_remote: bool,
 }
@@ -39,30 +44,41 @@ pub(crate) struct Admin {
 struct Peer(SocketAddr);
 
 impl Admin {
-    pub(crate) fn new(process: Arc<Process>, log_level: LogLevel, debug_remote: bool) -> Self {
+    pub(crate) fn new(
+        process: Arc<Process>,
+        scope: IdentityScope,
+        log_level: LogLevel,
+        debug_remote: bool,
+    ) -> Self {
         Self {
             metrics: Metrics::new(process.clone()),
             process,
+            scope,
             log_level,
             debug_remote,
         }
+    }
+
+    /// Whether a peer may look inside.
+    fn trusts(&self, peer: SocketAddr) -> bool {
+        self.debug_remote || peer.ip().to_canonical().is_loopback()
     }
 }
 
 /// Answers for as long as the process runs, also while it drains.
 pub(crate) async fn serve(listener: TcpListener, admin: Admin) {
-    connections::serve(listener, router(admin)).await;
+    let admin = Arc::new(admin);
+    connections::serve(listener, admin.clone(), router(admin)).await;
 }
 
-fn router(admin: Admin) -> Router {
-    let admin = Arc::new(admin);
+fn router(admin: Arc<Admin>) -> Router {
+    let trusted = middleware::from_fn_with_state(admin.clone(), from_this_machine);
+    let grpc = grpc(&admin.process).layer(trusted.clone());
     let inside = Router::new()
         .route("/debug/state", get(debug_state))
+        .route("/debug/identity", get(debug_identity))
         .route("/log-level", put(set_log_level))
-        .layer(middleware::from_fn_with_state(
-            admin.clone(),
-            from_this_machine,
-        ));
+        .layer(trusted);
     Router::new()
         .route("/ready", get(ready))
         .route("/live", get(live))
@@ -72,6 +88,22 @@ fn router(admin: Admin) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(CompressionLayer::new())
         .with_state(admin)
+        .merge(grpc)
+}
+
+/// What proxies ask, for `ferrule diagnostics`.
+fn grpc(process: &Process) -> Router {
+    let Some(discovery) = &process.discovery else {
+        return Router::new();
+    };
+    let router = methods(Router::new(), discovery.destination.clone());
+    let router = methods(router, discovery.inbound.clone());
+    methods(router, discovery.outbound.clone())
+}
+
+fn methods<M: Methods>(router: Router, server: Server<M>) -> Router {
+    let server = server.map_request(|request: Request| request.map(tonic::body::Body::new));
+    router.route_service(&format!("/{}/{{method}}", M::NAME), server)
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
@@ -128,6 +160,10 @@ async fn debug_state(State(admin): State<Arc<Admin>>, Query(query): Query<StateQ
     }
 }
 
+async fn debug_identity(State(admin): State<Arc<Admin>>) -> Response {
+    Json(certificates::all(&admin.process, &admin.scope)).into_response()
+}
+
 async fn set_log_level(State(admin): State<Arc<Admin>>, filter: String) -> Response {
     let filter: LogFilter = match filter.trim().parse() {
         Ok(filter) => filter,
@@ -146,7 +182,7 @@ async fn from_this_machine(
     request: Request,
     next: Next,
 ) -> Response {
-    if admin.debug_remote || peer.ip().to_canonical().is_loopback() {
+    if admin.trusts(peer) {
         return next.run(request).await;
     }
     let text = "only for peers on this machine, unless served with --debug-remote\n";

@@ -1,7 +1,7 @@
 //! The inside of the process as JSON, for people who look for a reason.
 
 use crate::{
-    process::{Process, age},
+    process::{Discovery, Process, age},
     readiness,
 };
 use ferrule_cluster::{
@@ -14,46 +14,68 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// Everything that is known without asking the index.
 pub(super) fn process(process: &Process) -> Value {
-    let (endpoints, profiles) = process.registry.views();
-    let (names, templates) = process.interner.len();
-    let problems = process.watches.problems();
-    json!({
+    let ready = readiness::check(process);
+    let mut state = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": process.started.elapsed().as_secs_f64(),
-        "ready": readiness::check(process).is_ok(),
-        "notReadyReason": readiness::check(process).err().map(|reason| reason.to_string()),
-        "kinds": Kind::ALL
-            .map(|kind| (kind.as_str().to_owned(), watch(process, kind)))
-            .into_iter()
-            .collect::<Map<_, _>>(),
-        "index": {
-            "synced": process.index.is_synced(),
-            "events": process.index.events.load(Relaxed),
-            "batches": process.index.batches.load(Relaxed),
-            "busySeconds": Duration::from_nanos(process.index.busy_nanos.load(Relaxed)).as_secs_f64(),
-        },
+        "ready": ready.is_ok(),
+        "notReadyReason": ready.err().map(|reason| reason.to_string()),
         "streams": process
             .streams()
-            .map(|(method, streams)| {
+            .iter()
+            .map(|method| {
+                let streams = method.streams;
                 let state = json!({
                     "active": streams.active(),
                     "opened": streams.opened.load(Relaxed),
                     "messagesSent": streams.messages.load(Relaxed),
                     "bytesSent": streams.bytes.load(Relaxed),
                 });
-                (method.to_owned(), state)
+                (method.method.to_owned(), state)
             })
-            .into_iter()
             .collect::<Map<_, _>>(),
-        "views": {"endpoints": endpoints, "profiles": profiles},
-        "endpointsPublished": process.registry.published(),
-        "interner": {"names": names, "podTemplates": templates},
-        "problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
+    });
+    if let (Some(discovery), Value::Object(state)) = (&process.discovery, &mut state) {
+        state.extend(self::discovery(discovery));
+    }
+    state
 }
 
-fn watch(process: &Process, kind: Kind) -> Value {
-    let stats = process.watches.kind(kind);
+fn discovery(discovery: &Discovery) -> Map<String, Value> {
+    let (endpoints, profiles) = discovery.destinations.views();
+    let (inbound, outbound) = discovery.policies.views();
+    let (names, templates) = discovery.interner.len();
+    let problems = discovery.watches.problems();
+    let index = &discovery.index;
+    let state = json!({
+        "kinds": Kind::ALL
+            .map(|kind| (kind.as_str().to_owned(), watch(discovery, kind)))
+            .into_iter()
+            .collect::<Map<_, _>>(),
+        "index": {
+            "synced": index.is_synced(),
+            "events": index.events.load(Relaxed),
+            "batches": index.batches.load(Relaxed),
+            "busySeconds": Duration::from_nanos(index.busy_nanos.load(Relaxed)).as_secs_f64(),
+        },
+        "views": {
+            "endpoints": endpoints,
+            "profiles": profiles,
+            "inbound": inbound,
+            "outbound": outbound,
+        },
+        "endpointsPublished": discovery.destinations.published(),
+        "interner": {"names": names, "podTemplates": templates},
+        "problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    });
+    match state {
+        Value::Object(state) => state,
+        _ => Map::new(),
+    }
+}
+
+fn watch(discovery: &Discovery, kind: Kind) -> Value {
+    let stats = discovery.watches.kind(kind);
     let errors: Map<_, _> = ErrorReason::ALL
         .into_iter()
         .map(|reason| (reason.as_str().to_owned(), stats.errors(reason)))
@@ -61,8 +83,8 @@ fn watch(process: &Process, kind: Kind) -> Value {
         .map(|(reason, count)| (reason, count.into()))
         .collect();
     json!({
-        "synced": process.index.is_kind_synced(kind),
-        "count": process.index.count(kind),
+        "synced": discovery.index.is_kind_synced(kind),
+        "count": discovery.index.count(kind),
         "connected": stats.is_connected(),
         "restarts": stats.restarts(),
         "errors": errors,
@@ -79,7 +101,8 @@ pub(super) fn service_key(text: &str) -> Option<ObjectKey> {
 
 /// What the index holds of a Service.
 pub(super) async fn service(process: &Process, key: ObjectKey) -> Option<Value> {
-    process.ask(|reply| Request::Describe(key, reply)).await
+    let discovery = process.discovery.as_ref()?;
+    discovery.ask(|reply| Request::Describe(key, reply)).await
 }
 
 #[cfg(test)]

@@ -1,13 +1,22 @@
 //! The flags of `ferrule serve`.
 
+mod identity;
+mod listen;
+mod mesh;
+mod policy;
 mod values;
 
-pub(crate) use self::values::{LogFilter, TransportMode};
+pub(crate) use self::{
+    identity::{IdentityFlags, OwnIdentity},
+    listen::ListenFlags,
+    mesh::MeshFlags,
+    policy::PolicyFlags,
+    values::LogFilter,
+};
 
-use self::values::{Http2Params, OpaquePorts, address, domain, duration, label};
+use self::values::duration;
 use clap::{Args, ValueEnum};
-use ferrule_destination::{DEFAULT_HTTP2_PARAMS, DEFAULT_OPAQUE_PORTS, Mesh};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// Every flag has a variable; a flag beats its variable.
 #[derive(Debug, Args)]
@@ -19,7 +28,7 @@ pub(crate) struct ServeFlags {
         env = "FERRULE_ROLES",
         value_enum,
         value_delimiter = ',',
-        default_value = "destination",
+        default_value = "destination,policy,identity",
         value_name = "ROLES"
     )]
     pub(crate) roles: Vec<Role>,
@@ -29,6 +38,10 @@ pub(crate) struct ServeFlags {
     pub(crate) listen: ListenFlags,
     #[command(flatten)]
     pub(crate) mesh: MeshFlags,
+    #[command(flatten)]
+    pub(crate) policy: PolicyFlags,
+    #[command(flatten)]
+    pub(crate) identity: IdentityFlags,
     #[command(flatten)]
     pub(crate) log: LogFlags,
     #[command(flatten)]
@@ -46,6 +59,10 @@ Examples:
 pub(crate) enum Role {
     /// Tells proxies endpoints and profiles
     Destination,
+    /// Tells proxies how to treat connections, both ways
+    Policy,
+    /// Certifies proxies
+    Identity,
 }
 
 /// Where the objects of the mesh come from.
@@ -64,117 +81,6 @@ pub(crate) struct SourceFlags {
     /// The context of the kubeconfig to use [default: its current one]
     #[arg(long, env = "FERRULE_CONTEXT", value_name = "NAME")]
     pub(crate) context: Option<String>,
-}
-
-/// Where the process is reached.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Listeners")]
-pub(crate) struct ListenFlags {
-    /// The destination API, gRPC in plaintext [default: 0.0.0.0:8086, with
-    /// --manifests 127.0.0.1:8086]
-    #[arg(long, env = "FERRULE_DESTINATION_ADDR", value_name = "IP:PORT", value_parser = address)]
-    pub(crate) destination_addr: Option<SocketAddr>,
-
-    /// Probes, metrics and state, HTTP [default: 0.0.0.0:9990, with --manifests
-    /// 127.0.0.1:9990]
-    #[arg(long, env = "FERRULE_ADMIN_ADDR", value_name = "IP:PORT", value_parser = address)]
-    pub(crate) admin_addr: Option<SocketAddr>,
-
-    /// Answer /debug/state and /log-level on the admin address to peers on other
-    /// machines, too
-    #[arg(
-        long,
-        env = "FERRULE_DEBUG_REMOTE",
-        value_name = "BOOL",
-        default_value_t = false,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pub(crate) debug_remote: bool,
-}
-
-/// What holds for the whole mesh. The defaults are the chart's.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Mesh")]
-pub(crate) struct MeshFlags {
-    /// The namespace of the control plane
-    #[arg(long, env = "FERRULE_CONTROL_PLANE_NAMESPACE", value_name = "NAME", default_value = "linkerd", value_parser = label)]
-    pub(crate) control_plane_namespace: String,
-
-    /// The suffix of workloads' TLS identities
-    #[arg(long, env = "FERRULE_TRUST_DOMAIN", value_name = "DOMAIN", default_value = "cluster.local", value_parser = domain)]
-    pub(crate) trust_domain: String,
-
-    /// The suffix of Services' names, after "svc."
-    #[arg(long, env = "FERRULE_CLUSTER_DOMAIN", value_name = "DOMAIN", default_value = "cluster.local", value_parser = domain)]
-    pub(crate) cluster_domain: String,
-
-    /// The ports that are opaque where no annotation says which are: numbers and
-    /// ranges, separated by commas; empty for none
-    #[arg(long, env = "FERRULE_DEFAULT_OPAQUE_PORTS", value_name = "PORTS", default_value = DEFAULT_OPAQUE_PORTS)]
-    default_opaque_ports: OpaquePorts,
-
-    /// Which meshed endpoints are dialled at their proxy's port with a transport
-    /// header
-    #[arg(
-        long,
-        env = "FERRULE_OUTBOUND_TRANSPORT_MODE",
-        value_enum,
-        value_name = "MODE",
-        default_value = "transport-header"
-    )]
-    pub(crate) outbound_transport_mode: TransportMode,
-
-    /// Carry HTTP/1 between proxies over HTTP/2
-    #[arg(
-        long,
-        env = "FERRULE_ENABLE_H2_UPGRADE",
-        value_name = "BOOL",
-        default_value_t = true,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pub(crate) enable_h2_upgrade: bool,
-
-    /// Tell IPv6 endpoints, and prefer them where a pod has both
-    #[arg(
-        long,
-        env = "FERRULE_ENABLE_IPV6",
-        value_name = "BOOL",
-        default_value_t = false,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pub(crate) enable_ipv6: bool,
-
-    /// HTTP/2 client settings for meshed endpoints: JSON with the fields of
-    /// Http2ClientParams in snake case; empty for none
-    #[arg(long, env = "FERRULE_MESHED_HTTP2_CLIENT_PARAMS", value_name = "JSON", default_value = DEFAULT_HTTP2_PARAMS)]
-    meshed_http2_client_params: Http2Params,
-
-    /// Give endpoints in the client's zone ten times the weight (experimental)
-    #[arg(
-        long,
-        env = "FERRULE_EXT_ENDPOINT_ZONE_WEIGHTS",
-        value_name = "BOOL",
-        default_value_t = false,
-        num_args = 0..=1,
-        default_missing_value = "true",
-        action = clap::ArgAction::Set
-    )]
-    pub(crate) ext_endpoint_zone_weights: bool,
-
-    /// Ignored: streams have no queues. Accepted from Linkerd's settings
-    #[arg(
-        long,
-        env = "FERRULE_STREAM_QUEUE_CAPACITY",
-        value_name = "COUNT",
-        default_value_t = 100
-    )]
-    pub(crate) stream_queue_capacity: u32,
 }
 
 /// What is logged, to standard error.
@@ -235,25 +141,20 @@ impl ServeFlags {
     pub(crate) fn is_embedded(&self) -> bool {
         self.source.manifests.is_some()
     }
-}
 
-impl ListenFlags {
-    /// Where the destination API is served.
-    pub(crate) fn destination_addr(&self, embedded: bool) -> SocketAddr {
-        self.destination_addr
-            .unwrap_or_else(|| default_addr(embedded, 8086))
+    /// Where the process keeps an issuer of its own, if it does.
+    pub(crate) fn state_dir(&self) -> Option<PathBuf> {
+        let issuer = self.identity.issuer(self.is_embedded()).ok()?;
+        match issuer {
+            OwnIdentity::State(path) if self.has(Role::Identity) => Some(path),
+            _ => None,
+        }
     }
 
-    /// Where probes and metrics are.
-    pub(crate) fn admin_addr(&self, embedded: bool) -> SocketAddr {
-        self.admin_addr
-            .unwrap_or_else(|| default_addr(embedded, 9990))
+    /// Whether the process has this role.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
     }
-}
-
-fn default_addr(embedded: bool, port: u16) -> SocketAddr {
-    let ip = if embedded { [127, 0, 0, 1] } else { [0; 4] };
-    (ip, port).into()
 }
 
 impl ShutdownFlags {
@@ -267,23 +168,6 @@ impl ShutdownFlags {
     pub(crate) fn drain_window(&self, embedded: bool) -> Duration {
         let default = Duration::from_secs(if embedded { 1 } else { 20 });
         self.drain_window.unwrap_or(default)
-    }
-}
-
-impl MeshFlags {
-    /// The mesh that the flags describe.
-    pub(crate) fn mesh(&self) -> Mesh {
-        Mesh {
-            control_plane_namespace: self.control_plane_namespace.clone(),
-            trust_domain: self.trust_domain.clone(),
-            cluster_domain: self.cluster_domain.clone(),
-            default_opaque_ports: self.default_opaque_ports.0.clone(),
-            transport_header: self.outbound_transport_mode == TransportMode::TransportHeader,
-            h2_upgrade: self.enable_h2_upgrade,
-            ipv6: self.enable_ipv6,
-            http2: self.meshed_http2_client_params.0,
-            zone_weights: self.ext_endpoint_zone_weights,
-        }
     }
 }
 
@@ -310,14 +194,14 @@ mod tests {
     fn the_defaults_are_the_charts() {
         let flags = parse(&[]).unwrap();
         let mesh = flags.mesh.mesh();
-        let defaults = Mesh::default();
+        let defaults = ferrule_destination::Mesh::default();
         assert_eq!(format!("{mesh:?}"), format!("{defaults:?}"));
         assert_eq!(
-            flags.listen.destination_addr(false).to_string(),
+            flags.listen.addr(Role::Destination, false).to_string(),
             "0.0.0.0:8086"
         );
         assert_eq!(
-            flags.listen.destination_addr(true).to_string(),
+            flags.listen.addr(Role::Destination, true).to_string(),
             "127.0.0.1:8086"
         );
         assert_eq!(flags.shutdown.drain_window(false), Duration::from_secs(20));
@@ -329,8 +213,8 @@ mod tests {
         for (flag, value, told) in [
             (
                 "--roles",
-                "destination,policy",
-                "possible values: destination",
+                "destination,police",
+                "possible values: destination, policy, identity",
             ),
             ("--destination-addr", "8086", "0.0.0.0:8086"),
             ("--default-opaque-ports", "25,http", "\"http\""),

@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use ferrule_cluster::object::PortSet;
 use ferrule_proto::destination::Http2ClientParams;
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 use tracing_subscriber::EnvFilter;
@@ -51,6 +52,20 @@ impl FromStr for Http2Params {
                 ferrule_destination::DEFAULT_HTTP2_PARAMS
             )),
         }
+    }
+}
+
+/// A list of networks.
+#[derive(Clone, Debug)]
+pub(crate) struct Networks(pub(crate) Vec<IpNet>);
+
+impl FromStr for Networks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ferrule_policy::parse_networks(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 

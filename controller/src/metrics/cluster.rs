@@ -1,5 +1,5 @@
 use super::writer::Writer;
-use crate::process::{Process, age};
+use crate::process::{Discovery, Process, age};
 use ferrule_cluster::{object::Kind, source::ErrorReason};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
@@ -15,85 +15,86 @@ pub(super) struct Cluster(pub(super) Arc<Process>);
 impl Collector for Cluster {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = Writer::new(encoder);
-        self.caches(&mut writer)?;
-        self.watches(&mut writer)?;
-        self.index(&mut writer)
+        let Some(discovery) = &self.0.discovery else {
+            return Ok(());
+        };
+        caches(discovery, &mut writer)?;
+        watches(discovery, &mut writer)?;
+        index(discovery, &mut writer)
     }
 }
 
-impl Cluster {
-    fn caches(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        for kind in Kind::ALL {
-            let (name, help) = cache_size(kind);
-            let count = self.0.index.count(kind);
-            writer.gauges(name, help, [([("cluster", "local")], count)])?;
-        }
-        Ok(())
+fn caches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
+    for kind in Kind::ALL {
+        let (name, help) = cache_size(kind);
+        let count = discovery.index.count(kind);
+        writer.gauges(name, help, [([("cluster", "local")], count)])?;
     }
+    Ok(())
+}
 
-    fn watches(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let Process { index, watches, .. } = &*self.0;
-        writer.gauges(
-            "watch_synced",
-            "1 once the kind has been listed, or is done without; never 0 again",
-            Kind::ALL.map(|kind| (of(kind), u32::from(index.is_kind_synced(kind)))),
-        )?;
-        writer.gauges(
-            "watch_connected",
-            "1 while the source of the kind answers",
-            Kind::ALL.map(|kind| (of(kind), u32::from(watches.kind(kind).is_connected()))),
-        )?;
-        writer.counters(
-            "watch_restarts",
-            "How often the list or watch of the kind began again after an error",
-            Kind::ALL.map(|kind| (of(kind), watches.kind(kind).restarts())),
-        )?;
-        let errors = Kind::ALL.into_iter().flat_map(|kind| {
-            ErrorReason::ALL.into_iter().filter_map(move |reason| {
-                let count = watches.kind(kind).errors(reason);
-                let labels = [("kind", kind.as_str()), ("reason", reason.as_str())];
-                (count > 0).then_some((labels, count))
-            })
-        });
-        writer.counters(
-            "watch_errors",
-            "Errors of the list or watch of the kind; reasons that never occurred are left out",
-            errors,
-        )?;
-        let ages = Kind::ALL.into_iter().filter_map(|kind| {
-            let age = age(watches.kind(kind).last_event_millis())?;
-            Some((of(kind), age.as_secs_f64()))
-        });
-        writer.gauges(
-            "watch_age_seconds",
-            "Seconds since the last sign of life of the kind's watch; absent before the first",
-            ages,
-        )?;
-        writer.gauge(
-            "manifest_problems",
-            "Places in the manifests that cannot be read now; always 0 with a cluster",
-            watches.problems().len(),
-        )
-    }
+fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
+    let Discovery { index, watches, .. } = discovery;
+    writer.gauges(
+        "watch_synced",
+        "1 once the kind has been listed, or is done without; never 0 again",
+        Kind::ALL.map(|kind| (of(kind), u32::from(index.is_kind_synced(kind)))),
+    )?;
+    writer.gauges(
+        "watch_connected",
+        "1 while the source of the kind answers",
+        Kind::ALL.map(|kind| (of(kind), u32::from(watches.kind(kind).is_connected()))),
+    )?;
+    writer.counters(
+        "watch_restarts",
+        "How often the list or watch of the kind began again after an error",
+        Kind::ALL.map(|kind| (of(kind), watches.kind(kind).restarts())),
+    )?;
+    let errors = Kind::ALL.into_iter().flat_map(|kind| {
+        ErrorReason::ALL.into_iter().filter_map(move |reason| {
+            let count = watches.kind(kind).errors(reason);
+            let labels = [("kind", kind.as_str()), ("reason", reason.as_str())];
+            (count > 0).then_some((labels, count))
+        })
+    });
+    writer.counters(
+        "watch_errors",
+        "Errors of the list or watch of the kind; reasons that never occurred are left out",
+        errors,
+    )?;
+    let ages = Kind::ALL.into_iter().filter_map(|kind| {
+        let age = age(watches.kind(kind).last_event_millis())?;
+        Some((of(kind), age.as_secs_f64()))
+    });
+    writer.gauges(
+        "watch_age_seconds",
+        "Seconds since the last sign of life of the kind's watch; absent before the first",
+        ages,
+    )?;
+    writer.gauge(
+        "manifest_problems",
+        "Places in the manifests that cannot be read now; always 0 with a cluster",
+        watches.problems().len(),
+    )
+}
 
-    fn index(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let index = &self.0.index;
-        writer.counter(
-            "index_events",
-            "Changes of objects that the index took in",
-            index.events.load(Relaxed),
-        )?;
-        writer.counter(
-            "index_batches",
-            "Batches in which it did",
-            index.batches.load(Relaxed),
-        )?;
-        writer.counter(
-            "index_busy_seconds",
-            "Seconds that the index spent on batches; near 1 a second it is the bottleneck",
-            Duration::from_nanos(index.busy_nanos.load(Relaxed)).as_secs_f64(),
-        )
-    }
+fn index(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
+    let index = &discovery.index;
+    writer.counter(
+        "index_events",
+        "Changes of objects that the index took in",
+        index.events.load(Relaxed),
+    )?;
+    writer.counter(
+        "index_batches",
+        "Batches in which it did",
+        index.batches.load(Relaxed),
+    )?;
+    writer.counter(
+        "index_busy_seconds",
+        "Seconds that the index spent on batches; near 1 a second it is the bottleneck",
+        Duration::from_nanos(index.busy_nanos.load(Relaxed)).as_secs_f64(),
+    )
 }
 
 fn of(kind: Kind) -> [(&'static str, &'static str); 1] {

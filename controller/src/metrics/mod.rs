@@ -6,6 +6,8 @@
 mod build;
 mod cluster;
 mod format;
+mod identity;
+mod mesh_tls;
 mod runtime;
 mod streams;
 mod system;
@@ -27,6 +29,8 @@ impl Metrics {
         registry.register_collector(Box::new(build::Build));
         registry.register_collector(Box::new(cluster::Cluster(process.clone())));
         registry.register_collector(Box::new(streams::Streams(process.clone())));
+        registry.register_collector(Box::new(identity::Authority(process.clone())));
+        registry.register_collector(Box::new(mesh_tls::MeshTls(process.clone())));
         registry.register_collector(Box::new(runtime::Runtime));
         registry.register_collector(Box::new(system::System(process)));
         Self(registry)
@@ -46,26 +50,27 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ferrule_cluster::{Index, Interner, source::WatchStats};
-    use ferrule_destination::{Destination, Destinations, Mesh, Registry};
+    use crate::flags::ServeFlags;
+    use clap::Parser;
     use std::collections::BTreeSet;
 
-    fn metrics() -> Metrics {
-        let mesh = Arc::new(Mesh::default());
-        let registry = Arc::<Registry>::default();
-        let interner = Interner::new();
-        let destinations = Destinations::new(mesh.clone(), registry.clone());
-        let (mut index, handle) = Index::new(interner.clone());
-        let questions = index.project(destinations);
-        let server = Destination::server(mesh, registry.clone(), questions.clone());
-        Metrics::new(Arc::new(Process::new(
-            interner,
-            registry,
-            handle.stats,
-            Arc::new(WatchStats::new()),
-            server,
-            questions,
-        )))
+    #[derive(Parser)]
+    struct Serve {
+        #[command(flatten)]
+        flags: ServeFlags,
+    }
+
+    /// The metrics of a process with every role, without a cluster.
+    async fn metrics() -> Metrics {
+        let directory = tempfile::tempdir().expect("a directory");
+        let directory = directory.path().to_str().expect("UTF-8");
+        let args = ["serve", "--manifests", directory, "--state-dir", directory];
+        let flags = Serve::parse_from(args).flags;
+        let mut process = Process::new();
+        process.discovery = Some(crate::discovery::open(&flags, None).expect("opens").0);
+        let identity = crate::identity::Identity::open(&flags, None).await;
+        process.identity = Some(identity.expect("opens").0);
+        Metrics::new(Arc::new(process))
     }
 
     /// The names on the lines that begin so.
@@ -78,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_metric_has_help_and_stands_in_the_documentation() {
-        let text = metrics().render(Format::Text);
+        let text = metrics().await.render(Format::Text);
         let typed = names(&text, "# TYPE ");
         assert_eq!(typed, names(&text, "# HELP "));
         for line in text.lines().filter(|line| line.starts_with("# HELP ")) {
@@ -95,7 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn open_metrics_ends_with_its_mark() {
-        let text = metrics().render(Format::OpenMetrics);
+        let text = metrics().await.render(Format::OpenMetrics);
         assert!(text.ends_with("# EOF\n"), "{text}");
         assert!(
             text.contains("\nstream_opened_total{service=\"destination\",method=\"Get\"} 0\n"),

@@ -52,6 +52,21 @@ impl<'a> Writer<'a> {
             .encode_gauge(&value)
     }
 
+    /// A histogram without labels; `buckets` are upper bounds with how many
+    /// observations are in each and in none before.
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        sum: f64,
+        count: u64,
+        buckets: &[(f64, u64)],
+    ) -> fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+    }
+
     /// A gauge for each set of labels.
     pub(super) fn gauges<L: AsRef<[(&'static str, &'static str)]>, V: EncodeGaugeValue>(
         &mut self,

@@ -85,15 +85,21 @@ pub(crate) async fn output(mut command: Command) -> (Option<i32>, String, String
 pub(crate) struct Ferrule {
     child: Child,
     pub(crate) destination: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    /// Where it keeps the issuer that it made.
+    _state: TempDir,
 }
 
 impl Ferrule {
     /// Serves the directory on free ports unless `args` say otherwise.
     pub(crate) async fn serve(directory: &TempDir, args: &[&str]) -> Self {
+        let state = TempDir::new().unwrap();
         let mut all = vec!["serve", "--manifests", directory.path().to_str().unwrap()];
         for (flag, value) in [
+            ("--state-dir", state.path().to_str().unwrap()),
+            ("--identity-addr", "127.0.0.1:0"),
             ("--destination-addr", "127.0.0.1:0"),
+            ("--policy-addr", "127.0.0.1:0"),
             ("--admin-addr", "127.0.0.1:0"),
             ("--log-format", "json"),
         ] {
@@ -116,6 +122,7 @@ impl Ferrule {
             child,
             destination,
             admin,
+            _state: state,
         }
     }
 
@@ -136,7 +143,7 @@ impl Ferrule {
     }
 
     fn diagnostics_command(&self, args: &[&str]) -> Command {
-        let addr = self.destination.to_string();
+        let addr = self.admin.to_string();
         let mut command = ferrule(&["diagnostics"]);
         command.args(args).args(["--api-addr", &addr]);
         command

@@ -62,12 +62,14 @@ pub(crate) enum Mark {
     Zone,
     OpaquePorts,
     SkipInboundPorts,
+    DefaultPolicy,
+    RequireIdentityPorts,
     GatewayIdentity,
     RemoteName,
 }
 
 impl Mark {
-    const ALL: [Mark; 9] = [
+    const ALL: [Mark; 11] = [
         Mark::ControlPlane,
         Mark::TemplateHash,
         Mark::ServiceName,
@@ -75,6 +77,8 @@ impl Mark {
         Mark::Zone,
         Mark::OpaquePorts,
         Mark::SkipInboundPorts,
+        Mark::DefaultPolicy,
+        Mark::RequireIdentityPorts,
         Mark::GatewayIdentity,
         Mark::RemoteName,
     ];
@@ -89,6 +93,8 @@ impl Mark {
             Mark::Zone => "topology.kubernetes.io/zone",
             Mark::OpaquePorts => "config.linkerd.io/opaque-ports",
             Mark::SkipInboundPorts => "config.linkerd.io/skip-inbound-ports",
+            Mark::DefaultPolicy => "config.linkerd.io/default-inbound-policy",
+            Mark::RequireIdentityPorts => "config.linkerd.io/proxy-require-identity-inbound-ports",
             Mark::GatewayIdentity => "mirror.linkerd.io/remote-gateway-identity",
             Mark::RemoteName => "mirror.linkerd.io/remote-svc-fq-name",
         }

@@ -10,6 +10,7 @@ pub(crate) mod field;
 mod metadata;
 mod metadata_only;
 mod pod;
+mod probe;
 mod service;
 
 pub(crate) use self::{

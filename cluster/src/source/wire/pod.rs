@@ -2,10 +2,12 @@ use super::{
     Reader, Watched,
     field::{Field, Shape, object_shapes},
     metadata::{Mark, Metadata},
+    probe::Probe,
     service::port_set,
 };
 use crate::object::{
-    self, ContainerPort, Kind, Object, ObjectKey, Phase, PodTemplate, ProxyContainer, ProxyPorts,
+    self, ContainerPort, HttpProbe, Kind, Object, ObjectKey, Phase, PodTemplate, PortSet,
+    ProxyContainer, ProxyPorts,
 };
 use serde::{
     Deserialize,
@@ -33,11 +35,14 @@ struct Spec {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct Container {
     name: Field<Box<str>>,
     ports: Field<Vec<Field<Port>>>,
     env: Field<ProxyEnvironment>,
+    liveness_probe: Field<Probe>,
+    readiness_probe: Field<Probe>,
+    startup_probe: Field<Probe>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -46,6 +51,7 @@ struct Port {
     name: Field<Box<str>>,
     container_port: Field<u16>,
     host_port: Field<u16>,
+    protocol: Field<Box<str>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -208,18 +214,18 @@ fn template(metadata: &mut Metadata, spec: Spec, reader: &mut Reader<'_>) -> Pod
         .unwrap_or_else(|| reader.interner.name("default"));
     let mut containers = reader.elements(spec.init_containers, "spec.initContainers");
     containers.extend(reader.elements(spec.containers, "spec.containers"));
-    let (ports, proxy) = read_containers(containers, reader);
+    let containers = read_containers(containers, reader);
     let mut template = PodTemplate {
         service_account,
         control_plane: metadata.label_name(Mark::ControlPlane, reader),
         template_hash: metadata.label_name(Mark::TemplateHash, reader),
         opaque_ports: None,
-        skip_inbound_ports: metadata
-            .annotation(Mark::SkipInboundPorts, reader)
-            .map(|text| port_set(Mark::SkipInboundPorts, &text, |_| None, reader))
-            .unwrap_or_default(),
-        ports,
-        proxy,
+        skip_inbound_ports: port_numbers(metadata, Mark::SkipInboundPorts, reader),
+        default_policy: default_policy(metadata, reader),
+        require_identity_ports: port_numbers(metadata, Mark::RequireIdentityPorts, reader),
+        ports: containers.ports.into(),
+        probes: containers.probes.into(),
+        proxy: containers.proxy,
     };
     template.opaque_ports = metadata.annotation(Mark::OpaquePorts, reader).map(|text| {
         port_set(
@@ -232,40 +238,87 @@ fn template(metadata: &mut Metadata, spec: Spec, reader: &mut Reader<'_>) -> Pod
     template
 }
 
-/// The ports of all containers and what the first one of the proxy's name says.
-fn read_containers(
-    containers: Vec<Container>,
+/// A port list that knows no names, empty where there is none.
+fn port_numbers(metadata: &mut Metadata, mark: Mark, reader: &mut Reader<'_>) -> PortSet {
+    metadata
+        .annotation(mark, reader)
+        .map(|text| port_set(mark, &text, |_| None, reader))
+        .unwrap_or_default()
+}
+
+fn default_policy(
+    metadata: &mut Metadata,
     reader: &mut Reader<'_>,
-) -> (Box<[ContainerPort]>, ProxyContainer) {
-    let mut ports = Vec::new();
-    let mut proxy = ProxyContainer::Absent;
+) -> Option<object::DefaultPolicy> {
+    let text = metadata.annotation(Mark::DefaultPolicy, reader)?;
+    let read = text.parse();
+    if let Err(error) = &read {
+        let key = Mark::DefaultPolicy.key();
+        reader.problems.push(format!("annotation {key}: {error}"));
+    }
+    read.ok()
+}
+
+/// What all containers of a pod say together.
+#[derive(Default)]
+struct Containers {
+    ports: Vec<ContainerPort>,
+    probes: Vec<HttpProbe>,
+    /// What the first one of the proxy's name says.
+    proxy: ProxyContainer,
+}
+
+fn read_containers(containers: Vec<Container>, reader: &mut Reader<'_>) -> Containers {
+    let mut read = Containers::default();
     for container in containers {
+        // Names of ports mean those of the same container to a kubelet.
+        let mut tcp_ports = Vec::new();
         for port in reader.elements(container.ports, "containers[].ports") {
-            let Some(number) = port
-                .container_port
-                .read("containers[].ports[].containerPort", &mut reader.problems)
-            else {
-                continue;
-            };
-            ports.push(ContainerPort {
-                name: reader.name(port.name, "containers[].ports[].name"),
-                port: number,
-                host_port: port
-                    .host_port
-                    .read("containers[].ports[].hostPort", &mut reader.problems)
-                    .filter(|port| *port != 0),
-            });
+            if let Some((port, is_tcp)) = read_port(port, reader) {
+                if is_tcp && !port.name.is_empty() {
+                    tcp_ports.push((port.name.clone(), port.port));
+                }
+                read.ports.push(port);
+            }
+        }
+        for (probe, path) in [
+            (container.liveness_probe, "containers[].livenessProbe"),
+            (container.readiness_probe, "containers[].readinessProbe"),
+            (container.startup_probe, "containers[].startupProbe"),
+        ] {
+            let probe = reader.part(probe, path);
+            read.probes.extend(probe.http(&tcp_ports, path, reader));
         }
         let name = reader.text(container.name, "containers[].name");
-        if *name == *PROXY && proxy == ProxyContainer::Absent {
-            proxy = container
+        if *name == *PROXY && read.proxy == ProxyContainer::Absent {
+            read.proxy = container
                 .env
                 .read("containers[].env", &mut reader.problems)
                 .unwrap_or_default()
                 .ports();
         }
     }
-    (ports.into(), proxy)
+    read.probes.sort_unstable();
+    read.probes.dedup();
+    read
+}
+
+/// The port, unless its number cannot be read, and whether it is TCP.
+fn read_port(port: Port, reader: &mut Reader<'_>) -> Option<(ContainerPort, bool)> {
+    let number = port
+        .container_port
+        .read("containers[].ports[].containerPort", &mut reader.problems)?;
+    let protocol = reader.text(port.protocol, "containers[].ports[].protocol");
+    let port = ContainerPort {
+        name: reader.name(port.name, "containers[].ports[].name"),
+        port: number,
+        host_port: port
+            .host_port
+            .read("containers[].ports[].hostPort", &mut reader.problems)
+            .filter(|port| *port != 0),
+    };
+    let is_tcp = protocol.is_empty() || protocol.eq_ignore_ascii_case("TCP");
+    Some((port, is_tcp))
 }
 
 fn phase(text: &str) -> Phase {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::object::{ContainerPort, Phase, ProxyContainer, ProxyPorts};
+use crate::object::{ContainerPort, DefaultPolicy, Phase, ProxyContainer, ProxyPorts};
 
 fn pod(value: Value) -> (object::Pod, Vec<String>) {
     let converted = convert::<Pod>(named(value));
@@ -17,6 +17,8 @@ fn a_pod_is_read() {
             "annotations": {
                 "config.linkerd.io/opaque-ports": "db, admin",
                 "config.linkerd.io/skip-inbound-ports": "db,22",
+                "config.linkerd.io/default-inbound-policy": "cluster-authenticated",
+                "config.linkerd.io/proxy-require-identity-inbound-ports": "80,8080-8090",
             },
             "ownerReferences": [{"kind": "ReplicaSet", "name": "web-abc"}],
             "deletionTimestamp": "2026-01-01T00:00:00Z",
@@ -48,6 +50,9 @@ fn a_pod_is_read() {
             template_hash: Some("abc".into()),
             opaque_ports: Some(set("3306,9990")),
             skip_inbound_ports: set("22"),
+            default_policy: Some(DefaultPolicy::ClusterAuthenticated),
+            require_identity_ports: set("80,8080-8090"),
+            probes: Default::default(),
             ports: [
                 port("admin", 9990, None),
                 port("db", 3306, Some(33060)),
@@ -256,6 +261,111 @@ fn wrong_parts_of_a_pod_are_problems_and_the_rest_is_read() {
             "label linkerd.io/control-plane-ns: expected a string, found true",
             "status.podIPs: expected a list, found \"10.0.0.1\"",
             "status.podIP: \"10.0.0.256\" is not an IP address",
+        ]
+    );
+}
+
+#[test]
+fn annotations_that_cannot_be_read_are_problems_and_the_rest_of_them_counts() {
+    let (found, problems) = pod(json!({
+        "metadata": {"annotations": {
+            "config.linkerd.io/default-inbound-policy": "bogus",
+            "config.linkerd.io/proxy-require-identity-inbound-ports": "80,http",
+        }},
+    }));
+    assert_eq!(found.template.default_policy, None);
+    assert!(found.template.require_identity_ports.contains(80));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    for (problem, start) in problems.iter().zip([
+        "annotation config.linkerd.io/default-inbound-policy: \"bogus\" is none of",
+        "annotation config.linkerd.io/proxy-require-identity-inbound-ports: \"http\" is neither",
+    ]) {
+        assert!(problem.starts_with(start), "{problem}");
+    }
+}
+
+/// Port and path of each probe.
+fn probes(spec: Value) -> (Vec<(u16, String)>, Vec<String>) {
+    let (found, problems) = pod(json!({ "spec": spec }));
+    let probes = found.template.probes.iter();
+    let probes = probes.map(|probe| (probe.port, probe.path.to_string()));
+    (probes.collect(), problems)
+}
+
+#[test]
+fn http_probes_of_all_containers_are_read_sorted_and_once() {
+    // policy.md 5.6, scenarios 19, 22 and 26.
+    let get = |port: Value, path: &str| json!({"httpGet": {"port": port, "path": path}});
+    let (found, problems) = probes(json!({
+        "initContainers": [{
+            "name": "linkerd-proxy",
+            "livenessProbe": get(json!(4191), "/live"),
+            "readinessProbe": get(json!(4191), "/ready"),
+        }],
+        "containers": [
+            {
+                "ports": [
+                    {"name": "web", "containerPort": 8080},
+                    {"name": "tls", "containerPort": 8443, "protocol": "tcp"},
+                ],
+                "readinessProbe": get(json!("WEB"), "/ready?x=1"),
+                "livenessProbe": get(json!(8080), "/live"),
+                "startupProbe": get(json!("web"), "/live"),
+            },
+            {
+                "ports": [{"name": "tls", "containerPort": 9443}],
+                "livenessProbe": {"tcpSocket": {"port": 1}},
+                "readinessProbe": {"exec": {"command": ["true"]}},
+                "startupProbe": {"grpc": {"port": 2}},
+            },
+            {
+                "ports": [{"name": "tls", "containerPort": 9443}],
+                "livenessProbe": {"httpGet": {"port": "tls"}},
+            },
+        ],
+    }));
+    let at = |port, path: &str| (port, path.to_owned());
+    assert_eq!(
+        found,
+        [
+            at(4191, "/live"),
+            at(4191, "/ready"),
+            at(8080, "/live"),
+            at(8080, "/ready"),
+            at(9443, "/")
+        ]
+    );
+    assert_eq!(problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_probe_that_cannot_be_made_is_a_problem() {
+    // Scenario 21: a name means a TCP port of the same container.
+    let (found, problems) = probes(json!({"containers": [
+        {"ports": [{"name": "http", "containerPort": 80}, {"containerPort": 81}]},
+        {
+            "ports": [{"name": "udp", "containerPort": 53, "protocol": "UDP"}],
+            "livenessProbe": {"httpGet": {"port": "http"}},
+            "readinessProbe": {"httpGet": {"port": "udp"}},
+            "startupProbe": {"httpGet": {"port": 0}},
+        },
+        {
+            "ports": [{"containerPort": 80}],
+            "livenessProbe": "x",
+            "readinessProbe": {"httpGet": {"port": ""}},
+            "startupProbe": {"httpGet": {"port": 80, "path": "/a b"}},
+        },
+    ]}));
+    assert_eq!(found, []);
+    assert_eq!(
+        problems,
+        [
+            "containers[].livenessProbe.httpGet.port: the container has no TCP port named \"http\"",
+            "containers[].readinessProbe.httpGet.port: the container has no TCP port named \"udp\"",
+            "containers[].startupProbe.httpGet.port: expected a port (1-65535) or the name of one, found 0",
+            "containers[].livenessProbe: expected an object, found \"x\"",
+            "containers[].readinessProbe.httpGet.port: the container has no TCP port named \"\"",
+            "containers[].startupProbe.httpGet.path: \"/a b\" is not the path of a URI",
         ]
     );
 }

@@ -1,17 +1,17 @@
+//! A connection to the destination API, whose streams are read by hand.
+
+use super::{PATIENCE, endpoints::EndpointSet};
 use anyhow::{Context as _, bail};
 use ferrule_proto::destination::{
-    DestinationProfile, GetDestination, Update, WeightedAddr,
-    destination_client::DestinationClient, update::Update as Kind,
+    DestinationProfile, GetDestination, Update, WeightedAddr, destination_client::DestinationClient,
 };
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming, transport::Channel};
 
-/// How long anything may take before a test gives up: a busy machine with two
-/// cores, an API server that has just started.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A proxy as the destination API sees one.
+/// A proxy as the destination API sees one, without an identity: it asks once,
+/// and a stream that ends is an error. For all else there is
+/// [`TestProxy`](super::TestProxy).
 #[derive(Clone, Debug)]
 pub struct Proxy(DestinationClient<Channel>);
 
@@ -19,13 +19,14 @@ pub struct Proxy(DestinationClient<Channel>);
 #[derive(Debug)]
 pub struct Endpoints {
     stream: Streaming<Update>,
-    told: BTreeMap<SocketAddr, WeightedAddr>,
+    told: EndpointSet,
+    fresh: bool,
     /// Messages read so far.
     pub messages: usize,
 }
 
 impl Proxy {
-    /// Connects to a destination listener.
+    /// Connects to a destination listener that speaks plaintext.
     ///
     /// # Errors
     /// If nobody listens there.
@@ -44,7 +45,8 @@ impl Proxy {
         let stream = self.0.clone().get(request(path)).await?.into_inner();
         Ok(Endpoints {
             stream,
-            told: BTreeMap::new(),
+            told: EndpointSet::default(),
+            fresh: true,
             messages: 0,
         })
     }
@@ -122,27 +124,7 @@ impl Endpoints {
     }
 
     fn fold(&mut self, update: Update) {
-        match update.update {
-            Some(Kind::Add(set)) => {
-                if self.messages == 0 {
-                    self.told.clear();
-                }
-                for addr in set.addrs {
-                    if let Some(socket) = addr.addr.and_then(|addr| addr.try_into().ok()) {
-                        self.told.insert(socket, addr);
-                    }
-                }
-            }
-            Some(Kind::Remove(set)) => {
-                for addr in set.addrs {
-                    if let Ok(socket) = SocketAddr::try_from(addr) {
-                        self.told.remove(&socket);
-                    }
-                }
-            }
-            Some(Kind::NoEndpoints(_)) => self.told.clear(),
-            None => {}
-        }
+        self.fresh &= !self.told.fold(update, self.fresh);
         self.messages += 1;
     }
 }

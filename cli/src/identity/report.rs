@@ -1,0 +1,260 @@
+//! What a Ferrule says of its certificates.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+
+/// The answer of `/debug/identity`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Report {
+    pub(crate) trust_domain: String,
+    pub(crate) control_plane_namespace: String,
+    pub(crate) trust_anchors: Vec<Certificate>,
+    /// What signs; none where the identity role does not run.
+    pub(crate) issuer: Option<Issuer>,
+    /// What the process shows on its own listeners.
+    pub(crate) served: Vec<Served>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Issuer {
+    /// What signs first, as in the file.
+    pub(crate) chain: Vec<Certificate>,
+    /// Why the files as they are now are not used.
+    pub(crate) last_error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Served {
+    pub(crate) identity: String,
+    /// None before the first.
+    pub(crate) certificate: Option<Certificate>,
+    /// Why there is no newer one.
+    pub(crate) error: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Certificate {
+    pub(crate) subject: String,
+    pub(crate) serial: String,
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+    /// When it is time to renew it (ruling 12).
+    pub(crate) warn_from: Timestamp,
+    pub(crate) algorithm: String,
+    pub(crate) sha256: String,
+}
+
+impl Report {
+    /// Whether there is nothing to show.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.trust_anchors.is_empty() && self.issuer.is_none() && self.served.is_empty()
+    }
+
+    /// What somebody should look after.
+    pub(crate) fn warnings(&self, now: Timestamp) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let anchors = self.trust_anchors.iter();
+        let chain = self.issuer.iter().flat_map(|issuer| &issuer.chain);
+        let lasting = anchors
+            .map(|anchor| ("trust anchor", anchor))
+            .chain(chain.map(|certificate| ("issuer", certificate)));
+        for (kind, certificate) in lasting {
+            let validity = certificate.validity(now);
+            let state = match validity {
+                Validity::Current => continue,
+                Validity::Due => format!(
+                    "expires in {}; it is time to renew it",
+                    span(certificate.left(now))
+                ),
+                Validity::Expired => "has expired".to_owned(),
+                Validity::Future => format!("is not valid before {}", certificate.not_before),
+            };
+            warnings.push(format!("{kind} {} {state}", certificate.subject));
+        }
+        let error = self
+            .issuer
+            .as_ref()
+            .and_then(|issuer| issuer.last_error.as_ref());
+        warnings.extend(error.map(|error| format!("the issuer's files are not used: {error}")));
+        for served in &self.served {
+            warnings.extend(served.warning(now));
+        }
+        warnings
+    }
+}
+
+impl Served {
+    /// The process renews these by itself, so being due is nothing to say.
+    fn warning(&self, now: Timestamp) -> Option<String> {
+        let identity = &self.identity;
+        let certificate = self.certificate.as_ref();
+        let state = match certificate.map(|certificate| certificate.validity(now)) {
+            None => "has no certificate yet",
+            Some(Validity::Expired) => "is served with an expired certificate",
+            Some(Validity::Future) => "is served with a certificate that is not valid yet",
+            Some(Validity::Current | Validity::Due) => match &self.error {
+                Some(error) => {
+                    return Some(format!(
+                        "the certificate of {identity} is not renewed: {error}"
+                    ));
+                }
+                None => return None,
+            },
+        };
+        let error = self.error.iter().map(|error| format!(": {error}"));
+        Some(format!("{identity} {state}{}", error.collect::<String>()))
+    }
+}
+
+/// Where a moment is in the life of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Validity {
+    Future,
+    Current,
+    /// It is time to renew it.
+    Due,
+    Expired,
+}
+
+impl Certificate {
+    fn validity(&self, now: Timestamp) -> Validity {
+        if now > self.not_after {
+            Validity::Expired
+        } else if now < self.not_before {
+            Validity::Future
+        } else if now >= self.warn_from {
+            Validity::Due
+        } else {
+            Validity::Current
+        }
+    }
+
+    /// How long it is still valid.
+    pub(crate) fn left(&self, now: Timestamp) -> SignedDuration {
+        self.not_after.duration_since(now)
+    }
+}
+
+/// A span in the largest unit that leaves two of it: `90d`, `47h`, `119m`.
+pub(crate) fn span(span: SignedDuration) -> String {
+    let seconds = span.as_secs();
+    for (unit, size) in [("d", 24 * 3600), ("h", 3600), ("m", 60)] {
+        if seconds >= 2 * size {
+            return format!("{}{unit}", seconds / size);
+        }
+    }
+    format!("{seconds}s")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate(subject: &str, days: [i64; 3]) -> Certificate {
+        let day = |day: i64| Timestamp::from_second(day * 24 * 3600).unwrap();
+        Certificate {
+            subject: subject.into(),
+            serial: "01".into(),
+            not_before: day(days[0]),
+            warn_from: day(days[1]),
+            not_after: day(days[2]),
+            algorithm: "ECDSA P-256".into(),
+            sha256: "00".into(),
+        }
+    }
+
+    fn served(certificate: Option<Certificate>, error: Option<&str>) -> Served {
+        Served {
+            identity: "linkerd-destination".into(),
+            certificate,
+            error: error.map(Into::into),
+        }
+    }
+
+    fn report(anchor: Certificate, issuer: Certificate, served: Served) -> Report {
+        Report {
+            trust_domain: "cluster.local".into(),
+            control_plane_namespace: "linkerd".into(),
+            trust_anchors: vec![anchor],
+            issuer: Some(Issuer {
+                chain: vec![issuer],
+                last_error: None,
+            }),
+            served: vec![served],
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_warned_of_when_it_is_due() {
+        let warnings = |day: i64| {
+            let leaf = certificate("leaf", [90, 90, 200]);
+            report(
+                certificate("CN=root", [0, 940, 1000]),
+                certificate("CN=issuer", [10, 90, 100]),
+                served(Some(leaf), None),
+            )
+            .warnings(Timestamp::from_second(day * 24 * 3600).unwrap())
+        };
+        assert_eq!(
+            warnings(5),
+            [
+                "issuer CN=issuer is not valid before 1970-01-11T00:00:00Z",
+                "linkerd-destination is served with a certificate that is not valid yet",
+            ]
+        );
+        // Leaves are renewed by the process itself.
+        assert_eq!(
+            warnings(90),
+            ["issuer CN=issuer expires in 10d; it is time to renew it"]
+        );
+        assert_eq!(warnings(101), ["issuer CN=issuer has expired"]);
+        assert_eq!(
+            warnings(950),
+            [
+                "trust anchor CN=root expires in 50d; it is time to renew it",
+                "issuer CN=issuer has expired",
+                "linkerd-destination is served with an expired certificate",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_is_said() {
+        let good = || certificate("good", [0, 90, 100]);
+        let mut stuck = report(good(), good(), served(None, Some("nobody answers")));
+        if let Some(issuer) = &mut stuck.issuer {
+            issuer.last_error = Some("tls.key: no key".into());
+        }
+        let now = Timestamp::from_second(1).unwrap();
+        assert_eq!(
+            stuck.warnings(now),
+            [
+                "the issuer's files are not used: tls.key: no key",
+                "linkerd-destination has no certificate yet: nobody answers",
+            ]
+        );
+        stuck.served = vec![served(Some(good()), Some("nobody answers"))];
+        assert_eq!(
+            stuck.warnings(now)[1],
+            "the certificate of linkerd-destination is not renewed: nobody answers"
+        );
+    }
+
+    #[test]
+    fn spans_are_short() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (2 * 3600, "2h"),
+            (48 * 3600 - 1, "47h"),
+            (365 * 24 * 3600, "365d"),
+        ] {
+            assert_eq!(span(SignedDuration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every certificate that matters here as JSON, for `ferrule identity show`.
+
+use crate::process::Process;
+use ferrule_identity::{Certificate, IdentityScope};
+use serde_json::{Value, json};
+use std::time::SystemTime;
+
+/// Trust anchors, issuer, and what the listeners serve.
+pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
+    let credentials = process
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.authority.credentials());
+    let files = process
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.files.as_ref());
+    let own = process
+        .certificates
+        .iter()
+        .find_map(|certificate| certificate.current());
+    let anchors = match (&credentials, &own) {
+        (Some(credentials), _) => list(credentials.anchors.certificates()),
+        (None, Some(served)) => list(served.anchors().certificates()),
+        (None, None) => Vec::new(),
+    };
+    let issuer = credentials.map(|credentials| {
+        json!({
+            "chain": list(credentials.issuer.chain()),
+            "lastError": files.and_then(|files| files.last_error()).as_deref(),
+        })
+    });
+    let served = process.certificates.iter().map(|own| {
+        json!({
+            "identity": own.name().as_str(),
+            "certificate": own.current().map(|served| one(&served.certificate)),
+            "error": own.last_error(),
+        })
+    });
+    json!({
+        "trustDomain": scope.trust_domain(),
+        "controlPlaneNamespace": scope.control_plane_namespace(),
+        "trustAnchors": anchors,
+        "issuer": issuer,
+        "served": served.collect::<Vec<_>>(),
+    })
+}
+
+fn list(certificates: &[Certificate]) -> Vec<Value> {
+    certificates.iter().map(one).collect()
+}
+
+fn one(certificate: &Certificate) -> Value {
+    json!({
+        "subject": certificate.subject(),
+        "issuer": certificate.issuer(),
+        "serial": certificate.serial(),
+        "notBefore": time(certificate.not_before()),
+        "notAfter": time(certificate.not_after()),
+        "warnFrom": time(certificate.warn_from()),
+        "algorithm": certificate.public_key().algorithm().to_string(),
+        "isCa": certificate.is_ca(),
+        "sha256": certificate.fingerprint(),
+    })
+}
+
+/// RFC 3339 in UTC.
+fn time(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time)
+        .unwrap_or_default()
+        .to_string()
+}

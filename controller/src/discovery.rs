@@ -1,0 +1,57 @@
+//! Destination and policy: one source, one index, two projections of it.
+
+use crate::{flags::ServeFlags, process::Discovery, source::Source};
+use ferrule_cluster::{
+    Index, Interner,
+    source::{Sink, WatchStats},
+};
+use ferrule_destination::{Destination, Destinations};
+use ferrule_policy::{Inbound, Outbound, Policies};
+use std::sync::Arc;
+
+/// What moves events to views once it runs.
+pub(crate) struct Pipeline {
+    pub(crate) source: Source,
+    pub(crate) sink: Sink,
+    pub(crate) index: Index,
+}
+
+/// The parts, joined; nothing runs yet.
+pub(crate) fn open(
+    flags: &ServeFlags,
+    client: Option<kube::Client>,
+) -> anyhow::Result<(Discovery, Pipeline)> {
+    let interner = Interner::new();
+    let watches = Arc::new(WatchStats::new());
+    let source = Source::open(&flags.source, client, interner.clone(), watches.clone())?;
+    let (mut index, handle) = Index::new(interner.clone());
+
+    let mesh = Arc::new(flags.mesh.mesh());
+    let destinations = Arc::<ferrule_destination::Registry>::default();
+    let questions = index.project(Destinations::new(mesh.clone(), destinations.clone()));
+    let destination = Destination::server(mesh, destinations.clone(), questions.clone());
+
+    let settings = Arc::new(flags.policy.settings(&flags.mesh));
+    let policies = Arc::<ferrule_policy::Registry>::default();
+    let requests = index.project(Policies::new(settings, policies.clone()));
+    let inbound = Inbound::server(policies.clone(), requests.clone());
+    let outbound = Outbound::server(policies.clone(), requests);
+
+    let discovery = Discovery {
+        interner,
+        index: handle.stats,
+        watches,
+        destinations,
+        policies,
+        destination,
+        inbound,
+        outbound,
+        questions,
+    };
+    let pipeline = Pipeline {
+        source,
+        sink: handle.events,
+        index,
+    };
+    Ok((discovery, pipeline))
+}

@@ -1,0 +1,117 @@
+//! Certificates: those that the process gives, and its own.
+
+use super::values::duration;
+use anyhow::{anyhow, bail};
+use clap::Args;
+use ferrule_cli::StateDir;
+use ferrule_identity::{IssuerScheme, Validity};
+use std::{path::PathBuf, time::Duration};
+
+/// Where the chart mounts what an operator or cert-manager made.
+const ISSUER_DIR: &str = "/var/run/linkerd/identity/issuer";
+const TRUST_ANCHORS: &str = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt";
+const TOKEN_FILE: &str = "/var/run/secrets/tokens/linkerd-identity-token";
+
+/// The certificate authority, and what it is reached by.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Identity")]
+pub(crate) struct IdentityFlags {
+    /// The trust anchors, PEM [default:
+    /// /var/run/linkerd/identity/trust-roots/ca-bundle.crt; with --manifests, made
+    /// in the state directory]
+    #[arg(long, env = "FERRULE_TRUST_ANCHORS", value_name = "FILE")]
+    pub(crate) trust_anchors: Option<PathBuf>,
+
+    /// The directory of the issuer's certificate and key [default:
+    /// /var/run/linkerd/identity/issuer; with --manifests, made in the state
+    /// directory]
+    #[arg(long, env = "FERRULE_ISSUER_DIR", value_name = "DIR")]
+    pub(crate) issuer_dir: Option<PathBuf>,
+
+    /// How the issuer's files are called: linkerd.io/tls is crt.pem and key.pem,
+    /// kubernetes.io/tls is tls.crt and tls.key
+    #[arg(
+        long,
+        env = "FERRULE_IDENTITY_SCHEME",
+        value_name = "SCHEME",
+        default_value = "linkerd.io/tls",
+        value_parser = ["linkerd.io/tls", "kubernetes.io/tls"]
+    )]
+    pub(crate) identity_scheme: String,
+
+    /// How long certificates are good for
+    #[arg(long, env = "FERRULE_IDENTITY_ISSUANCE_LIFETIME", value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub(crate) identity_issuance_lifetime: Duration,
+
+    /// How far clocks may be apart: certificates begin so much earlier and end so
+    /// much later
+    #[arg(long, env = "FERRULE_IDENTITY_CLOCK_SKEW_ALLOWANCE", value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    pub(crate) identity_clock_skew_allowance: Duration,
+
+    #[command(flatten)]
+    pub(crate) state: StateDir,
+
+    /// Where a process without the identity role gets its own certificate
+    /// [default: linkerd-identity-headless.NAMESPACE.svc.DOMAIN:8080]
+    #[arg(long, env = "FERRULE_IDENTITY_SVC_ADDR", value_name = "HOST:PORT")]
+    pub(crate) identity_svc_addr: Option<String>,
+
+    /// The token that it shows there
+    #[arg(long, env = "FERRULE_IDENTITY_TOKEN", value_name = "FILE", default_value = TOKEN_FILE)]
+    pub(crate) identity_token: PathBuf,
+}
+
+/// Where the issuer comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum OwnIdentity {
+    /// Files that somebody else makes and renews.
+    Files {
+        /// The bundle.
+        anchors: PathBuf,
+        /// The directory of certificate and key.
+        issuer_dir: PathBuf,
+    },
+    /// Made and renewed here.
+    State(PathBuf),
+}
+
+impl IdentityFlags {
+    /// Where the issuer comes from.
+    pub(crate) fn issuer(&self, embedded: bool) -> anyhow::Result<OwnIdentity> {
+        match (&self.trust_anchors, &self.issuer_dir, embedded) {
+            (None, None, true) => Ok(OwnIdentity::State(self.state.path()?)),
+            (Some(_), None, true) => {
+                bail!("--trust-anchors needs the issuer that goes with it: --issuer-dir DIR")
+            }
+            (None, Some(_), true) => {
+                bail!("--issuer-dir needs the anchors that go with it: --trust-anchors FILE")
+            }
+            (_, issuer_dir, _) => Ok(OwnIdentity::Files {
+                anchors: self.trust_anchors(),
+                issuer_dir: issuer_dir.clone().unwrap_or_else(|| ISSUER_DIR.into()),
+            }),
+        }
+    }
+
+    /// The file of the trust anchors.
+    pub(crate) fn trust_anchors(&self) -> PathBuf {
+        self.trust_anchors
+            .clone()
+            .unwrap_or_else(|| TRUST_ANCHORS.into())
+    }
+
+    /// How the issuer's files are called.
+    pub(crate) fn scheme(&self) -> IssuerScheme {
+        IssuerScheme::from(&*self.identity_scheme)
+    }
+
+    /// How long certificates are good for.
+    pub(crate) fn validity(&self) -> anyhow::Result<Validity> {
+        let (lifetime, skew) = (
+            self.identity_issuance_lifetime,
+            self.identity_clock_skew_allowance,
+        );
+        Validity::new(lifetime, skew)
+            .map_err(|error| anyhow!("--identity-issuance-lifetime {lifetime:?}: {error}"))
+    }
+}

@@ -1,0 +1,126 @@
+use super::writer::Writer;
+use crate::{identity::Identity, process::Process};
+use ferrule_identity::{Authenticator, Reason, ReviewStats};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// The certificate authority: what it gave, what it refused, and how long it may
+/// go on.
+#[derive(Debug)]
+pub(super) struct Authority(pub(super) Arc<Process>);
+
+impl Collector for Authority {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer::new(encoder);
+        let Some(identity) = &self.0.identity else {
+            return Ok(());
+        };
+        certificates(identity, &mut writer)?;
+        lives(identity, &mut writer)?;
+        files(identity, &mut writer)?;
+        reviews(identity, &mut writer)
+    }
+}
+
+fn certificates(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let stats = identity.authority.stats();
+    writer.counter(
+        "certificates_issued",
+        "Certificates issued, the process' own included",
+        stats.issued(),
+    )?;
+    writer.counters(
+        "certificates_refused",
+        "Calls of Certify that were refused, by reason",
+        Reason::ALL.map(|reason| ([("reason", reason.as_str())], stats.refused(reason))),
+    )?;
+    let last = stats.last_issued_millis();
+    writer.gauges(
+        "certificate_last_issued_timestamp_seconds",
+        "When a certificate was last issued, in seconds since 1970; absent before the first",
+        (last > 0).then_some((NONE, last as f64 / 1000.0)),
+    )
+}
+
+const NONE: [(&str, &str); 0] = [];
+
+fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let now = SystemTime::now();
+    let credentials = identity.authority.credentials();
+    let issuer = credentials.as_ref().map_or(0.0, |credentials| {
+        seconds_until(credentials.issuer.certificate().not_after(), now)
+    });
+    let anchors = credentials.as_ref().map_or(0.0, |credentials| {
+        seconds_until(credentials.anchors.not_after(), now)
+    });
+    writer.gauge(
+        "issuer_cert_ttl_seconds",
+        "Seconds until the issuer expires; below 0 once it has, 0 while there is none",
+        issuer,
+    )?;
+    writer.gauge(
+        "trust_anchor_cert_ttl_seconds",
+        "Seconds until the first trust anchor expires; below 0 once it has",
+        anchors,
+    )
+}
+
+fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let files = identity.files.as_ref();
+    writer.counter(
+        "issuer_reloads",
+        "How often a changed issuer or changed trust anchors came into force",
+        files.map_or(0, |files| files.reloads()),
+    )?;
+    writer.counter(
+        "issuer_reload_failures",
+        "How often changed files could not be used; what was good is in force then",
+        files.map_or(0, |files| files.failures()),
+    )?;
+    let is_bad = files.is_some_and(|files| files.last_error().is_some());
+    writer.gauge(
+        "issuer_files_bad",
+        "1 while the issuer's files cannot be used and the last good issuer is in force",
+        u32::from(is_bad),
+    )
+}
+
+fn reviews(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let none = ReviewStats::default();
+    let stats = match identity.authority.authenticator() {
+        Authenticator::TokenReview(review) => review.stats(),
+        Authenticator::Local(_) => &none,
+    };
+    let durations = stats.durations();
+    writer.histogram(
+        "token_review_duration_seconds",
+        "How long the API server took to review a token",
+        durations.sum,
+        durations.count,
+        &durations.buckets,
+    )?;
+    writer.counter(
+        "token_review_failures",
+        "Reviews that the API server did not answer, or not in time",
+        stats.failures(),
+    )
+}
+
+/// Below 0 for a time that is past.
+fn seconds_until(time: SystemTime, now: SystemTime) -> f64 {
+    match time.duration_since(now) {
+        Ok(left) => left.as_secs_f64(),
+        Err(past) => -past.duration().as_secs_f64(),
+    }
+}
+
+/// Seconds since 1970.
+pub(super) fn timestamp(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}

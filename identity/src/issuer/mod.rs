@@ -1,0 +1,158 @@
+mod leaf;
+mod path;
+mod preflight;
+mod validity;
+
+pub use self::{
+    leaf::{Leaf, SignError},
+    path::PathError,
+    preflight::IssuerWarning,
+    validity::{Validity, ValidityError},
+};
+
+use crate::{
+    anchors::TrustAnchors,
+    certificate::{Certificate, ChainError},
+    csr::CertificateRequest,
+    key::{KeyError, SigningKey},
+    name::IdentityScope,
+};
+use std::{fmt, time::SystemTime};
+use thiserror::Error;
+
+/// The certificate and key that leaves are signed with.
+pub struct Issuer {
+    key: SigningKey,
+    /// As in the file: the issuer itself first. Never empty.
+    chain: Vec<Certificate>,
+    response_chain: Vec<Certificate>,
+    warnings: Vec<IssuerWarning>,
+}
+
+/// Why nothing can be signed with a certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum IssuerError {
+    /// The file has no certificates that can be read.
+    #[error("issuer certificate: {0}")]
+    Certificate(#[from] ChainError),
+    /// The file has no key that can be used.
+    #[error("issuer key: {0}")]
+    Key(#[from] KeyError),
+    /// They are of different pairs.
+    #[error("public and private key do not match")]
+    KeyMismatch,
+    /// Nobody who has the trust anchors would trust it now.
+    #[error("issuer certificate: {0}")]
+    Path(#[from] PathError),
+    /// It is a leaf itself.
+    #[error("the issuer certificate {0} must be an intermediate CA, its basic constraints say no")]
+    NotAnAuthority(String),
+    /// It verifies, but leaves that it signs do not.
+    #[error("proxies would refuse every certificate signed by this issuer: {0}")]
+    LeavesRefused(String),
+}
+
+impl Issuer {
+    /// Reads PEM files and checks, in the order of identity-injector.md 3.3, that
+    /// leaves can be signed with them that proxies will accept. `certificate_pem`
+    /// holds the issuer's certificate and then its parents' towards the root;
+    /// `scope` is what the leaves' names will be in.
+    ///
+    /// # Errors
+    /// The first step that fails.
+    pub fn load(
+        certificate_pem: &[u8],
+        key_pem: &[u8],
+        anchors: &TrustAnchors,
+        scope: &IdentityScope,
+        now: SystemTime,
+    ) -> Result<Self, IssuerError> {
+        let chain = Certificate::chain_from_pem(certificate_pem)?;
+        let key = SigningKey::from_pem(key_pem)?;
+        let own = &chain[0];
+        if own.public_key() != key.public_key() {
+            return Err(IssuerError::KeyMismatch);
+        }
+        path::verify(&chain, anchors, now)?;
+        if !own.is_ca() {
+            return Err(IssuerError::NotAnAuthority(own.subject().to_owned()));
+        }
+        let response_chain = response_chain(&chain);
+        let mut issuer = Self {
+            key,
+            chain,
+            response_chain,
+            warnings: Vec::new(),
+        };
+        issuer.warnings = preflight::fly(&issuer, anchors, scope, now)?;
+        Ok(issuer)
+    }
+
+    /// Would it be trusted now? The same rules as when it was loaded
+    /// (identity-injector.md 3.5, step 6).
+    ///
+    /// # Errors
+    /// It, or one of those that it chains to, expired since, or `anchors` are
+    /// others than those it was loaded with.
+    pub fn verify(&self, anchors: &TrustAnchors, now: SystemTime) -> Result<(), IssuerError> {
+        Ok(path::verify(&self.chain, anchors, now)?)
+    }
+
+    /// The certificate that leaves are signed with.
+    pub fn certificate(&self) -> &Certificate {
+        &self.chain[0]
+    }
+
+    /// The certificates of the file in its order: the issuer's own, then towards
+    /// the root.
+    pub fn chain(&self) -> &[Certificate] {
+        &self.chain
+    }
+
+    /// What is sent with a leaf (ruling 11): [`Self::chain`] without the roots,
+    /// which only help those who have them anyhow. The issuer is always there.
+    pub fn response_chain(&self) -> &[Certificate] {
+        &self.response_chain
+    }
+
+    /// What people should know of it. It is no reason to refuse it.
+    pub fn warnings(&self) -> &[IssuerWarning] {
+        &self.warnings
+    }
+
+    /// Signs a certificate for the key and the name in `request`
+    /// (identity-injector.md 3.7). Whether the requester may have that name is
+    /// for the caller to know: [`CertificateRequest::check`] and the token.
+    ///
+    /// # Errors
+    /// There is no such leaf, because the issuer has expired or because the
+    /// request has no key or not one name.
+    pub fn sign(
+        &self,
+        request: &CertificateRequest,
+        validity: &Validity,
+        now: SystemTime,
+    ) -> Result<Leaf, SignError> {
+        let subject = leaf::Subject {
+            name: request.subject(),
+            dns_name: request.dns_name()?,
+            public_key: request.key()?,
+        };
+        leaf::sign(self, &subject, validity, now)
+    }
+}
+
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Issuer")
+            .field("subject", &self.certificate().subject())
+            .field("fingerprint", &self.certificate().fingerprint())
+            .finish_non_exhaustive()
+    }
+}
+
+fn response_chain(chain: &[Certificate]) -> Vec<Certificate> {
+    let (issuer, parents) = chain.split_first().expect("never empty");
+    let parents = parents.iter().filter(|parent| !parent.is_self_signed());
+    std::iter::once(issuer).chain(parents).cloned().collect()
+}

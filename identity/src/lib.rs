@@ -1,0 +1,42 @@
+//! The certificate authority of the mesh: who asks, may they have that name, and
+//! a certificate for it.
+//!
+//! [`CertificateAuthority`] answers `Certify`: a token says who asks
+//! ([`Authenticator`]), a [`CertificateRequest`] says for which key, and the
+//! [`Issuer`] signs.
+#![forbid(unsafe_code)]
+
+mod anchors;
+mod authority;
+mod certificate;
+mod csr;
+mod der;
+mod files;
+mod issuer;
+mod key;
+mod name;
+mod server;
+mod signature;
+mod state;
+mod token;
+
+pub use self::{
+    anchors::TrustAnchors,
+    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal},
+    certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage},
+    csr::{CertificateRequest, CsrError, CsrErrorKind},
+    der::DerError,
+    files::{FilesError, FilesStatus, IdentityFiles, IssuerScheme},
+    issuer::{
+        Issuer, IssuerError, IssuerWarning, Leaf, PathError, SignError, Validity, ValidityError,
+    },
+    key::{KeyError, SigningKey},
+    name::{IdentityName, IdentityScope, NameError},
+    server::IdentityService,
+    signature::{KeyAlgorithm, PublicKey, SignatureError},
+    state::{StateDirectory, StateError},
+    token::{
+        Authenticator, Durations, Permission, ReviewStats, ServiceAccount, TOKEN_AUDIENCE,
+        TokenError, TokenIssuer, TokenKeyError, TokenReview, TokenVerifier,
+    },
+};

@@ -1,0 +1,291 @@
+use std::fmt;
+use thiserror::Error;
+
+/// Between the workload's part of a name and the mesh's.
+const MARKER: &str = "identity";
+
+/// Five labels, and the trust domain with as many as it has.
+const PARTS: usize = 6;
+
+/// The longest label, and the longest name, of DNS (RFC 1123).
+const LABEL: usize = 63;
+const SUBDOMAIN: usize = 253;
+
+/// Who a workload is: `<name>.<namespace>.<kind>.identity.<control plane
+/// namespace>.<trust domain>`. It is the DNS name in the workload's certificate,
+/// its TLS server name and the client that policy sees; names are compared byte
+/// for byte.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdentityName {
+    text: String,
+}
+
+/// What all identities of a mesh end in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdentityScope {
+    control_plane_namespace: String,
+    trust_domain: String,
+}
+
+/// Why a text is no identity or no part of one.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// A name, namespace or kind that is no DNS label.
+    #[error(
+        "not a label: {text:?}, expected at most 63 lower-case letters, digits and dashes, \
+         starting and ending with a letter or digit"
+    )]
+    Label {
+        /// What was given.
+        text: String,
+    },
+    /// A trust domain that is no DNS name.
+    #[error(
+        "not a trust domain: {text:?}, expected lower-case DNS labels joined by dots, without a \
+         dot at the end"
+    )]
+    TrustDomain {
+        /// What was given.
+        text: String,
+    },
+    /// Parts are missing.
+    #[error(
+        "not an identity: {text:?}, expected \
+         NAME.NAMESPACE.KIND.identity.CONTROL-PLANE-NAMESPACE.TRUST-DOMAIN"
+    )]
+    Form {
+        /// What was given.
+        text: String,
+    },
+}
+
+impl IdentityName {
+    /// Splits `text` into its parts.
+    ///
+    /// # Errors
+    /// A part is missing, or is no label.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let form = || NameError::Form {
+            text: text.to_owned(),
+        };
+        let parts: Vec<_> = text.splitn(PARTS, '.').collect();
+        let [
+            name,
+            namespace,
+            kind,
+            MARKER,
+            control_plane_namespace,
+            trust_domain,
+        ] = parts[..]
+        else {
+            return Err(form());
+        };
+        IdentityScope::new(control_plane_namespace, trust_domain)?.of(kind, namespace, name)
+    }
+
+    /// The name as certificates hold it.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The workload's service account: the first label.
+    pub fn service_account(&self) -> &str {
+        self.part(0)
+    }
+
+    /// The namespace of the service account.
+    pub fn namespace(&self) -> &str {
+        self.part(1)
+    }
+
+    /// What kind of account it is; `serviceaccount` in a cluster.
+    pub fn kind(&self) -> &str {
+        self.part(2)
+    }
+
+    /// Where the control plane is that speaks for the name.
+    pub fn control_plane_namespace(&self) -> &str {
+        self.part(4)
+    }
+
+    /// The domain of those who trust each other.
+    pub fn trust_domain(&self) -> &str {
+        self.part(PARTS - 1)
+    }
+
+    fn part(&self, index: usize) -> &str {
+        let mut parts = self.text.splitn(PARTS, '.');
+        parts.nth(index).expect("made of that many parts")
+    }
+}
+
+impl fmt::Display for IdentityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for IdentityName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl IdentityScope {
+    /// A mesh with its control plane in `control_plane_namespace`, a DNS label.
+    ///
+    /// # Errors
+    /// One of them is no part of an identity.
+    pub fn new(control_plane_namespace: &str, trust_domain: &str) -> Result<Self, NameError> {
+        check_label(control_plane_namespace)?;
+        if trust_domain.len() > SUBDOMAIN || !trust_domain.split('.').all(is_label) {
+            return Err(NameError::TrustDomain {
+                text: trust_domain.to_owned(),
+            });
+        }
+        Ok(Self {
+            control_plane_namespace: control_plane_namespace.to_owned(),
+            trust_domain: trust_domain.to_owned(),
+        })
+    }
+
+    /// Where the control plane is.
+    pub fn control_plane_namespace(&self) -> &str {
+        &self.control_plane_namespace
+    }
+
+    /// The domain of those who trust each other.
+    pub fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
+    /// The identity of the account `name` of a kind.
+    ///
+    /// # Errors
+    /// A part is no label. Kubernetes lets service accounts have dots and more
+    /// than 63 characters; such a one can not join the mesh.
+    pub fn of(&self, kind: &str, namespace: &str, name: &str) -> Result<IdentityName, NameError> {
+        for label in [name, namespace, kind] {
+            check_label(label)?;
+        }
+        let Self {
+            control_plane_namespace,
+            trust_domain,
+        } = self;
+        Ok(IdentityName {
+            text: format!(
+                "{name}.{namespace}.{kind}.{MARKER}.{control_plane_namespace}.{trust_domain}"
+            ),
+        })
+    }
+
+    /// The identity of a Kubernetes service account.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub fn service_account(&self, namespace: &str, name: &str) -> Result<IdentityName, NameError> {
+        self.of("serviceaccount", namespace, name)
+    }
+}
+
+pub(crate) fn check_label(text: &str) -> Result<(), NameError> {
+    if is_label(text) {
+        Ok(())
+    } else {
+        Err(NameError::Label {
+            text: text.to_owned(),
+        })
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= LABEL
+        && bytes.first().is_some_and(edge)
+        && bytes.last().is_some_and(edge)
+        && bytes.iter().all(|byte| edge(byte) || *byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_account_has_a_name_in_its_scope() {
+        let scope = IdentityScope::new("linkerd", "cluster.local").expect("valid");
+        let name = scope.service_account("emojivoto", "web").expect("valid");
+        assert_eq!(
+            name.to_string(),
+            "web.emojivoto.serviceaccount.identity.linkerd.cluster.local"
+        );
+        assert_eq!(IdentityName::parse(name.as_str()), Ok(name.clone()));
+        assert_eq!(name.service_account(), "web");
+        assert_eq!(name.namespace(), "emojivoto");
+        assert_eq!(name.kind(), "serviceaccount");
+        assert_eq!(name.control_plane_namespace(), "linkerd");
+        assert_eq!(name.trust_domain(), "cluster.local");
+    }
+
+    #[test]
+    fn s26_what_is_no_label_has_no_identity() {
+        let scope = IdentityScope::new("linkerd", "cluster.local").expect("valid");
+        let longest = "a".repeat(63);
+        for name in ["a", "0", "a-b", "a--b", &longest] {
+            assert!(scope.service_account("ns", name).is_ok(), "{name}");
+        }
+        let too_long = "a".repeat(64);
+        for name in [
+            "", "my.sa", "My", "-a", "a-", "a_b", "a b", "é", "a\0", &too_long,
+        ] {
+            let refused = NameError::Label { text: name.into() };
+            assert_eq!(scope.service_account("ns", name), Err(refused.clone()));
+            assert_eq!(scope.service_account(name, "sa"), Err(refused.clone()));
+            assert_eq!(scope.of(name, "ns", "sa"), Err(refused));
+        }
+    }
+
+    #[test]
+    fn s42_a_scope_is_a_label_and_a_domain() {
+        let longest = ["a".repeat(63).as_str(); 3].join(".");
+        for (namespace, domain) in [
+            ("linkerd", "cluster.local"),
+            ("l5d", "local"),
+            ("linkerd", &longest),
+        ] {
+            assert!(IdentityScope::new(namespace, domain).is_ok(), "{domain}");
+        }
+        let label_too_long = "a".repeat(64);
+        let too_long = ["a".repeat(63).as_str(); 4].join(".");
+        for (namespace, domain) in [
+            ("link.erd", "cluster.local"),
+            ("", "cluster.local"),
+            ("linkerd", ""),
+            ("linkerd", "."),
+            ("linkerd", "Cluster.Local"),
+            ("linkerd", "cluster.local."),
+            ("linkerd", ".cluster.local"),
+            ("linkerd", "cluster..local"),
+            ("linkerd", &label_too_long),
+            ("linkerd", &too_long),
+        ] {
+            assert!(IdentityScope::new(namespace, domain).is_err(), "{domain}");
+        }
+    }
+
+    #[test]
+    fn an_identity_has_all_its_parts() {
+        for text in [
+            "",
+            "web",
+            "web.ns.serviceaccount.identity.linkerd",
+            "web.ns.serviceaccount.identity.linkerd.",
+            "web.ns.serviceaccount.other.linkerd.cluster.local",
+            ".ns.serviceaccount.identity.linkerd.cluster.local",
+            "web.ns.serviceaccount.identity.linkerd.cluster.local.",
+            "WEB.ns.serviceaccount.identity.linkerd.cluster.local",
+        ] {
+            assert!(IdentityName::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Policy: what a proxy is to do with the connections it accepts (inbound) and
+//! with those it makes (outbound).
+//!
+//! ```text
+//!   (pod, port) ───── InboundKey ──► Server           who may call, by what route
+//!   address or name ─ OutboundKey ─► OutboundPolicy   protocol, routes, backends
+//! ```
+//!
+//! Both are functions of the world and of the mesh's [`PolicySettings`].
+//! [`Policies`] keeps the answers that somebody follows up to date inside the
+//! index, [`Registry`] lets connections find them without asking it, and
+//! [`Inbound`] and [`Outbound`] are the gRPC services that stream them.
+#![forbid(unsafe_code)]
+
+mod frames;
+mod inbound;
+mod metadata;
+mod network;
+mod outbound;
+mod projection;
+mod server;
+mod settings;
+mod workload;
+
+pub use self::{
+    inbound::InboundKey,
+    network::{NetworkError, parse_networks},
+    outbound::{Dependency, OutboundKey},
+    projection::{Policies, Registry, Request},
+    server::{Inbound, InboundServer, Outbound, OutboundServer},
+    settings::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings},
+    workload::{Workload, WorkloadError, WorkloadName},
+};

@@ -1,0 +1,303 @@
+//! The views of policies, kept up to date by the index and looked up by
+//! connections.
+
+use crate::{
+    PolicySettings,
+    frames::Frames,
+    inbound::{InboundKey, meshed_pod},
+    outbound::{Dependency, OutboundKey},
+};
+use bytes::Bytes;
+use ferrule_cluster::{
+    Answer, LINGER, ValueView, ViewRegistry, Views, World,
+    index::Projection,
+    stream::{Streams, message},
+    world::Changes,
+};
+use rustc_hash::FxHashSet;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::oneshot;
+use tonic::Status;
+
+/// Views may linger until so many were made; then those that nobody follows go
+/// at once, so that asking for every port of a pod does not fill the memory. A
+/// view is about a kilobyte.
+const MAX_IDLE: usize = 16_384;
+
+/// What connections read without asking the index: the views that exist.
+#[derive(Default)]
+pub struct Registry {
+    ready: AtomicBool,
+    pub(crate) inbound: Arc<ViewRegistry<InboundKey>>,
+    pub(crate) outbound: Arc<ViewRegistry<OutboundKey>>,
+    values: AtomicUsize,
+    /// The open `WatchPort` streams.
+    pub inbound_watches: Arc<Streams>,
+    /// The open `Watch` streams.
+    pub outbound_watches: Arc<Streams>,
+}
+
+impl Registry {
+    /// Whether the world has been listed once: only then is anything answered.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// How many views of inbound and of outbound policies there are.
+    pub fn views(&self) -> (usize, usize) {
+        (self.inbound.len(), self.outbound.len())
+    }
+
+    /// How many different policies all views had together when they were last
+    /// counted, at most ten seconds ago.
+    pub fn values(&self) -> usize {
+        self.values.load(Ordering::Relaxed)
+    }
+
+    /// Nothing is answered from half a world (ruling 5).
+    pub(crate) fn ready(&self) -> Result<(), Status> {
+        if self.is_ready() {
+            Ok(())
+        } else {
+            Err(Status::unavailable("the cluster has not been listed yet"))
+        }
+    }
+}
+
+/// A question for the index, from a connection.
+pub struct Request(Ask);
+
+pub(crate) enum Ask {
+    /// The view of a port's policy; made if there is none.
+    Inbound(InboundKey, oneshot::Sender<Arc<ValueView>>),
+    /// A port's policy as it is now.
+    InboundNow(InboundKey, oneshot::Sender<Result<Bytes, Status>>),
+    /// The view of a target's policy; made if there is none.
+    Outbound(OutboundKey, oneshot::Sender<Arc<ValueView>>),
+    /// A target's policy as it is now.
+    OutboundNow(OutboundKey, oneshot::Sender<Result<Bytes, Status>>),
+}
+
+impl From<Ask> for Request {
+    fn from(ask: Ask) -> Self {
+        Request(ask)
+    }
+}
+
+/// The index's side of all policy views.
+pub struct Policies {
+    writer: Writer,
+    registry: Arc<Registry>,
+    inbound: Views<InboundKey>,
+    outbound: Views<OutboundKey>,
+}
+
+/// Writes the policies of the world, equal ones once.
+struct Writer {
+    settings: Arc<PolicySettings>,
+    frames: Frames,
+}
+
+impl Writer {
+    fn inbound(&mut self, world: &World, key: &InboundKey) -> Result<Bytes, Status> {
+        let server = key.policy(&self.settings, world)?;
+        Ok(self.frames.share(message(&server)))
+    }
+
+    fn outbound(&mut self, world: &World, key: &OutboundKey) -> Result<Bytes, Status> {
+        let policy = key.policy(&self.settings, world)?;
+        Ok(self.frames.share(message(&policy)))
+    }
+}
+
+impl Policies {
+    /// No views yet.
+    pub fn new(settings: Arc<PolicySettings>, registry: Arc<Registry>) -> Self {
+        Self {
+            writer: Writer {
+                settings,
+                frames: Frames::default(),
+            },
+            inbound: Views::new(registry.inbound.clone()),
+            outbound: Views::new(registry.outbound.clone()),
+            registry,
+        }
+    }
+
+    fn update_inbound(&mut self, world: &World, changes: &Changes) {
+        for pod in &changes.pods {
+            if meshed_pod(world, pod).is_none() {
+                // Its proxy asks again should there be such a pod later.
+                self.inbound.end(pod, &Status::ok(""));
+                continue;
+            }
+            for (key, view) in self.inbound.dependents(pod) {
+                publish(view, self.writer.inbound(world, key));
+            }
+        }
+    }
+
+    fn update_outbound(&mut self, world: &World, changes: &Changes) {
+        let services = || changes.services.iter().filter(|(_, change)| change.object);
+        let of_services = services().flat_map(|(service, _)| {
+            let service = Dependency::Service(service.clone());
+            self.outbound.dependents(&service)
+        });
+        // An address that is a Service's reads like the Service.
+        let service_ips = services()
+            .filter_map(|(key, _)| world.service(key))
+            .flat_map(|service| &service.cluster_ips);
+        let ips: FxHashSet<_> = changes.addresses.iter().chain(service_ips).collect();
+        let of_ips = ips
+            .into_iter()
+            .flat_map(|ip| self.outbound.dependents(&Dependency::Address(*ip)));
+        for (key, view) in of_services.chain(of_ips) {
+            publish(view, self.writer.outbound(world, key));
+        }
+    }
+
+    fn give_up(&mut self, linger: Duration, now: Instant) {
+        self.inbound.give_up(linger, now);
+        self.outbound.give_up(linger, now);
+    }
+}
+
+/// Those who follow what has no policy any more keep the one they have: it may
+/// be back in a moment, and telling it again would reset their routers.
+fn publish(view: &ValueView, policy: Result<Bytes, Status>) {
+    match policy {
+        Ok(frame) => {
+            view.publish(Some(frame), None);
+        }
+        Err(refusal) => view.refuse(refusal),
+    }
+}
+
+fn answer(policy: Result<Bytes, Status>) -> Answer {
+    policy.map_or_else(Answer::from, Answer::from)
+}
+
+impl Projection for Policies {
+    type Request = Request;
+
+    fn update(&mut self, world: &World, changes: &Changes) {
+        self.update_inbound(world, changes);
+        self.update_outbound(world, changes);
+    }
+
+    // Who asked and has gone in the meantime does not need the answer.
+    fn handle(&mut self, world: &World, Request(ask): Request) {
+        if self.inbound.made() + self.outbound.made() > MAX_IDLE {
+            self.give_up(Duration::ZERO, Instant::now());
+        }
+        let writer = &mut self.writer;
+        match ask {
+            Ask::Inbound(key, reply) => {
+                let make = |key: &_| answer(writer.inbound(world, key));
+                let _ = reply.send(self.inbound.open(key, make));
+            }
+            Ask::InboundNow(key, reply) => {
+                let _ = reply.send(writer.inbound(world, &key));
+            }
+            Ask::Outbound(key, reply) => {
+                let make = |key: &_| answer(writer.outbound(world, key));
+                let _ = reply.send(self.outbound.open(key, make));
+            }
+            Ask::OutboundNow(key, reply) => {
+                let _ = reply.send(writer.outbound(world, &key));
+            }
+        }
+    }
+
+    fn synced(&mut self, _: &World) {
+        self.registry.ready.store(true, Ordering::Release);
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        self.give_up(LINGER, now);
+        self.writer.frames.sweep();
+        let values = self.writer.frames.len();
+        self.registry.values.store(values, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrule_cluster::{
+        object::{ObjectKey, Owner, Phase, Pod, PodTemplate},
+        source::Event,
+    };
+
+    fn world_with(pods: &[&str]) -> World {
+        let mut world = World::default();
+        for name in pods {
+            let template = PodTemplate {
+                control_plane: Some("linkerd".into()),
+                ..PodTemplate::default()
+            };
+            let pod = Pod {
+                template: Arc::new(template),
+                owner: Owner::Unclear,
+                node: "".into(),
+                ips: Default::default(),
+                host_ips: Default::default(),
+                phase: Phase::Running,
+                terminating: false,
+                host_network: false,
+            };
+            let event = Event::Applied {
+                key: ObjectKey::new("ns", *name),
+                object: pod.into(),
+                problems: Vec::new(),
+            };
+            world.apply(event, &mut Changes::default());
+        }
+        world
+    }
+
+    fn open(policies: &mut Policies, world: &World, pod: &str, port: u16) -> Arc<ValueView> {
+        let (reply, mut answer) = oneshot::channel();
+        let key = InboundKey {
+            pod: ObjectKey::new("ns", pod),
+            port,
+        };
+        policies.handle(world, Ask::Inbound(key, reply).into());
+        answer.try_recv().expect("answered")
+    }
+
+    #[test]
+    fn ports_with_equal_policies_share_their_bytes_until_nobody_asks_for_a_minute() {
+        let world = world_with(&["a", "b"]);
+        let registry = Arc::<Registry>::default();
+        let mut policies = Policies::new(Arc::default(), registry.clone());
+        let bytes = |view: &ValueView| view.newest().expect("no refusal").expect("a value");
+        let views = [("a", 80), ("a", 81), ("b", 80)]
+            .map(|(pod, port)| open(&mut policies, &world, pod, port));
+        let first = bytes(&views[0]).as_ptr();
+        assert!(views.iter().all(|view| bytes(view).as_ptr() == first));
+        drop(views);
+
+        policies.tidy(Instant::now());
+        assert_eq!((registry.views(), registry.values()), ((3, 0), 1));
+        policies.tidy(Instant::now() + 2 * LINGER);
+        assert_eq!(registry.views(), (0, 0));
+    }
+
+    #[test]
+    fn asking_for_every_port_does_not_fill_the_memory() {
+        let world = world_with(&["a"]);
+        let registry = Arc::<Registry>::default();
+        let mut policies = Policies::new(Arc::default(), registry.clone());
+        for port in 1..=u16::MAX {
+            open(&mut policies, &world, "a", port);
+        }
+        assert!(registry.views().0 <= MAX_IDLE + 1, "{:?}", registry.views());
+    }
+}

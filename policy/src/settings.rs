@@ -1,0 +1,48 @@
+use crate::network::{any, parse_networks};
+use ferrule_cluster::object::{DefaultPolicy, PortSet};
+use ipnet::IpNet;
+
+/// What holds for the whole mesh, as policy needs it. The defaults are the
+/// chart's.
+#[derive(Clone, Debug)]
+pub struct PolicySettings {
+    /// The networks of the cluster's pods, Services and nodes. An address outside
+    /// of them is nobody's here, and traffic to it is let through.
+    pub cluster_networks: Vec<IpNet>,
+    /// Where probes come from; none for no routes of their own.
+    pub probe_networks: Vec<IpNet>,
+    /// The policy of ports whose workload names none.
+    pub default_policy: DefaultPolicy,
+    /// Ports of Services that are opaque where no annotation says which are.
+    pub default_opaque_ports: PortSet,
+    /// The suffix of Services' names.
+    pub cluster_domain: String,
+    /// Where the control plane is; part of every identity.
+    pub control_plane_namespace: String,
+    /// The suffix of identities.
+    pub trust_domain: String,
+}
+
+/// The chart's default for the networks of the cluster.
+pub const DEFAULT_CLUSTER_NETWORKS: &str =
+    "10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.0.0/16,fd00::/8";
+
+/// The chart's default for the networks that probes come from.
+pub const DEFAULT_PROBE_NETWORKS: &str = "0.0.0.0/0,::/0";
+
+/// The chart's default for ports that are opaque.
+const DEFAULT_OPAQUE_PORTS: &str = "25,587,3306,4444,5432,6379,9300,11211";
+
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self {
+            cluster_networks: parse_networks(DEFAULT_CLUSTER_NETWORKS).expect("a literal"),
+            probe_networks: any().into(),
+            default_policy: DefaultPolicy::default(),
+            default_opaque_ports: PortSet::parse(DEFAULT_OPAQUE_PORTS, |_| None).0,
+            cluster_domain: "cluster.local".into(),
+            control_plane_namespace: "linkerd".into(),
+            trust_domain: "cluster.local".into(),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The policy APIs over an index that is driven by hand: objects in, messages
+//! out, no network and no clock.
+
+mod acceptable;
+mod convergence;
+mod history;
+mod inbound;
+mod outbound;
+mod probes;
+mod protocols;
+mod requests;
+mod support;

@@ -1,0 +1,133 @@
+//! A proxy's first conversation, whole, over mesh TLS: certificate, discovery,
+//! policy, with tokens that a real API server made and reviews.
+
+use crate::shop::Shop;
+use anyhow::Context as _;
+use ferrule_test_cluster::Cluster;
+use ferrule_tests::{ClientCertificate, Ferrule, TestAuthority, TestProxy, Transport};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, Client, api::PostParams};
+use std::{path::Path, time::Duration};
+use tempfile::TempDir;
+
+const IDENTITY: &str = "linkerd-identity.linkerd.serviceaccount.identity.linkerd.cluster.local";
+const DESTINATION: &str =
+    "linkerd-destination.linkerd.serviceaccount.identity.linkerd.cluster.local";
+
+/// Writes a token of the default service account, as a kubelet would mount it.
+async fn write_token(client: Client, namespace: &str, file: &Path) -> anyhow::Result<()> {
+    let request = serde_json::from_value(serde_json::json!({
+        "metadata": {},
+        "spec": {"audiences": ["identity.l5d.io"], "expirationSeconds": 3600},
+    }))?;
+    let token = Api::<ServiceAccount>::namespaced(client, namespace)
+        .create_token_request("default", &PostParams::default(), &request)
+        .await
+        .context("asking for a token")?;
+    let token = token.status.context("the API server answers")?.token;
+    std::fs::write(file, token)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_proxy_is_certified_and_told_endpoints_and_policy_by_mesh_tls() -> anyhow::Result<()> {
+    let cluster = Cluster::shared().await?;
+    let namespace = cluster.namespace("conversation").await?;
+    cluster.node("conversation-a", None).await?;
+    let _kubelet = cluster
+        .kubelet(Some(namespace.name()), &["conversation-a"])
+        .await?;
+    let shop = Shop::open(&cluster.client()?, namespace.name(), 1).await?;
+    let authority = TestAuthority::new()?;
+    let files = TempDir::new()?;
+    let directory = files.path().display();
+    std::fs::write(files.path().join("crt.pem"), authority.issuer_pem())?;
+    std::fs::write(files.path().join("key.pem"), authority.issuer_key_pem())?;
+    std::fs::write(files.path().join("anchors.pem"), authority.anchors_pem())?;
+    let ferrule = Ferrule::start_with(
+        cluster.kubeconfig(),
+        &[
+            "--roles=destination,policy,identity",
+            "--mesh-tls=always",
+            "--identity-addr=127.0.0.1:0",
+            "--policy-addr=127.0.0.1:0",
+            &format!("--issuer-dir={directory}"),
+            &format!("--trust-anchors={directory}/anchors.pem"),
+            // Renewed while the test looks on.
+            "--identity-issuance-lifetime=14s",
+            "--identity-clock-skew-allowance=2s",
+        ],
+    )
+    .await?;
+    ferrule.ready().await?;
+
+    let token = files.path().join("token");
+    write_token(cluster.client()?, namespace.name(), &token).await?;
+    let name = format!("default.{namespace}.serviceaccount.identity.linkerd.cluster.local");
+    let (identity, policy) = (
+        ferrule.address_of("identity").await?,
+        ferrule.address_of("policy").await?,
+    );
+    let builder = |name: &str| {
+        TestProxy::builder(name)
+            .identity(identity, IDENTITY)
+            .destination(ferrule.destination(), DESTINATION)
+            .policy(policy, DESTINATION)
+            .transport(Transport::MeshTls)
+            .trust_anchors(authority.anchors_pem())
+            .token_file(&token)
+            .refresh(Duration::from_secs(2), Duration::from_secs(3600))
+    };
+    let pod = shop.pod().await?;
+    let workload = format!(r#"{{"ns":"{namespace}","pod":"{pod}"}}"#);
+    let proxy = builder(&name).workload(&workload).inbound_ports([8080]);
+    let proxy = proxy.start().await?;
+
+    let certificate = proxy.certificate();
+    let first = certificate.first().await?;
+    let web = proxy.endpoints(&shop.authority(80));
+    assert_eq!(web.first().await?.len(), 1);
+    let inbound = proxy.inbound(8080);
+    let told = inbound.first().await?;
+    assert_eq!(told.labels["name"], "all-unauthenticated");
+    let ip = shop.cluster_ip().await?;
+    let outbound = proxy.outbound(format!("{ip}:80").parse()?).first().await?;
+    assert!(outbound.metadata.is_some(), "a parent");
+
+    // A changed default arrives on the open stream.
+    shop.annotate_pod(&pod, "config.linkerd.io/default-inbound-policy", "deny")
+        .await?;
+    inbound
+        .until("deny", |server| server.labels["name"] == "deny")
+        .await?;
+
+    // Somebody else's name is refused, and so is a client without a certificate.
+    let other = format!("other.{namespace}.serviceaccount.identity.linkerd.cluster.local");
+    let stranger = builder(&other)
+        .client_certificate(ClientCertificate::None)
+        .start()
+        .await?;
+    let refused = stranger.certificate().failure().await?;
+    assert!(
+        refused.to_string().contains("did not match token"),
+        "{refused}"
+    );
+    let refused = stranger.endpoints(&shop.authority(80)).failure().await;
+    assert!(refused.is_ok(), "destination wants a certificate");
+
+    // Renewed, with streams that stay open through our own renewals, too.
+    let renewed = certificate
+        .until("another certificate", |now| now.serial() != first.serial())
+        .await?;
+    assert!(renewed.valid_until() > first.valid_until());
+    shop.scale(2).await?;
+    web.until("two endpoints", |set| set.len() == 2).await?;
+    let mismatches = "certificates_refused_total{reason=\"identity_mismatch\"}";
+    assert!(
+        ferrule
+            .metric(mismatches)
+            .await?
+            .is_some_and(|count| count >= 1.0)
+    );
+    Ok(())
+}
