@@ -65,7 +65,11 @@ impl Identity {
                 let credentials = files
                     .load(now)
                     .context("identity cannot start; without it: --roles destination,policy")?;
-                (credentials, Some(files.status()), Upkeep::Files(Box::new(files)))
+                (
+                    credentials,
+                    Some(files.status()),
+                    Upkeep::Files(Box::new(files)),
+                )
             }
             OwnIdentity::State(path) => {
                 let state = StateDirectory::open(path)?;

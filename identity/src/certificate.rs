@@ -18,6 +18,10 @@ use x509_parser::{
     error::X509Error,
     extensions::ParsedExtension,
     nom::Err as Failure,
+    oid_registry::{
+        OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_KEY_USAGE,
+        OID_X509_EXT_SUBJECT_KEY_IDENTIFIER, Oid,
+    },
     prelude::FromDer,
     time::ASN1Time,
 };
@@ -277,6 +281,14 @@ impl Certificate {
     }
 }
 
+/// Those that [`Extensions`] tells of.
+const READ: [Oid<'static>; 4] = [
+    OID_X509_EXT_BASIC_CONSTRAINTS,
+    OID_X509_EXT_KEY_USAGE,
+    OID_X509_EXT_EXTENDED_KEY_USAGE,
+    OID_X509_EXT_SUBJECT_KEY_IDENTIFIER,
+];
+
 impl Extensions {
     fn read(certificate: &TbsCertificate<'_>) -> Result<Self, X509Error> {
         // Refuses what is there twice.
@@ -301,7 +313,11 @@ impl Extensions {
                 ParsedExtension::SubjectKeyIdentifier(id) => {
                     extensions.subject_key_id = Some(id.0.to_vec());
                 }
-                ParsedExtension::ParseError { .. } => return Err(X509Error::InvalidExtensions),
+                ParsedExtension::ParseError { .. } if READ.contains(&extension.oid) => {
+                    return Err(X509Error::InvalidExtensions);
+                }
+                // Proxies do not look at the others either, or else the pre-flight
+                // of the issuer finds out.
                 _ => {}
             }
         }

@@ -1,9 +1,12 @@
 //! Trust bundles (identity-injector.md 2.2, scenarios 58 to 60), and what a
 //! certificate says of itself.
 
-use crate::support::{Authority, DAY, HOUR, armour, load, noon, now, p256, p384, rsa, valid};
-use ferrule_identity::{Certificate, ChainError, TrustAnchors};
-use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
+use crate::support::{
+    Authority, DAY, HOUR, armour, load, noon, now, p256, p384, rsa, signed, valid,
+};
+use ferrule_identity::{Certificate, CertificateError, ChainError, TrustAnchors};
+use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, IsCa};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 fn subjects(bundle: &str) -> Result<Vec<String>, ChainError> {
     let anchors = TrustAnchors::from_pem(bundle.as_bytes())?;
@@ -133,6 +136,34 @@ fn a_certificate_says_what_it_is() {
     assert!(root.is_self_signed() && !issuer.is_self_signed());
     assert_eq!(root.subject_key_id().unwrap().len(), 20);
     assert_eq!(root.fingerprint().len(), 64);
+}
+
+#[test]
+fn a_certificate_does_not_contradict_itself() {
+    let with = |id: &[u64], content: &[u8]| {
+        let root = Authority::root_with("root", p256(), |params| {
+            let extension = CustomExtension::from_oid_content(id, content.to_vec());
+            params.custom_extensions = vec![extension];
+        });
+        Certificate::from_der(root.der())
+    };
+    let (basic_constraints, purposes) = ([2, 5, 29, 19], [2, 5, 29, 37]);
+    assert!(with(&basic_constraints, &[0x30, 0x00]).is_err(), "twice");
+    assert!(with(&purposes, b"garbage").is_err());
+    // What is not needed may be anything.
+    assert!(with(&[2, 5, 29, 32], b"garbage").is_ok());
+
+    let root = Authority::root("root");
+    let (_, parsed) = X509Certificate::from_der(root.der()).unwrap();
+    let body = parsed.tbs_certificate.as_ref();
+    let sha384 = [0x30, 0x0a, 0x06, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3];
+    let der = signed(body, &sha384, &p256());
+    let error = Certificate::from_der(&der).unwrap_err();
+    assert_eq!(error, CertificateError::SignatureAlgorithm);
+
+    let empty_set = [0x30, 0x02, 0x31, 0x00];
+    let nameless = Authority::root("root").renamed(&empty_set, None, &empty_set);
+    assert!(Certificate::from_der(nameless.der()).is_err());
 }
 
 #[test]

@@ -102,6 +102,9 @@ fn s46_extended_key_usages_of_the_issuer() {
     ] {
         let loaded = under_root(|params| params.extended_key_usages = usages.clone());
         assert_eq!(loaded.is_ok(), loads, "{usages:?}: {loaded:?}");
+        if usages == [Any] {
+            assert!(matches!(loaded, Err(IssuerError::LeavesRefused(_))));
+        }
         if let Ok(issuer) = loaded {
             let complete = usages.is_empty() || usages.contains(&ClientAuth);
             let warned = matches!(issuer.warnings(), [IssuerWarning::ClientsRefused(_)]);

@@ -66,6 +66,10 @@ fn intermediates_come_from_the_file_in_any_order() {
     assert!(load(&[&issuer, &lower, &upper, &root], &[&root]).is_ok());
     // A trust anchor need not be self-signed.
     assert!(load(&[&issuer], &[&lower]).is_ok());
+    assert!(
+        load(&[&issuer], &[&issuer]).is_ok(),
+        "and may be the issuer"
+    );
     let error = refusal(&[&issuer, &upper], &[&root]);
     assert_eq!(
         error,
@@ -74,6 +78,20 @@ fn intermediates_come_from_the_file_in_any_order() {
             issuer: "CN=lower".into()
         }
     );
+}
+
+/// While a mesh moves from one root to another, an intermediate has a certificate
+/// from each.
+#[test]
+fn a_way_that_leads_nowhere_is_gone_back() {
+    let (root, stranger) = (Authority::root("root"), Authority::root("stranger"));
+    let middle = root.sign("middle");
+    let key = rcgen::KeyPair::from_pem(&middle.key_pem()).unwrap();
+    let crossed = stranger.sign_with("middle", key, |_| {});
+    let issuer = middle.sign("issuer");
+    assert!(load(&[&issuer, &crossed, &middle], &[&root]).is_ok());
+    assert!(load(&[&issuer, &middle, &crossed], &[&root]).is_ok());
+    assert!(load(&[&issuer, &crossed], &[&root]).is_err());
 }
 
 #[test]
@@ -169,6 +187,11 @@ fn s46_extended_key_usages_of_parents() {
     let root = root_with(client);
     let error = refusal(&[&root.sign("issuer")], &[&root]);
     assert_eq!(error, PathError::ExtendedKeyUsage("CN=root".into()));
+    // No proxy looks at a trust anchor's.
+    let root = root_with(|params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::Any];
+    });
+    assert!(load(&[&root.sign("issuer")], &[&root]).is_ok());
     let root = Authority::root("root");
     let middle = root.sign_with("middle", p256(), client);
     let error = refusal(&[&middle.sign("issuer"), &middle], &[&root]);

@@ -2,7 +2,7 @@
 
 use crate::support::{
     CN, ID, Mesh, O, Request, armour, attribute, dns, email, extension, extension_request,
-    general_names, ip, name, name_of, now, p384, rsa, signed, tagged, uri,
+    general_names, ip, name, name_of, now, p384, public_key, rsa, signed, tagged, uri,
 };
 use ferrule_identity::{CertificateRequest, CsrError, CsrErrorKind, KeyAlgorithm, SignError};
 use yasna::tags::{TAG_BMPSTRING, TAG_IA5STRING, TAG_PRINTABLESTRING};
@@ -75,28 +75,101 @@ fn s7_s8_only_one_der_request_is_a_request() {
     }
 }
 
+/// A sequence, as long as it says.
+fn sequence(content: &[&[u8]]) -> Vec<u8> {
+    let content = content.concat();
+    let length = content.len();
+    let length = match u8::try_from(length) {
+        Ok(short @ 0..0x80) => vec![short],
+        Ok(long) => vec![0x81, long],
+        Err(_) => [&[0x82], &u16::try_from(length).unwrap().to_be_bytes()[..]].concat(),
+    };
+    [&[0x30], &length[..], &content].concat()
+}
+
+/// What is in a sequence.
+fn content(sequence: &[u8]) -> &[u8] {
+    match sequence[1] {
+        0x81 => &sequence[3..],
+        0x82 => &sequence[4..],
+        _ => &sequence[2..],
+    }
+}
+
 #[test]
 fn nothing_hides_in_a_request() {
-    let wrap = |tag: u8, content: &[u8]| {
-        let length = u16::try_from(content.len()).unwrap().to_be_bytes();
-        [&[tag, 0x82], &length[..], content].concat()
+    const NULL: &[u8] = &[0x05, 0x00];
+    let wrap = |inner: &[u8]| sequence(&[content(inner), NULL]);
+    let plain = || Request::bootstrap(ID);
+    let with = |attribute: Vec<u8>| Request {
+        attributes: vec![attribute],
+        ..plain()
     };
-    let inner = |der: &[u8]| der[4..].to_vec();
-    let request = Request::bootstrap(ID);
-    let der = request.der();
-    assert_eq!(wrap(0x30, &inner(&der)), der, "the test wraps as DER does");
-    // After the signature, which it does not cover.
-    let hidden = wrap(0x30, &[&inner(&der)[..], &[0x05, 0x00]].concat());
-    assert_eq!(kind(check(&hidden, ID)), Some(CsrErrorKind::Malformed));
-    // A version that is none.
-    let versioned = Request {
-        version: 1,
-        ..Request::bootstrap(ID)
+    let signed_info = |info: &[u8]| {
+        let request = plain();
+        signed(info, &request.algorithm(), &request.key)
     };
+    let attribute_of_names = || plain().attributes.remove(0);
+    let subject = plain().subject;
+    let attribute_of_subject = content(content(content(&subject)));
+    let hidden_in_subject = sequence(&[&[0x31, 0x00], content(&subject)]);
+
+    let der = plain().der();
     assert_eq!(
-        kind(check(&versioned.der(), ID)),
-        Some(CsrErrorKind::Malformed)
+        sequence(&[content(&der)]),
+        der,
+        "the test wraps as DER does"
     );
+    for (case, der) in [
+        // After the signature, which does not cover it.
+        ("the request", wrap(&plain().der())),
+        ("what is signed", signed_info(&wrap(&plain().info()))),
+        ("an attribute", with(wrap(&attribute_of_names())).der()),
+        (
+            "an extension",
+            with(extension_request(&[wrap(&general_names(&[dns(ID)]))])).der(),
+        ),
+        (
+            "the subject",
+            Request {
+                subject: hidden_in_subject,
+                ..plain()
+            }
+            .der(),
+        ),
+        (
+            "an attribute of the subject",
+            Request {
+                subject: sequence(&[&[
+                    &[0x31, u8::try_from(attribute_of_subject.len() + 4).unwrap()][..],
+                    &sequence(&[attribute_of_subject, NULL]),
+                ]
+                .concat()]),
+                ..plain()
+            }
+            .der(),
+        ),
+        (
+            "the key",
+            Request {
+                key_info: Some(wrap(&public_key(&plain().key))),
+                ..plain()
+            }
+            .der(),
+        ),
+        (
+            "a version that is none",
+            Request {
+                version: 1,
+                ..plain()
+            }
+            .der(),
+        ),
+    ] {
+        let parsed = CertificateRequest::parse(&der);
+        let kind = parsed.as_ref().err().map(CsrError::kind);
+        assert_eq!(kind, Some(CsrErrorKind::Malformed), "{case}: {parsed:?}");
+    }
 }
 
 #[test]
@@ -278,6 +351,30 @@ fn s16_s17_a_key_is_p256() {
         assert_eq!(error, CsrError::Key(algorithm));
         assert_eq!(error.kind(), CsrErrorKind::Key);
     }
+}
+
+/// A point without its y, which OpenSSL and Go do not agree about.
+#[test]
+fn a_key_is_not_compressed() {
+    let request = Request::bootstrap(ID);
+    let key_info = public_key(&request.key);
+    let (algorithm, point) = key_info.split_at(key_info.len() - 65);
+    let parity = 0x02 | (point[64] & 1);
+    let compressed = [
+        &[0x30, 0x39][..],
+        &algorithm[2..algorithm.len() - 3],
+        &[0x03, 34, 0, parity],
+        &point[1..33],
+    ]
+    .concat();
+    let request = Request {
+        key_info: Some(compressed),
+        ..request
+    };
+    let parsed = CertificateRequest::parse(&request.der()).unwrap();
+    let error = parsed.check(ID).unwrap_err();
+    assert_eq!(error, CsrError::CompressedKey);
+    assert_eq!(error.kind(), CsrErrorKind::Key);
 }
 
 #[test]

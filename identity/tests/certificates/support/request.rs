@@ -18,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) version: u8,
     pub(crate) subject: Vec<u8>,
     pub(crate) key: KeyPair,
+    /// Another SubjectPublicKeyInfo than that of `key`.
+    pub(crate) key_info: Option<Vec<u8>>,
     /// DER of each attribute.
     pub(crate) attributes: Vec<Vec<u8>>,
 }
@@ -34,6 +36,7 @@ impl Request {
             version: 0,
             subject: name(&[(CN, common_name)]),
             key: p256(),
+            key_info: None,
             attributes: vec![extension_request(&[names(sans)])],
         }
     }
@@ -48,7 +51,9 @@ impl Request {
             writer.write_sequence(|info| {
                 info.next().write_u8(self.version);
                 info.next().write_der(&self.subject);
-                info.next().write_der(&public_key(&self.key));
+                let key_info = self.key_info.clone();
+                info.next()
+                    .write_der(&key_info.unwrap_or_else(|| public_key(&self.key)));
                 info.next()
                     .write_tagged_implicit(Tag::context(0), |writer| {
                         writer.write_set(|set| {
