@@ -72,12 +72,12 @@ impl Row {
         match self {
             Self::Empty => Shape::EMPTY,
             Self::GetStorm | Self::TlsGetStorm => Shape::ONE_SERVICE,
+            Self::Certify => Shape::HUNDRED_PODS,
             Self::Many
             | Self::TlsMany
             | Self::Fanout
             | Self::Reconnect
             | Self::TlsReconnect
-            | Self::Certify
             | Self::Memory => Shape::HUNDRED_SERVICES,
             Self::Idle | Self::Start => Shape::THOUSAND_SERVICES,
             Self::Large => Shape::LARGE,

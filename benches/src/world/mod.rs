@@ -38,6 +38,7 @@ pub(crate) struct Shape {
 impl Shape {
     pub(crate) const EMPTY: Self = Self::new(0, 0);
     pub(crate) const ONE_SERVICE: Self = Self::new(1, 5_000);
+    pub(crate) const HUNDRED_PODS: Self = Self::new(100, 1);
     pub(crate) const HUNDRED_SERVICES: Self = Self::new(100, 100);
     pub(crate) const THOUSAND_SERVICES: Self = Self::new(1_000, 10);
     pub(crate) const LARGE: Self = Self::new(10_000, 10);
