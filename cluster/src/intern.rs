@@ -1,11 +1,11 @@
-use crate::object::{Name, PodTemplate};
+use crate::object::{Labels, Name, PodTemplate};
 use rustc_hash::FxHashSet;
 use std::{
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Shares equal strings and pod templates between objects.
+/// Shares equal strings, label sets and pod templates between objects.
 ///
 /// Cheap to clone; every source has the same one. Entries that nothing but the
 /// interner holds are given back by [`sweep`](Self::sweep), so a cluster whose
@@ -16,6 +16,7 @@ pub struct Interner(Arc<Mutex<Entries>>);
 #[derive(Default)]
 struct Entries {
     names: FxHashSet<Name>,
+    labels: FxHashSet<Arc<Labels>>,
     templates: FxHashSet<Arc<PodTemplate>>,
 }
 
@@ -36,22 +37,22 @@ impl Interner {
         name
     }
 
+    /// The shared copy of `labels`.
+    pub fn labels(&self, labels: Labels) -> Arc<Labels> {
+        shared(&mut self.lock().labels, labels)
+    }
+
     /// The shared copy of `template`.
     pub fn template(&self, template: PodTemplate) -> Arc<PodTemplate> {
-        let mut entries = self.lock();
-        if let Some(shared) = entries.templates.get(&template) {
-            return shared.clone();
-        }
-        let shared = Arc::new(template);
-        entries.templates.insert(shared.clone());
-        shared
+        shared(&mut self.lock().templates, template)
     }
 
     /// Drops what is no longer used by any object.
     pub fn sweep(&self) {
         let mut entries = self.lock();
-        // Templates first: they hold names.
+        // Names last: the others hold them.
         sweep(&mut entries.templates);
+        sweep(&mut entries.labels);
         sweep(&mut entries.names);
     }
 
@@ -64,6 +65,15 @@ impl Interner {
     fn lock(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn shared<T: Eq + Hash>(set: &mut FxHashSet<Arc<T>>, value: T) -> Arc<T> {
+    if let Some(shared) = set.get(&value) {
+        return shared.clone();
+    }
+    let shared = Arc::new(value);
+    set.insert(shared.clone());
+    shared
 }
 
 fn sweep<T: ?Sized + Eq + Hash>(set: &mut FxHashSet<Arc<T>>) {

@@ -244,6 +244,7 @@ mod tests {
             };
             let pod = Pod {
                 template: Arc::new(template),
+                labels: Arc::default(),
                 owner: Owner::Unclear,
                 node: "".into(),
                 ips: Default::default(),

@@ -8,19 +8,27 @@
 
 mod default_policy;
 mod endpoint_slice;
+mod external_workload;
+mod labels;
 mod pod;
 mod ports;
+mod server;
 mod service;
+mod service_profile;
 
 pub use self::{
     default_policy::{DefaultPolicy, DefaultPolicyError},
     endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
+    external_workload::{ExternalWorkload, WorkloadPort},
+    labels::{Condition, LabelSelector, Labels, Requirement},
     pod::{
         ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
         ProxyPorts,
     },
     ports::{PortSet, PortSetError},
+    server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},
     service::{PortProtocol, Service, ServicePort},
+    service_profile::{Override, ServiceProfile},
 };
 
 use std::{fmt, sync::Arc};
@@ -74,11 +82,17 @@ pub enum Kind {
     ReplicaSet,
     /// `batch/v1` Job: its owner.
     Job,
+    /// `policy.linkerd.io` Server.
+    Server,
+    /// `linkerd.io` ServiceProfile.
+    ServiceProfile,
+    /// `workload.linkerd.io` ExternalWorkload.
+    ExternalWorkload,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are reported.
-    pub const ALL: [Kind; 7] = [
+    pub const ALL: [Kind; 10] = [
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Pod,
@@ -86,6 +100,9 @@ impl Kind {
         Kind::Namespace,
         Kind::ReplicaSet,
         Kind::Job,
+        Kind::Server,
+        Kind::ServiceProfile,
+        Kind::ExternalWorkload,
     ];
 
     /// The kind's name as manifests spell it.
@@ -98,6 +115,9 @@ impl Kind {
             Kind::Namespace => "Namespace",
             Kind::ReplicaSet => "ReplicaSet",
             Kind::Job => "Job",
+            Kind::Server => "Server",
+            Kind::ServiceProfile => "ServiceProfile",
+            Kind::ExternalWorkload => "ExternalWorkload",
         }
     }
 
@@ -111,7 +131,42 @@ impl Kind {
             Kind::Namespace => "namespaces",
             Kind::ReplicaSet => "replicasets",
             Kind::Job => "jobs",
+            Kind::Server => "servers",
+            Kind::ServiceProfile => "serviceprofiles",
+            Kind::ExternalWorkload => "externalworkloads",
         }
+    }
+
+    /// The API group, empty for the core group.
+    pub const fn group(self) -> &'static str {
+        match self {
+            Kind::Service | Kind::Pod | Kind::Node | Kind::Namespace => "",
+            Kind::EndpointSlice => "discovery.k8s.io",
+            Kind::ReplicaSet => "apps",
+            Kind::Job => "batch",
+            Kind::Server => "policy.linkerd.io",
+            Kind::ServiceProfile => "linkerd.io",
+            Kind::ExternalWorkload => "workload.linkerd.io",
+        }
+    }
+
+    /// The versions that are read, the preferred one first. An older mesh may
+    /// serve older ones alone.
+    pub const fn versions(self) -> &'static [&'static str] {
+        match self {
+            Kind::Server => &["v1beta3", "v1beta2", "v1beta1", "v1alpha1"],
+            Kind::ServiceProfile => &["v1alpha2", "v1alpha1"],
+            Kind::ExternalWorkload => &["v1beta1", "v1alpha1"],
+            _ => &["v1"],
+        }
+    }
+
+    /// Whether it is defined by a CRD that a cluster need not have.
+    pub const fn is_custom(self) -> bool {
+        matches!(
+            self,
+            Kind::Server | Kind::ServiceProfile | Kind::ExternalWorkload
+        )
     }
 
     /// Whether nothing may be answered before this kind has been listed. Without
@@ -144,6 +199,12 @@ pub enum Object {
     ReplicaSet(Owner),
     /// A Job's owner.
     Job(Owner),
+    /// A Server.
+    Server(Server),
+    /// A ServiceProfile.
+    ServiceProfile(ServiceProfile),
+    /// An ExternalWorkload.
+    ExternalWorkload(ExternalWorkload),
 }
 
 impl Object {
@@ -157,6 +218,9 @@ impl Object {
             Object::Namespace(_) => Kind::Namespace,
             Object::ReplicaSet(_) => Kind::ReplicaSet,
             Object::Job(_) => Kind::Job,
+            Object::Server(_) => Kind::Server,
+            Object::ServiceProfile(_) => Kind::ServiceProfile,
+            Object::ExternalWorkload(_) => Kind::ExternalWorkload,
         }
     }
 }

@@ -1,4 +1,4 @@
-use super::{DefaultPolicy, Name, PortSet};
+use super::{DefaultPolicy, Labels, Name, PortSet};
 use smallvec::SmallVec;
 use std::{net::IpAddr, sync::Arc};
 
@@ -7,6 +7,8 @@ use std::{net::IpAddr, sync::Arc};
 pub struct Pod {
     /// What it shares with the other pods of its template.
     pub template: Arc<PodTemplate>,
+    /// `metadata.labels`.
+    pub labels: Arc<Labels>,
     /// `metadata.ownerReferences`.
     pub owner: Owner,
     /// `spec.nodeName`, empty before it is scheduled.

@@ -15,6 +15,8 @@ pub struct Changes {
     pub nodes: FxHashSet<Name>,
     /// Pods that came, went, or have another template.
     pub pods: FxHashSet<ObjectKey>,
+    /// ServiceProfiles that came, went, or read differently.
+    pub service_profiles: FxHashSet<ObjectKey>,
 }
 
 /// What changed about one Service.
@@ -58,6 +60,7 @@ impl Changes {
             && self.addresses.is_empty()
             && self.nodes.is_empty()
             && self.pods.is_empty()
+            && self.service_profiles.is_empty()
     }
 
     /// Forgets everything, keeping the allocations of an ordinary batch.
@@ -67,11 +70,13 @@ impl Changes {
             addresses,
             nodes,
             pods,
+            service_profiles,
         } = self;
         services.clear();
         addresses.clear();
         nodes.clear();
         pods.clear();
+        service_profiles.clear();
         services.shrink_to(1024);
         addresses.shrink_to(1024);
         pods.shrink_to(1024);

@@ -4,7 +4,8 @@
 //!   services ──┐ slices (ids)         pods (ids) ── slices that list it
 //!   by IP ─────┘    │                    ▲   by IP, by host IP and port
 //!                   └── endpoints ───────┘   (ids)
-//!   nodes, namespaces, owners of ReplicaSets and Jobs
+//!   nodes, namespaces, owners of ReplicaSets and Jobs,
+//!   Servers, ServiceProfiles, ExternalWorkloads
 //! ```
 //!
 //! Applying an event says what may have changed for whoever looks at it
@@ -16,6 +17,7 @@ mod opaque;
 mod owners;
 mod pods;
 mod relist;
+mod servers;
 mod services;
 mod slices;
 
@@ -26,9 +28,15 @@ pub use self::{
     slices::SliceEntry,
 };
 
-use self::{owners::Owners, pods::Pods, relist::Relists, services::Services, slices::Slices};
+use self::{
+    owners::Owners, pods::Pods, relist::Relists, servers::Servers, services::Services,
+    slices::Slices,
+};
 use crate::{
-    object::{Kind, Name, Namespace, Node, Object, ObjectKey, Pod, Service},
+    object::{
+        ExternalWorkload, Kind, Name, Namespace, Node, Object, ObjectKey, Pod, Server, Service,
+        ServiceProfile,
+    },
     source::Event,
 };
 use rustc_hash::FxHashMap;
@@ -43,6 +51,9 @@ pub struct World {
     nodes: FxHashMap<Name, Node>,
     namespaces: FxHashMap<Name, Namespace>,
     owners: Owners,
+    servers: Servers,
+    service_profiles: FxHashMap<ObjectKey, ServiceProfile>,
+    external_workloads: FxHashMap<ObjectKey, ExternalWorkload>,
     relists: Relists,
 }
 
@@ -101,6 +112,9 @@ impl World {
             Kind::Node => self.nodes.len(),
             Kind::Namespace => self.namespaces.len(),
             Kind::ReplicaSet | Kind::Job => self.owners.count(kind),
+            Kind::Server => self.servers.count(),
+            Kind::ServiceProfile => self.service_profiles.len(),
+            Kind::ExternalWorkload => self.external_workloads.len(),
         }
     }
 
@@ -175,6 +189,21 @@ impl World {
         self.namespaces.get(namespace)?.opaque_ports.as_ref()
     }
 
+    /// The Servers of a namespace, by name.
+    pub fn servers(&self, namespace: &str) -> impl Iterator<Item = (&Name, &Server)> {
+        self.servers.of(namespace)
+    }
+
+    /// The ServiceProfile of this name.
+    pub fn service_profile(&self, key: &ObjectKey) -> Option<&ServiceProfile> {
+        self.service_profiles.get(key)
+    }
+
+    /// The ExternalWorkload of this name.
+    pub fn external_workload(&self, key: &ObjectKey) -> Option<&ExternalWorkload> {
+        self.external_workloads.get(key)
+    }
+
     /// What a pod is to be called in metrics: the workload that made it.
     pub fn workload<'w>(&'w self, key: &'w ObjectKey, pod: &'w Pod) -> Workload<'w> {
         self.owners.workload(key, &pod.owner)
@@ -207,6 +236,19 @@ impl World {
                     self.owner_changed(&key, changes);
                 }
             }
+            Object::Server(server) => {
+                let old = self.servers.insert(&key, server);
+                self.server_changed(&key, old.as_ref(), changes);
+            }
+            Object::ServiceProfile(profile) => {
+                if self.service_profiles.get(&key) != Some(&profile) {
+                    changes.service_profiles.insert(key.clone());
+                    self.service_profiles.insert(key, profile);
+                }
+            }
+            Object::ExternalWorkload(workload) => {
+                self.external_workloads.insert(key, workload);
+            }
         }
     }
 
@@ -231,6 +273,18 @@ impl World {
                 if self.owners.remove(kind, key) {
                     self.owner_changed(key, changes);
                 }
+            }
+            Kind::Server => {
+                let old = self.servers.remove(key);
+                self.server_changed(key, old.as_ref(), changes);
+            }
+            Kind::ServiceProfile => {
+                if self.service_profiles.remove(key).is_some() {
+                    changes.service_profiles.insert(key.clone());
+                }
+            }
+            Kind::ExternalWorkload => {
+                self.external_workloads.remove(key);
             }
         }
     }
@@ -275,6 +329,27 @@ impl World {
         }
     }
 
+    /// Ports of the pods that a Server selects, or did, may be opaque now or no
+    /// longer. Servers are rare and change rarely, so the namespace's pods are
+    /// looked through.
+    fn server_changed(&self, key: &ObjectKey, old: Option<&Server>, changes: &mut Changes) {
+        let new = self.servers.get(key);
+        if !self.is_synced() || old == new {
+            // Nobody has been told anything yet, or nothing else.
+            return;
+        }
+        for (id, pod) in self.pods.in_namespace(&key.namespace) {
+            if [old, new]
+                .into_iter()
+                .flatten()
+                .any(|server| server.selects_pod(pod))
+            {
+                changes.addresses_of(pod);
+                self.pod_changed(id, changes);
+            }
+        }
+    }
+
     /// The pods of a ReplicaSet or Job may be called differently now. These come
     /// before their pods as a rule, and then none is looked for.
     fn owner_changed(&self, owner: &ObjectKey, changes: &mut Changes) {
@@ -302,6 +377,9 @@ impl World {
             Kind::Node => self.nodes.keys().map(cluster_scoped).collect(),
             Kind::Namespace => self.namespaces.keys().map(cluster_scoped).collect(),
             Kind::ReplicaSet | Kind::Job => self.owners.keys(kind),
+            Kind::Server => self.servers.keys(),
+            Kind::ServiceProfile => self.service_profiles.keys().cloned().collect(),
+            Kind::ExternalWorkload => self.external_workloads.keys().cloned().collect(),
         }
     }
 }

@@ -111,5 +111,8 @@ const fn cache_size(kind: Kind) -> (&'static str, &'static str) {
         Kind::Namespace => ("namespace_cache_size", "Namespaces known"),
         Kind::ReplicaSet => ("replicaset_cache_size", "ReplicaSets known"),
         Kind::Job => ("job_cache_size", "Jobs known"),
+        Kind::Server => ("server_cache_size", "Servers known"),
+        Kind::ServiceProfile => ("serviceprofile_cache_size", "ServiceProfiles known"),
+        Kind::ExternalWorkload => ("externalworkload_cache_size", "ExternalWorkloads known"),
     }
 }

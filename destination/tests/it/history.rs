@@ -226,7 +226,11 @@ impl Cluster {
             Kind::Pod => key("pod", n % PODS),
             Kind::EndpointSlice => key("slice", n % SLICES),
             Kind::ReplicaSet => key("rs", n % 2),
-            Kind::Job | Kind::Node => return,
+            Kind::Job
+            | Kind::Node
+            | Kind::Server
+            | Kind::ServiceProfile
+            | Kind::ExternalWorkload => return,
             Kind::Namespace => ObjectKey::new("", NS),
         };
         if self.truth.remove(&(kind, key.clone())).is_some() {

@@ -132,7 +132,7 @@ async fn nothing_is_answered_before_every_required_kind_is_listed() {
         mesh.feed(Event::Relisting(kind));
         mesh.feed(Event::Synced(kind));
     }
-    for kind in [Kind::Node, Kind::Namespace, Kind::ReplicaSet, Kind::Job] {
+    for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_required()) {
         mesh.feed(Event::Unavailable(kind, "forbidden".into()));
     }
     // Pods are never done without.

@@ -364,6 +364,7 @@ pub(crate) fn template() -> PodTemplate {
 pub(crate) fn pod(ips: &[&str], template: PodTemplate) -> Pod {
     Pod {
         template: Arc::new(template),
+        labels: Arc::default(),
         owner: Owner::Unclear,
         node: "".into(),
         ips: ips.iter().map(|text| ip(text)).collect(),

@@ -305,6 +305,7 @@ pub(crate) fn template() -> PodTemplate {
 pub(crate) fn pod(template: PodTemplate) -> Pod {
     Pod {
         template: Arc::new(template),
+        labels: Arc::default(),
         owner: Owner::Unclear,
         node: "".into(),
         ips: Default::default(),

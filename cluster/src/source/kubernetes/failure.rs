@@ -1,9 +1,6 @@
 //! Why a list or watch failed, and what a user is told of it.
 
-use crate::{
-    object::Kind,
-    source::{ErrorReason, wire::api_group},
-};
+use crate::{object::Kind, source::ErrorReason};
 use kube::{core::Status, runtime::watcher};
 use std::{error::Error, io};
 use tokio::time::error::Elapsed;
@@ -80,7 +77,7 @@ impl Failure {
     /// What to do about a kind that is forbidden or absent; `None` for other
     /// failures, which pass by themselves.
     pub(super) fn unavailable(&self, kind: Kind) -> Option<String> {
-        let group = api_group(kind);
+        let group = kind.group();
         let resource = match group {
             "" => kind.plural().to_owned(),
             _ => format!("{}.{group}", kind.plural()),
@@ -93,8 +90,9 @@ impl Failure {
                  says: {said})"
             ),
             ErrorReason::NotFound => format!(
-                "the API server does not serve {resource} at v1: install the CRD or turn on the \
-                 API (it says: {said})"
+                "the API server does not serve {resource} at {}: install the CRD or turn on the \
+                 API (it says: {said})",
+                kind.versions().join(", ")
             ),
             _ => return None,
         };
@@ -108,6 +106,9 @@ fn consequence(kind: Kind) -> &'static str {
         Kind::Node => "clients count as being in no zone",
         Kind::Namespace => "opaque ports set on a namespace do not count",
         Kind::ReplicaSet | Kind::Job => "metric labels name it, not what owns it",
+        Kind::Server => "no port is opaque because of a Server",
+        Kind::ServiceProfile => "every Service has the default profile",
+        Kind::ExternalWorkload => "endpoints outside of the cluster are left out",
     }
 }
 

@@ -10,7 +10,8 @@
 //! | the server is older than what was seen (a restored etcd) | found out when a watch resumes; a new list |
 //! | nothing is heard of a watch for 90 s (bookmarks come each minute) | the connection is given up as half-open and the watch resumed |
 //! | no answer to a request within 30 s (watch) or 65 s (list) | the request has failed |
-//! | 403 or 404 | said once at error level and as [`Event::Unavailable`], tried again |
+//! | 404, and the kind has other versions | the next one is tried at once: an older mesh serves older ones |
+//! | 403 or 404 | said once and as [`Event::Unavailable`], tried again |
 //! | an object is broken | its problems are reported with it, or it is skipped; the others go on |
 
 mod backoff;
@@ -51,6 +52,9 @@ impl Kubernetes {
         self.spawn::<wire::Namespace>(&mut watches, &sink);
         self.spawn::<wire::ReplicaSet>(&mut watches, &sink);
         self.spawn::<wire::Job>(&mut watches, &sink);
+        self.spawn::<wire::Server>(&mut watches, &sink);
+        self.spawn::<wire::ServiceProfile>(&mut watches, &sink);
+        self.spawn::<wire::ExternalWorkload>(&mut watches, &sink);
         drop(sink);
         let ended = async {
             while let Some(watch) = watches.join_next().await {

@@ -100,7 +100,12 @@ impl Link {
             }
             health.unavailable = Some(failure.reason);
             health.said = true;
-            error!(kind = %self.kind, "{text}");
+            if failure.reason == ErrorReason::NotFound && self.kind.is_custom() {
+                // Not everybody has every CRD.
+                info!(kind = %self.kind, "{text}");
+            } else {
+                error!(kind = %self.kind, "{text}");
+            }
             return Some(text);
         }
         if health.may_warn() {

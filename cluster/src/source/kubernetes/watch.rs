@@ -11,7 +11,7 @@ use crate::{
     Interner,
     source::{
         ErrorReason, Event, Sink, WatchStats,
-        wire::{Watched, Wire},
+        wire::{ApiVersion, Watched, Wire},
     },
 };
 use futures::StreamExt;
@@ -42,6 +42,7 @@ pub(super) struct Watch<T> {
     list: List,
     streamed_lists: u64,
     streaming: Streaming,
+    version: ApiVersion,
     refusals: u32,
     kind: PhantomData<fn() -> T>,
 }
@@ -89,6 +90,7 @@ impl<T: Watched> Watch<T> {
             list: List::Due,
             streamed_lists: 0,
             streaming: Streaming::Unknown,
+            version: ApiVersion::default(),
             refusals: 0,
             kind: PhantomData,
         }
@@ -107,7 +109,7 @@ impl<T: Watched> Watch<T> {
     async fn run_until_closed(&mut self) -> Result<std::convert::Infallible, Closed> {
         loop {
             let config = self.config().await?;
-            let api = Api::<Wire<T>>::all(self.client.clone());
+            let api = Api::<Wire<T>>::all_with(self.client.clone(), &self.version);
             let mut items = pin!(watcher(api, config));
             self.list = List::Due;
             self.refusals = 0;
@@ -137,7 +139,7 @@ impl<T: Watched> Watch<T> {
                         | ErrorReason::Throttled
                         | ErrorReason::Unauthorized
                         | ErrorReason::Server => {
-                            self.on_failure(&failure).await?;
+                            self.report(&failure).await?;
                         }
                         // It may be asked, but does not tell its version.
                         _ => self.streaming = Streaming::Off,
@@ -213,6 +215,24 @@ impl<T: Watched> Watch<T> {
     }
 
     async fn on_failure(&mut self, failure: &Failure) -> Result<Next, Closed> {
+        if failure.reason == ErrorReason::NotFound {
+            let next = self.version.next(T::KIND);
+            if next != self.version {
+                self.version = next;
+                if !next.is_first() {
+                    return Ok(Next::StartOver);
+                }
+                // None of them is served: that is said, and tried again later.
+                self.report(failure).await?;
+                return Ok(Next::StartOver);
+            }
+        }
+        self.report(failure).await?;
+        Ok(self.after_failure(failure))
+    }
+
+    /// Says what failed and waits before the next attempt.
+    async fn report(&mut self, failure: &Failure) -> Result<(), Closed> {
         if let Some(reason) = self.link.failed(failure) {
             send(&self.sink, Event::Unavailable(T::KIND, reason)).await?;
         }
@@ -221,7 +241,7 @@ impl<T: Watched> Watch<T> {
             self.backoff.reset();
         }
         tokio::time::sleep(self.backoff.after_failure()).await;
-        Ok(self.after_failure(failure))
+        Ok(())
     }
 
     fn after_failure(&mut self, failure: &Failure) -> Next {

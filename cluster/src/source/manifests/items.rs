@@ -4,7 +4,7 @@ use super::endpoints::{PodFacts, ServiceFacts};
 use crate::{
     Interner,
     object::{Kind, Object, ObjectKey, Phase},
-    source::wire::{self, Converted, Watched, Wire, api_group},
+    source::wire::{self, Converted, Watched, Wire},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -116,14 +116,15 @@ fn read(mut value: Value, list: Option<&List>, line: usize, interner: &Interner)
 fn watched(api_version: &str, kind: &str) -> Option<Result<Kind, String>> {
     let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if group != api_group(kind) {
+    if group != kind.group() {
         return None;
     }
-    Some(if version == "v1" {
+    Some(if kind.versions().contains(&version) {
         Ok(kind)
     } else {
+        let read = kind.versions().join(", ");
         Err(format!(
-            "a {kind} of {api_version}, of which only v1 is read"
+            "a {kind} of {api_version}, of which only {read} is read"
         ))
     })
 }
@@ -151,6 +152,9 @@ fn convert(kind: Kind, value: Value, line: usize, interner: &Interner) -> Outcom
         Kind::Namespace => parse::<wire::Namespace>(value, interner),
         Kind::ReplicaSet => parse::<wire::ReplicaSet>(value, interner),
         Kind::Job => parse::<wire::Job>(value, interner),
+        Kind::Server => parse::<wire::Server>(value, interner),
+        Kind::ServiceProfile => parse::<wire::ServiceProfile>(value, interner),
+        Kind::ExternalWorkload => parse::<wire::ExternalWorkload>(value, interner),
     }?;
     found.extend(problems);
     if let (Object::Pod(pod), Facts::Pod(facts)) = (&mut object, &facts)

@@ -5,12 +5,13 @@ use super::{
     Reader,
     field::{Field, Shape, object_shapes},
 };
-use crate::object::{Name, Owner, OwnerRef};
+use crate::object::{Labels, Name, Owner, OwnerRef};
 use serde::{
     Deserialize,
     de::{IgnoredAny, MapAccess},
 };
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// `metadata` of any kind.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,7 +22,7 @@ pub(crate) struct Metadata {
     pub(crate) resource_version: Field<Version>,
     deletion_timestamp: Field<Box<str>>,
     owner_references: Field<Vec<Field<OwnerReference>>>,
-    labels: Field<Marks>,
+    labels: Field<Pairs>,
     annotations: Field<Marks>,
 }
 
@@ -101,7 +102,7 @@ impl Mark {
     }
 }
 
-/// A key of labels or annotations; none for those that are not read.
+/// A key of annotations; none for those that are not read.
 struct Key(Option<Mark>);
 
 impl<'de> Deserialize<'de> for Key {
@@ -122,7 +123,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// The labels or annotations that are read.
+/// The annotations that are read.
 #[derive(Clone, Debug, Default)]
 struct Marks(SmallVec<[(Mark, Field<Box<str>>); 2]>);
 
@@ -143,6 +144,22 @@ impl Shape for Marks {
     }
 }
 
+/// All labels: selectors may ask for any.
+#[derive(Clone, Debug, Default)]
+struct Pairs(Vec<(Box<str>, Field<Box<str>>)>);
+
+impl Shape for Pairs {
+    const EXPECTED: &'static str = "an object";
+
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = object.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Some(Self(pairs)))
+    }
+}
+
 impl Metadata {
     /// Whether the object is on its way out.
     pub(crate) fn is_terminating(&self) -> bool {
@@ -150,11 +167,54 @@ impl Metadata {
     }
 
     pub(crate) fn label(&mut self, mark: Mark, reader: &mut Reader<'_>) -> Option<Box<str>> {
-        take(&mut self.labels, "label", mark, reader)
+        let pairs = self.pairs(reader)?;
+        let (_, value) = pairs.0.iter_mut().find(|(key, _)| **key == *mark.key())?;
+        match value {
+            Field::Absent => None,
+            Field::Is(text) => Some(text.clone()),
+            wrong @ Field::Wrong(_) => {
+                // Once: it may be asked for again.
+                let path = format_args!("label {}", mark.key());
+                std::mem::take(wrong).read(path, &mut reader.problems)
+            }
+        }
     }
 
     pub(crate) fn annotation(&mut self, mark: Mark, reader: &mut Reader<'_>) -> Option<Box<str>> {
-        take(&mut self.annotations, "annotation", mark, reader)
+        let Field::Is(marks) = &mut self.annotations else {
+            let wrong = std::mem::take(&mut self.annotations);
+            wrong.read("metadata.annotations", &mut reader.problems);
+            return None;
+        };
+        let at = marks.0.iter().position(|(found, _)| *found == mark)?;
+        let (_, value) = marks.0.swap_remove(at);
+        let path = format_args!("annotation {}", mark.key());
+        value.read(path, &mut reader.problems)
+    }
+
+    /// All labels, shared with the objects that have the same.
+    pub(crate) fn labels(&mut self, reader: &mut Reader<'_>) -> Arc<Labels> {
+        let pairs = self.pairs(reader).map(std::mem::take).unwrap_or_default();
+        let mut labels = Vec::with_capacity(pairs.0.len());
+        for (key, value) in pairs.0 {
+            let path = format_args!("label {key}");
+            if let Some(value) = value.read(path, &mut reader.problems) {
+                let interner = reader.interner;
+                labels.push((interner.name(&key), interner.name(&value)));
+            }
+        }
+        reader.interner.labels(Labels::new(labels))
+    }
+
+    fn pairs(&mut self, reader: &mut Reader<'_>) -> Option<&mut Pairs> {
+        if let Field::Wrong(_) = self.labels {
+            let wrong = std::mem::take(&mut self.labels);
+            wrong.read("metadata.labels", &mut reader.problems);
+        }
+        match &mut self.labels {
+            Field::Is(pairs) => Some(pairs),
+            _ => None,
+        }
     }
 
     /// The label, where it is not empty.
@@ -183,26 +243,5 @@ impl Metadata {
                 name: reader.name(owner.name, format_args!("{PATH}[].name")),
             })
             .collect()
-    }
-}
-
-fn take(
-    marks: &mut Field<Marks>,
-    noun: &str,
-    mark: Mark,
-    reader: &mut Reader<'_>,
-) -> Option<Box<str>> {
-    match marks {
-        Field::Absent => None,
-        Field::Is(marks) => {
-            let at = marks.0.iter().position(|(found, _)| *found == mark)?;
-            let (_, value) = marks.0.swap_remove(at);
-            value.read(format_args!("{noun} {}", mark.key()), &mut reader.problems)
-        }
-        Field::Wrong(_) => {
-            // Once, not for each key.
-            std::mem::take(marks).read(format_args!("metadata.{noun}s"), &mut reader.problems);
-            None
-        }
     }
 }

@@ -6,18 +6,25 @@
 //! unreadable as a whole except the lack of a name: see [`field`].
 
 mod endpoint_slice;
+mod external_workload;
 pub(crate) mod field;
 mod metadata;
 mod metadata_only;
 mod pod;
 mod probe;
+mod selector;
+mod server;
 mod service;
+mod service_profile;
 
 pub(crate) use self::{
     endpoint_slice::EndpointSlice,
+    external_workload::ExternalWorkload,
     metadata_only::{Job, Namespace, Node, ReplicaSet},
     pod::Pod,
+    server::Server,
     service::Service,
+    service_profile::ServiceProfile,
 };
 
 use self::{
@@ -47,13 +54,20 @@ pub(crate) trait Watched: Shape + Clone + fmt::Debug + Send + Sync + 'static {
     fn into_object(self, metadata: Metadata, key: &ObjectKey, reader: &mut Reader<'_>) -> Object;
 }
 
-/// The API group of a kind, empty for the core group; all are at version v1.
-pub(crate) const fn api_group(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Service | Kind::Pod | Kind::Node | Kind::Namespace => "",
-        Kind::EndpointSlice => "discovery.k8s.io",
-        Kind::ReplicaSet => "apps",
-        Kind::Job => "batch",
+/// The version of a kind that a watch asks for: an index into its
+/// [`versions`](Kind::versions).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct ApiVersion(usize);
+
+impl ApiVersion {
+    /// The one to try when a server does not know this one; the first again
+    /// after the last.
+    pub(crate) fn next(self, kind: Kind) -> Self {
+        Self((self.0 + 1) % kind.versions().len())
+    }
+
+    pub(crate) fn is_first(self) -> bool {
+        self.0 == 0
     }
 }
 
@@ -182,24 +196,24 @@ impl<'de, T: Watched> Deserialize<'de> for Wire<T> {
 }
 
 impl<T: Watched> Resource for Wire<T> {
-    type DynamicType = ();
+    type DynamicType = ApiVersion;
     // Only whole-cluster lists and watches are made, for which the scope of the
     // kind does not matter.
     type Scope = DynamicResourceScope;
 
-    fn kind(_: &()) -> Cow<'_, str> {
+    fn kind(_: &ApiVersion) -> Cow<'_, str> {
         T::KIND.as_str().into()
     }
 
-    fn group(_: &()) -> Cow<'_, str> {
-        api_group(T::KIND).into()
+    fn group(_: &ApiVersion) -> Cow<'_, str> {
+        T::KIND.group().into()
     }
 
-    fn version(_: &()) -> Cow<'_, str> {
-        "v1".into()
+    fn version(version: &ApiVersion) -> Cow<'_, str> {
+        T::KIND.versions()[version.0].into()
     }
 
-    fn plural(_: &()) -> Cow<'_, str> {
+    fn plural(_: &ApiVersion) -> Cow<'_, str> {
         T::KIND.plural().into()
     }
 

@@ -188,10 +188,12 @@ impl Watched for Pod {
             .flag(std::mem::take(&mut spec.host_network), "spec.hostNetwork")
             .unwrap_or_default();
         let template = template(&mut metadata, spec, reader);
+        let labels = metadata.labels(reader);
         let phase = phase(&reader.text(status.phase, "status.phase"));
         let ips = addresses(status.pod_ips, "podIPs", status.pod_ip, "podIP", reader);
         let mut pod = object::Pod {
             template: reader.interner.template(template),
+            labels,
             owner: metadata.owner(reader),
             node,
             ips: ips.into(),

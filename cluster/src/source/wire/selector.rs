@@ -1,0 +1,91 @@
+//! Label selectors.
+
+use super::{
+    Reader,
+    field::{Field, Shape, object_shapes},
+};
+use crate::object::{Condition, LabelSelector, Requirement};
+use serde::{Deserialize, de::MapAccess};
+
+/// `LabelSelector` of Kubernetes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Selector {
+    match_labels: Field<Values>,
+    match_expressions: Field<Vec<Field<Expression>>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Expression {
+    key: Field<Box<str>>,
+    operator: Field<Box<str>>,
+    values: Field<Vec<Field<Box<str>>>>,
+}
+
+object_shapes!(Selector, Expression);
+
+/// `matchLabels`.
+#[derive(Clone, Debug, Default)]
+struct Values(Vec<(Box<str>, Field<Box<str>>)>);
+
+impl Shape for Values {
+    const EXPECTED: &'static str = "an object";
+
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = object.next_entry()? {
+            values.push(value);
+        }
+        Ok(Some(Self(values)))
+    }
+}
+
+impl Selector {
+    /// The selector, unless any part of it cannot be read: without that part it
+    /// would mean more than its author wanted.
+    pub(super) fn read(self, path: &str, reader: &mut Reader<'_>) -> Option<LabelSelector> {
+        let known = reader.problems.len();
+        let mut requirements = Vec::new();
+        for (key, value) in reader
+            .part(self.match_labels, format_args!("{path}.matchLabels"))
+            .0
+        {
+            let value = reader.name(value, format_args!("{path}.matchLabels.{key}"));
+            requirements.push(Requirement {
+                key: reader.interner.name(&key),
+                condition: Condition::In([value].into()),
+            });
+        }
+        let path = format!("{path}.matchExpressions");
+        for expression in reader.elements(self.match_expressions, &path) {
+            requirements.extend(expression.read(&path, reader));
+        }
+        (reader.problems.len() == known).then(|| LabelSelector::new(requirements))
+    }
+}
+
+impl Expression {
+    fn read(self, path: &str, reader: &mut Reader<'_>) -> Option<Requirement> {
+        let key = reader.name(self.key, format_args!("{path}[].key"));
+        let operator = reader.text(self.operator, format_args!("{path}[].operator"));
+        let has_values = self.values.is_present();
+        let values = reader.elements(self.values, &format!("{path}[].values"));
+        let values = values.iter().map(|text| reader.interner.name(text));
+        let condition = match (&*operator, has_values) {
+            ("In", true) => Condition::In(values.collect()),
+            ("NotIn", true) => Condition::NotIn(values.collect()),
+            ("Exists", false) => Condition::Exists,
+            ("DoesNotExist", false) => Condition::DoesNotExist,
+            (operator, has_values) => {
+                let values = if has_values { "with" } else { "without" };
+                reader.problems.push(format!(
+                    "{path}: {operator:?} {values} values for {key:?}: expected In or NotIn \
+                     with values, or Exists or DoesNotExist without"
+                ));
+                return None;
+            }
+        };
+        Some(Requirement { key, condition })
+    }
+}
