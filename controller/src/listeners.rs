@@ -1,7 +1,7 @@
 //! The sockets of the process, and what is spoken on each.
 
 use crate::{
-    flags::{Role, ServeFlags},
+    flags::{MeshTls, Role, ServeFlags},
     identity::Identity,
     mesh_tls::{Certifier, ClientAuth, Connections, Handshakes, OwnCertificate, RemoteIdentity},
 };
@@ -190,6 +190,7 @@ fn certifier(flags: &ServeFlags, identity: Option<&Identity>) -> anyhow::Result<
         mesh.control_plane_identity(IDENTITY),
         own.identity_token.clone(),
         own.trust_anchors(),
+        flags.listen.mesh_tls == MeshTls::Always,
     )
     .context("mesh TLS needs a certificate (or --mesh-tls=never)")?;
     Ok(Certifier::Remote(identity))

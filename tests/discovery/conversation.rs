@@ -16,12 +16,21 @@ const DESTINATION: &str =
 
 /// Writes a token of the default service account, as a kubelet would mount it.
 async fn write_token(client: Client, namespace: &str, file: &Path) -> anyhow::Result<()> {
+    write_token_of("default", client, namespace, file).await
+}
+
+async fn write_token_of(
+    account: &str,
+    client: Client,
+    namespace: &str,
+    file: &Path,
+) -> anyhow::Result<()> {
     let request = serde_json::from_value(serde_json::json!({
         "metadata": {},
         "spec": {"audiences": ["identity.l5d.io"], "expirationSeconds": 3600},
     }))?;
     let token = Api::<ServiceAccount>::namespaced(client, namespace)
-        .create_token_request("default", &PostParams::default(), &request)
+        .create_token_request(account, &PostParams::default(), &request)
         .await
         .context("asking for a token")?;
     let token = token.status.context("the API server answers")?.token;
@@ -129,5 +138,102 @@ async fn a_proxy_is_certified_and_told_endpoints_and_policy_by_mesh_tls() -> any
             .await?
             .is_some_and(|count| count >= 1.0)
     );
+    Ok(())
+}
+
+/// As the chart deploys it: the signing key is in a pod of its own.
+#[tokio::test]
+async fn destination_is_certified_by_identity_in_another_process() -> anyhow::Result<()> {
+    let cluster = Cluster::shared().await?;
+    let namespace = cluster.namespace("two-processes").await?;
+    let client = cluster.client()?;
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace.name());
+    let account = serde_json::from_value(serde_json::json!({
+        "metadata": {"name": "linkerd-destination"},
+    }))?;
+    accounts.create(&PostParams::default(), &account).await?;
+    let authority = TestAuthority::new()?;
+    let files = TempDir::new()?;
+    let directory = files.path().display();
+    std::fs::write(files.path().join("crt.pem"), authority.issuer_pem())?;
+    std::fs::write(files.path().join("key.pem"), authority.issuer_key_pem())?;
+    std::fs::write(files.path().join("anchors.pem"), authority.anchors_pem())?;
+    let own_token = files.path().join("own-token");
+    write_token_of(
+        "linkerd-destination",
+        client.clone(),
+        namespace.name(),
+        &own_token,
+    )
+    .await?;
+    // Free a moment ago: destination is to know it before identity is there.
+    let identity_addr = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let shared = [
+        "--mesh-tls=always".to_owned(),
+        format!("--control-plane-namespace={namespace}"),
+        format!("--trust-anchors={directory}/anchors.pem"),
+    ];
+    let destination_flags = [
+        "--roles=destination,policy".to_owned(),
+        "--policy-addr=127.0.0.1:0".to_owned(),
+        format!("--identity-svc-addr={identity_addr}"),
+        format!("--identity-token={}", own_token.display()),
+    ];
+    let identity_flags = [
+        "--roles=identity".to_owned(),
+        format!("--identity-addr={identity_addr}"),
+        format!("--issuer-dir={directory}"),
+        "--identity-issuance-lifetime=14s".to_owned(),
+        "--identity-clock-skew-allowance=2s".to_owned(),
+    ];
+    let start = async |flags: &[String]| {
+        let flags: Vec<_> = shared.iter().chain(flags).map(String::as_str).collect();
+        Ferrule::start_with(cluster.kubeconfig(), &flags).await
+    };
+
+    let destination = start(&destination_flags).await?;
+    destination.logged("cannot get a certificate").await?;
+    assert!(!destination.is_ready().await?, "it has no certificate");
+    let identity = start(&identity_flags).await?;
+    identity.ready().await?;
+    destination.ready().await?;
+
+    let token = files.path().join("token");
+    write_token(client, namespace.name(), &token).await?;
+    let in_mesh = |account: &str| {
+        format!("{account}.{namespace}.serviceaccount.identity.{namespace}.cluster.local")
+    };
+    let proxy = TestProxy::builder(&in_mesh("default"))
+        .identity(identity_addr, &in_mesh("linkerd-identity"))
+        .destination(destination.destination(), &in_mesh("linkerd-destination"))
+        .policy(
+            destination.address_of("policy").await?,
+            &in_mesh("linkerd-destination"),
+        )
+        .transport(Transport::MeshTls)
+        .trust_anchors(authority.anchors_pem())
+        .token_file(&token)
+        .refresh(Duration::from_secs(2), Duration::from_secs(3600))
+        .start()
+        .await?;
+    proxy.certificate().first().await?;
+    let profile = proxy.profile("192.0.2.1:80").first().await?;
+    assert!(profile.endpoint.is_some());
+
+    // Identity goes and comes back: destination serves on and is certified anew.
+    let expiry = "served_certificate_expiration_timestamp_seconds{server=\"linkerd-destination\"}";
+    let first = destination.metric(expiry).await?;
+    identity.kill().await?;
+    assert!(destination.is_ready().await?);
+    let identity = start(&identity_flags).await?;
+    identity.ready().await?;
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while destination.metric(expiry).await? <= first {
+        assert!(tokio::time::Instant::now() < deadline, "not renewed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(destination.is_ready().await?);
+    let profile = proxy.profile("192.0.2.2:80").first().await?;
+    assert!(profile.endpoint.is_some());
     Ok(())
 }

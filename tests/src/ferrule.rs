@@ -18,7 +18,7 @@ use tokio::{
 /// `ferrule serve` as a process, killed when dropped.
 #[derive(Debug)]
 pub struct Ferrule {
-    _process: Child,
+    process: Child,
     log: Arc<Mutex<Vec<String>>>,
     destination: SocketAddr,
     admin: SocketAddr,
@@ -32,6 +32,14 @@ impl Ferrule {
     /// If it cannot be built or ends at once; the error has its log.
     pub async fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
         Self::start_with(kubeconfig, &["--roles=destination"]).await
+    }
+
+    /// Ends it as a crash would, and waits until it has gone.
+    ///
+    /// # Errors
+    /// If it cannot be.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.process.kill().await.context("killing ferrule")
     }
 
     /// As [`start`](Self::start), with these flags.
@@ -70,12 +78,15 @@ impl Ferrule {
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut ferrule = Self {
-            _process: process,
+            process: process,
             log,
             destination: unknown,
             admin: unknown,
         };
-        ferrule.destination = ferrule.address_of("destination").await?;
+        let roles = flags.iter().find_map(|flag| flag.strip_prefix("--roles="));
+        if roles.is_none_or(|roles| roles.contains("destination")) {
+            ferrule.destination = ferrule.address_of("destination").await?;
+        }
         ferrule.admin = ferrule.address_of("admin").await?;
         Ok(ferrule)
     }

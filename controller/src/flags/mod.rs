@@ -8,7 +8,7 @@ mod values;
 
 pub(crate) use self::{
     identity::{IdentityFlags, OwnIdentity},
-    listen::ListenFlags,
+    listen::{ListenFlags, MeshTls},
     mesh::MeshFlags,
     policy::PolicyFlags,
     values::LogFilter,

@@ -108,6 +108,8 @@ pub(crate) struct RemoteIdentity {
     token_file: PathBuf,
     anchors_file: PathBuf,
     anchors: TrustAnchors,
+    /// Whether identity speaks mesh TLS at loopback addresses, too.
+    meshed_loopback: bool,
     /// What the last bad content of the anchors' file was refused with.
     last_error: Option<String>,
 }
@@ -122,6 +124,7 @@ impl RemoteIdentity {
         name: IdentityName,
         token_file: PathBuf,
         anchors_file: PathBuf,
+        meshed_loopback: bool,
     ) -> anyhow::Result<Self> {
         let anchors = read_anchors(&anchors_file)?;
         Ok(Self {
@@ -130,6 +133,7 @@ impl RemoteIdentity {
             token_file,
             anchors_file,
             anchors,
+            meshed_loopback,
             last_error: None,
         })
     }
@@ -187,15 +191,15 @@ impl RemoteIdentity {
         }
     }
 
-    /// A new connection for each attempt, as proxies do: plaintext to loopback,
-    /// mesh TLS to anywhere else.
+    /// A new connection for each attempt, as proxies do: plaintext to loopback
+    /// (unless told otherwise), mesh TLS to anywhere else.
     async fn connect(&self) -> anyhow::Result<Channel> {
         let endpoint = Endpoint::try_from(format!("http://{}", self.addr))
             .context("not HOST:PORT")?
             .connect_timeout(CONNECT_TIMEOUT)
             .tcp_nodelay(true);
         let host = endpoint.uri().host().unwrap_or_default();
-        if is_loopback(host) {
+        if is_loopback(host) && !self.meshed_loopback {
             return Ok(endpoint.connect().await?);
         }
         let provider = CryptoProvider::get_default().expect("installed first in main");

@@ -220,6 +220,7 @@ impl<T: Watched> Watch<T> {
             if next != self.version {
                 self.version = next;
                 if !next.is_first() {
+                    self.link.hurry();
                     return Ok(Next::StartOver);
                 }
                 // None of them is served: that is said, and tried again later.
