@@ -78,7 +78,7 @@ impl Ferrule {
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut ferrule = Self {
-            process: process,
+            process,
             log,
             destination: unknown,
             admin: unknown,
