@@ -17,7 +17,7 @@ run: ## Serve the example shop from examples/, no cluster needed; prints what to
 	$(CARGO) run --release --package ferrule-controller -- serve --manifests examples
 
 # These share one real cluster in one process.
-ONE_PROCESS := ferrule-identity ferrule-tests ferrule-test-cluster
+ONE_PROCESS := ferrule-crds ferrule-identity ferrule-tests ferrule-test-cluster
 
 .PHONY: test
 test: ## Run every test; builds a real etcd, kube-apiserver and kube-controller-manager once
@@ -32,7 +32,7 @@ test: ## Run every test; builds a real etcd, kube-apiserver and kube-controller-
 	fi
 
 .PHONY: lint
-lint: fmt clippy deny docs-check ## Formatting, clippy, licences and sources of dependencies, docs
+lint: fmt clippy deny docs-check crds-check ## Formatting, clippy, licences and sources of dependencies, docs, generated files
 
 .PHONY: fmt
 fmt:
@@ -58,6 +58,14 @@ $(DENY):
 advisories: $(DENY) ## Look for known vulnerabilities in dependencies; needs the advisory database
 	@$(DENY) --log-level warn check advisories || { \
 	  echo "if the database could not be fetched, that is all this says: nothing was checked" >&2; exit 1; }
+
+.PHONY: crds
+crds: ## Write the custom resources' YAML into charts/ and their page into docs/
+	$(CARGO) run --quiet --package ferrule-crds --bin make-crds -- .
+
+.PHONY: crds-check
+crds-check:
+	$(CARGO) test --package ferrule-crds --test generated --locked --quiet
 
 .PHONY: cluster
 cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to export

@@ -1,0 +1,153 @@
+//! The files that are made from this crate: the chart's templates and the page of the docs.
+//!
+//! `make crds` writes them; a test, and `make lint` through it, compares.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::definition::{self, Definition};
+
+/// The folder of the templates, from the root of the repository.
+pub const TEMPLATES: &str = "charts/ferrule-crds/templates";
+const PAGE: &str = "docs/crds.md";
+
+/// A file, and what it must contain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Where it is, from the root of the repository.
+    pub path: String,
+    /// What it contains.
+    pub content: String,
+}
+
+/// All files that are made from this crate.
+///
+/// Each template is a valid manifest as it is: what only Helm understands stands in comments, so
+/// `kubectl apply -f` of the folder works, too.
+#[must_use]
+pub fn files() -> Vec<File> {
+    let all = definition::all();
+    let mut files: Vec<File> = all.iter().map(template).collect();
+    files.push(File {
+        path: PAGE.to_owned(),
+        content: page(&all),
+    });
+    files
+}
+
+fn template(definition: &Definition) -> File {
+    let crd = definition.crd();
+    let name = crd.metadata.name.as_deref().expect("the derive names it");
+    let mut value = serde_json::to_value(crd).expect("a definition can be written as JSON");
+    write_whole_numbers_as_such(&mut value);
+    let yaml = serde_yaml::to_string(&value).expect("and as YAML");
+    // The rendered comment is an empty one, followed by labels and annotations.
+    let metadata = "metadata:\n  # {{- include \"ferrule-crds.metadata\" . | nindent 2 }}\n";
+    let body = yaml.replacen("metadata:\n", metadata, 1);
+    let mut content = "# Made by `make crds` from crds/: do not edit.\n".to_owned();
+    match definition.switch {
+        Some(switch) => {
+            let _ = writeln!(
+                content,
+                "# {{{{- if .Values.{switch} }}}}\n{}",
+                body.trim_end()
+            );
+            content.push_str("# {{- end }}\n");
+        }
+        None => content.push_str(&body),
+    }
+    File {
+        path: format!("{TEMPLATES}/{name}.yaml"),
+        content,
+    }
+}
+
+/// Bounds are floats in the type: `65535.0` is the same, but no tool that compares would say so.
+fn write_whole_numbers_as_such(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(write_whole_numbers_as_such),
+        Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers_as_such),
+        Value::Number(number) => {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0) {
+                *number = (float as i64).into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+fn page(all: &[Definition]) -> String {
+    let mut page = PAGE_TOP.to_owned();
+    for definition in all {
+        let spec = &definition.crd().spec;
+        let versions: Vec<String> = spec
+            .versions
+            .iter()
+            .map(|version| match (version.storage, version.deprecated) {
+                (true, _) => format!("**{}**", version.name),
+                (false, Some(true)) => format!("~~{}~~", version.name),
+                (false, _) => version.name.clone(),
+            })
+            .collect();
+        let short = spec.names.short_names.as_deref().unwrap_or_default();
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | {} |",
+            spec.names.kind,
+            spec.group,
+            versions.join(", "),
+            short.join(", "),
+            definition.purpose
+        );
+    }
+    page.push_str(PAGE_END);
+    page
+}
+
+const PAGE_TOP: &str = "\
+<!-- Made by `make crds` from crds/: do not edit. -->
+
+# Custom resources
+
+What Ferrule reads from a cluster beside Kubernetes' own objects and the routes of
+the Gateway API. Groups, kinds, versions, fields and defaults are those of Linkerd:
+a cluster's objects stay as they are, and either chart may be installed over the
+other's definitions. `kubectl explain KIND.spec` tells every field.
+
+The version in bold is what the API server stores, those struck through answer with
+a warning. All versions are one object: reading it through another changes its
+`apiVersion` and drops the fields which that version does not have.
+
+| kind | group | versions | short names | what it says |
+|---|---|---|---|---|
+";
+
+const PAGE_END: &str = "
+## Installing them
+
+```sh
+helm install ferrule-crds charts/ferrule-crds --namespace linkerd --create-namespace
+```
+
+or, without Helm,
+
+```sh
+kubectl apply -f charts/ferrule-crds/templates
+```
+
+Over definitions that another Helm release owns, Helm wants `--take-ownership`.
+Every definition carries `helm.sh/resource-policy: keep`: removing the release
+leaves them, and with them all objects; the chart's notes say how to remove both.
+The chart installs the Link kind only with `installLink=true`, because Linkerd's
+multicluster chart has it; `kubectl apply` of the folder installs all.
+
+## What is refused
+
+Each definition has the limits of Linkerd's, and some rules in CEL, with a message
+that says what to change. They repeat those rules of the admission webhook which
+need nothing but the object and bear a bound on their cost, so that they hold while
+no webhook runs; the webhook knows more of them. An object that broke a rule before
+the rule came can still be changed elsewhere: the API server (1.30 and later) looks
+only at what changes.
+";

@@ -1,0 +1,7 @@
+//! The definitions in a real API server: it alone evaluates CEL, fills in defaults, prunes, and
+//! serves one object in several versions.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod installation;
+mod support;
+mod versions;
