@@ -13,7 +13,10 @@ use tonic::{Status, Streaming, transport::Channel};
 /// and a stream that ends is an error. For all else there is
 /// [`TestProxy`](super::TestProxy).
 #[derive(Clone, Debug)]
-pub struct Proxy(DestinationClient<Channel>);
+pub struct Proxy {
+    client: DestinationClient<Channel>,
+    context: String,
+}
 
 /// A `Get` stream and what it has come to.
 #[derive(Debug)]
@@ -34,7 +37,17 @@ impl Proxy {
         let client = DestinationClient::connect(format!("http://{addr}"))
             .await
             .with_context(|| format!("connecting to {addr}"))?;
-        Ok(Self(client))
+        Ok(Self {
+            client,
+            context: r#"{"ns":"default"}"#.into(),
+        })
+    }
+
+    /// Says something else of the workload that it stands for: the context token.
+    #[must_use]
+    pub fn with_context(mut self, context: &str) -> Self {
+        context.clone_into(&mut self.context);
+        self
     }
 
     /// Opens a `Get` stream.
@@ -42,7 +55,8 @@ impl Proxy {
     /// # Errors
     /// The refusal.
     pub async fn get(&self, path: &str) -> Result<Endpoints, Status> {
-        let stream = self.0.clone().get(request(path)).await?.into_inner();
+        let request = self.request(path);
+        let stream = self.client.clone().get(request).await?.into_inner();
         Ok(Endpoints {
             stream,
             told: EndpointSet::default(),
@@ -56,22 +70,34 @@ impl Proxy {
     /// # Errors
     /// The refusal, or that the stream ended.
     pub async fn profile(&self, path: &str) -> Result<DestinationProfile, Status> {
-        let mut stream = self
-            .0
-            .clone()
-            .get_profile(request(path))
+        self.profiles(path)
             .await?
-            .into_inner();
-        stream
             .message()
             .await?
             .ok_or_else(|| Status::unknown("the stream ended without a message"))
+    }
+
+    /// Opens a `GetProfile` stream.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn profiles(&self, path: &str) -> Result<Streaming<DestinationProfile>, Status> {
+        let request = self.request(path);
+        Ok(self.client.clone().get_profile(request).await?.into_inner())
+    }
+
+    fn request(&self, path: &str) -> GetDestination {
+        GetDestination {
+            scheme: String::new(),
+            path: path.into(),
+            context_token: self.context.clone(),
+        }
     }
 }
 
 impl Endpoints {
     /// The endpoints as the proxy now has them.
-    pub fn told(&self) -> &BTreeMap<SocketAddr, WeightedAddr> {
+    pub fn told(&self) -> &EndpointSet {
         &self.told
     }
 
@@ -126,13 +152,5 @@ impl Endpoints {
     fn fold(&mut self, update: Update) {
         self.fresh &= !self.told.fold(update, self.fresh);
         self.messages += 1;
-    }
-}
-
-fn request(path: &str) -> GetDestination {
-    GetDestination {
-        scheme: String::new(),
-        path: path.into(),
-        context_token: r#"{"ns":"default"}"#.into(),
     }
 }

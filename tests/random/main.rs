@@ -1,0 +1,179 @@
+//! Random operations on a real API server, faults among them, while proxies that
+//! are fast, slow or asleep hold streams: once all is quiet, every one of them has
+//! been told what a fresh stream is told, by this process and by a new one.
+//!
+//! What the property test of `destination/` cannot show is that the API server,
+//! its watches and their failures are as its histories suppose. A run prints its
+//! seed; `FERRULE_RANDOM_SEED` repeats its operations (not their timing), and
+//! `FERRULE_RANDOM_OPERATIONS` makes it longer.
+
+mod client;
+mod dice;
+mod objects;
+
+use self::{
+    client::{Client, Question, Speed},
+    dice::Dice,
+    objects::Objects,
+};
+use anyhow::{Context as _, ensure};
+use ferrule_test_cluster::{Cluster, Component, Options};
+use ferrule_tests::{Ferrule, Proxy};
+use std::{str::FromStr, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// So that a run is some fifteen seconds of operations.
+const OPERATIONS: usize = 2_000;
+/// As long as a proxy would wait for anything.
+const QUIET: Duration = Duration::from_secs(60);
+/// Times at which the API server is killed or stopped, as shares of a run.
+const FAULTS: [f64; 4] = [0.2, 0.45, 0.6, 0.85];
+
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_stream_ends_up_with_what_a_fresh_one_is_told() -> anyhow::Result<()> {
+    let seed = variable("FERRULE_RANDOM_SEED").unwrap_or_else(dice::seed);
+    let operations = variable("FERRULE_RANDOM_OPERATIONS").unwrap_or(OPERATIONS);
+    println!("FERRULE_RANDOM_SEED={seed} FERRULE_RANDOM_OPERATIONS={operations}");
+    run(seed, operations)
+        .await
+        .with_context(|| format!("with FERRULE_RANDOM_SEED={seed}"))
+}
+
+async fn run(seed: u64, operations: usize) -> anyhow::Result<()> {
+    let mut dice = Dice::new(seed);
+    let mut cluster = Cluster::start(Options::default()).await?;
+    let objects = Objects::create(&mut cluster).await?;
+    // It would mend what is broken here on purpose.
+    cluster.kill(Component::ControllerManager);
+    let ferrule = Ferrule::start(cluster.kubeconfig()).await?;
+    ferrule.ready().await?;
+    let clients: Vec<_> = questions(&objects)
+        .into_iter()
+        .map(|question| {
+            let speed = dice.pick(&Speed::ALL);
+            Client::start(ferrule.destination(), question, speed)
+        })
+        .collect();
+
+    let faults = FAULTS.map(|share| (share * operations as f64) as usize);
+    for number in 0..operations {
+        objects
+            .change(&mut dice)
+            .await
+            .with_context(|| format!("operation {number}"))?;
+        if faults.contains(&number) {
+            fault(&mut cluster, &mut dice).await?;
+        }
+    }
+    let restarts = ferrule.metric("watch_restarts_total{kind=\"Pod\"}").await?;
+    ensure!(
+        restarts.is_some_and(|restarts| restarts >= 1.0),
+        "the faults were none: {restarts:?}"
+    );
+
+    for client in &clients {
+        client.catch_up();
+    }
+    let fresh = Ferrule::start(cluster.kubeconfig()).await?;
+    fresh.ready().await?;
+    let deadline = Instant::now() + QUIET;
+    loop {
+        let differences = differences(&ferrule, &fresh, &clients).await?;
+        if differences.is_empty() {
+            break;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{} of {} streams were told something else:\n{}",
+            differences.len(),
+            clients.len(),
+            differences.join("\n")
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+    let told = clients
+        .iter()
+        .map(|client| client.messages())
+        .sum::<usize>();
+    let with_endpoints = clients.iter().filter(|client| client.told().is_something());
+    let with_endpoints = with_endpoints.count();
+    println!("{told} messages, {with_endpoints} streams with an answer");
+    ensure!(
+        with_endpoints >= clients.len() / 4,
+        "hardly anything is left to be told"
+    );
+    Ok(())
+}
+
+/// Kills or stops the API server for a while.
+async fn fault(cluster: &mut Cluster, dice: &mut Dice) -> anyhow::Result<()> {
+    let away = Duration::from_millis(dice.below(3_000) as u64);
+    if dice.one_in(2) {
+        cluster.kill(Component::ApiServer);
+        sleep(away).await;
+        cluster.restart(Component::ApiServer).await
+    } else {
+        cluster.pause(Component::ApiServer)?;
+        sleep(away).await;
+        cluster.resume(Component::ApiServer)
+    }
+}
+
+/// What is asked by somebody each: every way of asking for every Service, and for
+/// addresses that are, were or will be somebody's.
+fn questions(objects: &Objects) -> Vec<Question> {
+    let [a, b] = objects.namespaces();
+    let contexts = [
+        format!(r#"{{"ns":"{a}","nodeName":"n0"}}"#),
+        format!(r#"{{"ns":"{b}","nodeName":"n1"}}"#),
+        String::new(),
+    ];
+    let mut questions = Vec::new();
+    for service in objects.services() {
+        for context in &contexts {
+            for port in [80, 81, 5432] {
+                let path = format!("{service}:{port}");
+                questions.push(Question::get(&path, context));
+                questions.push(Question::profile(&path, context));
+            }
+        }
+        questions.push(Question::get(&format!("h1.{service}:80"), &contexts[0]));
+    }
+    for address in objects.addresses() {
+        for port in [8080, 5432] {
+            questions.push(Question::profile(
+                &format!("{address}:{port}"),
+                &contexts[0],
+            ));
+        }
+    }
+    questions
+}
+
+/// The streams that were told something else than a fresh one of the same process
+/// or of another.
+async fn differences(
+    ferrule: &Ferrule,
+    fresh: &Ferrule,
+    clients: &[Client],
+) -> anyhow::Result<Vec<String>> {
+    let (same, other) = (
+        Proxy::connect(ferrule.destination()).await?,
+        Proxy::connect(fresh.destination()).await?,
+    );
+    let compare = clients.iter().map(async |client| {
+        let (same, other) = tokio::join!(client.ask(&same), client.ask(&other));
+        let told = client.told();
+        [("a fresh stream", same), ("a new process", other)]
+            .into_iter()
+            .filter(|(_, fresh)| !told.agrees_with(fresh))
+            .map(|(who, fresh)| format!("{client}\n  was told {told:?}\n  {who} {fresh:?}"))
+            .collect::<Vec<_>>()
+    });
+    let found = futures::future::join_all(compare).await;
+    Ok(found.into_iter().flatten().collect())
+}

@@ -1,0 +1,429 @@
+//! The objects of a small cluster, and random changes of them.
+
+use crate::dice::Dice;
+use anyhow::Context as _;
+use ferrule_test_cluster::{Cluster, TestNamespace};
+use http::{Method, Request};
+use kube::Client;
+use serde_json::{Value, json};
+use std::{net::IpAddr, time::Duration};
+use tokio::time::sleep;
+
+const SERVICES: [&str; 4] = ["web", "api", "db", "mail"];
+const PODS: usize = 8;
+const SLICES: usize = 6;
+const SERVERS: usize = 3;
+/// Nodes of pods and clients; the zones of clients' nodes stay as they are.
+const NODES: [(&str, &str); 2] = [("n0", "zone-a"), ("n1", "zone-b")];
+const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
+/// Fewer than pods would like, so that they inherit each other's.
+const ADDRESSES: usize = 10;
+/// The API server says so while it starts, or when somebody else wrote.
+const RETRIES: usize = 20;
+
+pub(crate) struct Objects {
+    client: Client,
+    namespaces: [TestNamespace; 2],
+    /// Of pods, the first half in the first namespace.
+    addresses: Vec<IpAddr>,
+}
+
+/// What can be changed.
+#[derive(Clone, Copy)]
+enum Change {
+    Slice,
+    NoSlice,
+    Pod,
+    NoPod,
+    Service,
+    NoService,
+    Namespace,
+    Server,
+    NoServer,
+    Profile,
+    NoProfile,
+    Node,
+}
+
+const CHANGES: [(usize, Change); 12] = [
+    (28, Change::Slice),
+    (5, Change::NoSlice),
+    (22, Change::Pod),
+    (10, Change::NoPod),
+    (10, Change::Service),
+    (3, Change::NoService),
+    (4, Change::Namespace),
+    (6, Change::Server),
+    (3, Change::NoServer),
+    (5, Change::Profile),
+    (2, Change::NoProfile),
+    (2, Change::Node),
+];
+
+impl Objects {
+    /// The kinds and namespaces, and something of each kind.
+    pub(crate) async fn create(cluster: &mut Cluster) -> anyhow::Result<Self> {
+        let client = cluster.client()?;
+        for crd in ferrule_crds::all() {
+            let name = crd.metadata.name.clone().context("a CRD has a name")?;
+            let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
+            apply(&client, &path, &serde_json::to_value(crd)?).await?;
+        }
+        for (node, zone) in NODES {
+            cluster.node(node, Some(zone)).await?;
+        }
+        let addresses = (0..ADDRESSES).flat_map(|_| cluster.pod_addresses().next());
+        let objects = Self {
+            addresses: addresses.collect(),
+            namespaces: [cluster.namespace("a").await?, cluster.namespace("b").await?],
+            client,
+        };
+        let mut dice = Dice::new(0);
+        for _ in 0..60 {
+            objects.change(&mut dice).await?;
+        }
+        Ok(objects)
+    }
+
+    pub(crate) fn namespaces(&self) -> [&str; 2] {
+        [self.namespaces[0].name(), self.namespaces[1].name()]
+    }
+
+    /// The names of all Services that are, were or will be.
+    pub(crate) fn services(&self) -> impl Iterator<Item = String> {
+        self.namespaces.iter().flat_map(|namespace| {
+            SERVICES.map(|service| format!("{service}.{namespace}.svc.cluster.local"))
+        })
+    }
+
+    /// The addresses that pods have.
+    pub(crate) fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// Changes one object at random.
+    pub(crate) async fn change(&self, dice: &mut Dice) -> anyhow::Result<()> {
+        let namespace = dice.pick(&self.namespaces());
+        match change(dice) {
+            Change::Slice => self.slice(namespace, dice).await,
+            Change::NoSlice => {
+                let path = slice_path(namespace, dice.below(SLICES));
+                delete(&self.client, &path).await
+            }
+            Change::Pod => self.pod(namespace, dice).await,
+            Change::NoPod => {
+                let path = core(namespace, "pods", &pod_name(dice.below(PODS)));
+                delete(&self.client, &path).await
+            }
+            Change::Service => self.service(namespace, dice).await,
+            Change::NoService => {
+                let path = core(namespace, "services", dice.pick(&SERVICES));
+                delete(&self.client, &path).await
+            }
+            Change::Namespace => {
+                let annotations = opaque_ports(dice);
+                let object = json!({
+                    "apiVersion": "v1", "kind": "Namespace",
+                    "metadata": {"name": namespace, "annotations": annotations},
+                });
+                apply(
+                    &self.client,
+                    &format!("/api/v1/namespaces/{namespace}"),
+                    &object,
+                )
+                .await
+            }
+            Change::Server => self.server(namespace, dice).await,
+            Change::NoServer => {
+                let path = server_path(namespace, dice.below(SERVERS));
+                delete(&self.client, &path).await
+            }
+            Change::Profile => self.profile(namespace, dice).await,
+            Change::NoProfile => {
+                let name = self.profile_name(dice);
+                delete(&self.client, &profile_path(namespace, &name)).await
+            }
+            Change::Node => {
+                let object = json!({
+                    "apiVersion": "v1", "kind": "Node",
+                    "metadata": {
+                        "name": "n2",
+                        "labels": {"topology.kubernetes.io/zone": dice.pick(&ZONES)},
+                    },
+                });
+                apply(&self.client, "/api/v1/nodes/n2", &object).await
+            }
+        }
+    }
+
+    async fn service(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
+        let name = dice.pick(&SERVICES);
+        let mut ports = vec![json!({"name": dice.pick(&["http", "web"]), "port": 80})];
+        if dice.one_in(2) {
+            ports.push(json!({"name": "db", "port": 5432}));
+        }
+        if dice.one_in(8) {
+            ports[0]["appProtocol"] = json!("http");
+        }
+        let object = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": name, "annotations": opaque_ports(dice)},
+            "spec": {
+                "ports": ports,
+                "internalTrafficPolicy": if dice.one_in(6) { "Local" } else { "Cluster" },
+            },
+        });
+        apply(&self.client, &core(namespace, "services", name), &object).await
+    }
+
+    async fn slice(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
+        let number = dice.below(SLICES);
+        // Mostly one Service each; now and then one moves.
+        let service = if dice.one_in(10) {
+            dice.pick(&SERVICES)
+        } else {
+            SERVICES[number % SERVICES.len()]
+        };
+        let ports = match dice.below(4) {
+            0 => json!([{"name": "http", "port": 8080}]),
+            1 => json!([{"name": "web", "port": 8080}, {"name": "db", "port": 5432}]),
+            2 => json!([{"name": "http", "port": 9090}, {"name": "db", "port": 5433}]),
+            _ => json!([{"name": "http", "port": 8080}, {"name": "db", "port": 5432}]),
+        };
+        let hinted = dice.one_in(5);
+        let mut endpoints = Vec::new();
+        for pod in 0..PODS {
+            if !dice.one_in(2) {
+                continue;
+            }
+            let mut endpoint = json!({
+                "addresses": [self.address_of(namespace, pod, dice)],
+                "conditions": {"ready": !dice.one_in(4)},
+                "zone": dice.pick(&ZONES),
+            });
+            if !dice.one_in(12) {
+                endpoint["targetRef"] = json!({
+                    "kind": "Pod", "name": pod_name(pod), "namespace": namespace,
+                });
+            }
+            if pod < 2 {
+                endpoint["hostname"] = json!(format!("h{pod}"));
+            }
+            if hinted && !dice.one_in(12) {
+                endpoint["hints"] = json!({"forZones": [{"name": dice.pick(&ZONES)}]});
+            }
+            endpoints.push(endpoint);
+        }
+        let object = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": format!("slice-{number}"),
+                "labels": {"kubernetes.io/service-name": service},
+            },
+            "addressType": "IPv4",
+            "ports": ports,
+            "endpoints": endpoints,
+        });
+        apply(&self.client, &slice_path(namespace, number), &object).await
+    }
+
+    /// The address that a pod mostly has; sometimes its neighbour's.
+    fn address_of(&self, namespace: &str, pod: usize, dice: &mut Dice) -> IpAddr {
+        let neighbour = usize::from(dice.one_in(8));
+        let half = ADDRESSES / 2;
+        let offset = if namespace == self.namespaces[0].name() {
+            0
+        } else {
+            half
+        };
+        self.addresses[offset + (pod + neighbour) % half]
+    }
+
+    async fn pod(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
+        let number = dice.below(PODS);
+        let name = pod_name(number);
+        let path = core(namespace, "pods", &name);
+        let mut labels = json!({"app": dice.pick(&["web", "db"])});
+        if number != 0 {
+            labels["linkerd.io/control-plane-ns"] =
+                json!(dice.pick(&["linkerd", "linkerd", "other"]));
+        }
+        let mut annotations = opaque_ports(dice);
+        if dice.one_in(6) {
+            annotations["config.linkerd.io/skip-inbound-ports"] = json!("9090");
+        }
+        let listen = |name: &str, port: u16| {
+            let name = format!("LINKERD2_PROXY_{name}_LISTEN_ADDR");
+            json!({"name": name, "value": format!("0.0.0.0:{port}")})
+        };
+        let object = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
+            // Of a pod that is there this may not change.
+            "spec": {
+                "nodeName": NODES[number % NODES.len()].0,
+                "automountServiceAccountToken": false,
+                "containers": [
+                    {
+                        "name": "app", "image": "app",
+                        "ports": [{"name": "http", "containerPort": 8080}, {"name": "db", "containerPort": 5432}],
+                    },
+                    {
+                        "name": "linkerd-proxy", "image": "proxy",
+                        "env": [listen("INBOUND", 4143), listen("ADMIN", 4191), listen("CONTROL", 4190)],
+                    },
+                ],
+            },
+        });
+        apply(&self.client, &path, &object).await?;
+        let ip = self.address_of(namespace, number, dice);
+        let phase = dice.pick(&["Running", "Running", "Running", "Pending", "Succeeded"]);
+        let status = json!({"status": {"phase": phase, "podIP": ip, "podIPs": [{"ip": ip}]}});
+        send(
+            &self.client,
+            Method::PATCH,
+            &format!("{path}/status"),
+            "application/merge-patch+json",
+            &status,
+        )
+        .await
+    }
+
+    async fn server(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
+        let number = dice.below(SERVERS);
+        let port = match dice.below(3) {
+            0 => json!("http"),
+            1 => json!(8080),
+            _ => json!(5432),
+        };
+        let selector = match dice.below(3) {
+            0 => json!({"matchExpressions": [{"key": "app", "operator": "Exists"}]}),
+            1 => json!({"matchLabels": {"app": "web"}}),
+            _ => {
+                json!({"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]})
+            }
+        };
+        let object = json!({
+            "apiVersion": "policy.linkerd.io/v1beta3", "kind": "Server",
+            "metadata": {"name": format!("server-{number}")},
+            "spec": {
+                "podSelector": selector,
+                "port": port,
+                "proxyProtocol": dice.pick(&["opaque", "opaque", "HTTP/1", "unknown"]),
+            },
+        });
+        apply(&self.client, &server_path(namespace, number), &object).await
+    }
+
+    async fn profile(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
+        let name = self.profile_name(dice);
+        let route = json!({
+            "name": format!("route-{}", dice.below(5)),
+            "condition": {"method": dice.pick(&["GET", "POST"]), "pathRegex": "/p"},
+            "isRetryable": dice.one_in(2),
+        });
+        let object = json!({
+            "apiVersion": "linkerd.io/v1alpha2", "kind": "ServiceProfile",
+            "metadata": {"name": name},
+            "spec": {"routes": [route]},
+        });
+        apply(&self.client, &profile_path(namespace, &name), &object).await
+    }
+
+    /// A Service of either namespace: clients bring profiles of their own.
+    fn profile_name(&self, dice: &mut Dice) -> String {
+        let (service, of) = (dice.pick(&SERVICES), dice.pick(&self.namespaces()));
+        format!("{service}.{of}.svc.cluster.local")
+    }
+}
+
+fn change(dice: &mut Dice) -> Change {
+    let all = CHANGES.iter().map(|(share, _)| share).sum();
+    let mut throw = dice.below(all);
+    for (share, change) in CHANGES {
+        if throw < share {
+            return change;
+        }
+        throw -= share;
+    }
+    unreachable!("the shares add up")
+}
+
+fn pod_name(number: usize) -> String {
+    format!("pod-{number}")
+}
+
+fn opaque_ports(dice: &mut Dice) -> Value {
+    match dice.below(6) {
+        0 => json!({"config.linkerd.io/opaque-ports": "8080"}),
+        1 => json!({"config.linkerd.io/opaque-ports": "80,http"}),
+        2 => json!({"config.linkerd.io/opaque-ports": ""}),
+        _ => json!({}),
+    }
+}
+
+fn core(namespace: &str, kind: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/{kind}/{name}")
+}
+
+fn slice_path(namespace: &str, number: usize) -> String {
+    format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/slice-{number}")
+}
+
+fn server_path(namespace: &str, number: usize) -> String {
+    format!("/apis/policy.linkerd.io/v1beta3/namespaces/{namespace}/servers/server-{number}")
+}
+
+fn profile_path(namespace: &str, name: &str) -> String {
+    format!("/apis/linkerd.io/v1alpha2/namespaces/{namespace}/serviceprofiles/{name}")
+}
+
+/// Makes the object what is said, whether or not it is there.
+async fn apply(client: &Client, path: &str, object: &Value) -> anyhow::Result<()> {
+    let path = format!("{path}?fieldManager=random&force=true");
+    send(
+        client,
+        Method::PATCH,
+        &path,
+        "application/apply-patch+yaml",
+        object,
+    )
+    .await
+}
+
+async fn delete(client: &Client, path: &str) -> anyhow::Result<()> {
+    // There is no kubelet to say that a pod has ended.
+    let options = json!({"gracePeriodSeconds": 0});
+    send(client, Method::DELETE, path, "application/json", &options).await
+}
+
+async fn send(
+    client: &Client,
+    method: Method,
+    path: &str,
+    content: &str,
+    body: &Value,
+) -> anyhow::Result<()> {
+    for attempt in 1.. {
+        let request = Request::builder()
+            .method(method.clone())
+            .uri(path)
+            .header("content-type", content)
+            .body(serde_json::to_vec(body)?)?;
+        match client.request::<Value>(request).await {
+            Ok(_) => break,
+            Err(kube::Error::Api(status)) if status.code == 404 && method == Method::DELETE => {
+                break;
+            }
+            // A status of a pod that has been deleted meanwhile cannot be written.
+            Err(error) if attempt == RETRIES => {
+                return Err(error).with_context(|| format!("{method} {path} {body}"));
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
+                anyhow::bail!("{method} {path} {body}: {status:?}");
+            }
+            Err(_) => sleep(Duration::from_millis(200)).await,
+        }
+    }
+    Ok(())
+}
