@@ -112,8 +112,8 @@ const PAGE_TOP: &str = "\
 
 What Ferrule reads from a cluster beside Kubernetes' own objects and the routes of
 the Gateway API. Groups, kinds, versions, fields and defaults are those of Linkerd:
-a cluster's objects stay as they are, and either chart may be installed over the
-other's definitions. `kubectl explain KIND.spec` tells every field.
+a cluster's objects stay as they are, on the way here and on the way back.
+`kubectl explain KIND.spec` tells every field.
 
 The version in bold is what the API server stores, those struck through answer with
 a warning. All versions are one object: reading it through another changes its
@@ -124,6 +124,9 @@ a warning. All versions are one object: reading it through another changes its
 ";
 
 const PAGE_END: &str = "
+An ExternalWorkload written as v1alpha1 is of no use: the API server stores v1beta1,
+which spells `meshTLS` what v1alpha1 spells `meshTls`, and drops it. Write v1beta1.
+
 ## Installing them
 
 ```sh
@@ -136,18 +139,25 @@ or, without Helm,
 kubectl apply -f charts/ferrule-crds/templates
 ```
 
-Over definitions that another Helm release owns, Helm wants `--take-ownership`.
-Every definition carries `helm.sh/resource-policy: keep`: removing the release
-leaves them, and with them all objects; the chart's notes say how to remove both.
+Where Linkerd's chart has installed them, upgrade its release, which goes on owning
+them: `helm upgrade linkerd-crds charts/ferrule-crds --namespace linkerd`. Do not
+make a release of your own and uninstall that one: Helm would delete what its record
+lists, and with the definitions all policies, profiles and external workloads. Here
+every definition carries `helm.sh/resource-policy: keep`, so removing the release
+leaves them; the chart's notes say how to remove them, too.
+
 The chart installs the Link kind only with `installLink=true`, because Linkerd's
-multicluster chart has it; `kubectl apply` of the folder installs all.
+multicluster chart has it; `kubectl apply` of the folder installs all. The Gateway
+API's kinds are not in the chart: `installGatewayAPI` must be false.
 
 ## What is refused
 
-Each definition has the limits of Linkerd's, and some rules in CEL, with a message
-that says what to change. They repeat those rules of the admission webhook which
-need nothing but the object and bear a bound on their cost, so that they hold while
-no webhook runs; the webhook knows more of them. An object that broke a rule before
-the rule came can still be changed elsewhere: the API server (1.30 and later) looks
-only at what changes.
+Each definition has the limits of Linkerd's, and besides some rules with a message
+that says what to change. They repeat those rules of the admission webhook that can
+be told from one object at a bounded cost, so that they hold while no webhook runs.
+An object that broke a rule before the rule came stays, and can be changed elsewhere:
+the API server (1.30 and later) looks only at what changes, and warns of the rest.
+
+For programs: the crate `ferrule-crds` has the types, `ferrule_crds::all()` the
+definitions.
 ";

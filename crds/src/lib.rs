@@ -49,6 +49,10 @@
     unreachable_pub,
     reason = "KubeSchema copies a public struct into the function that makes its schema"
 )]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "a kind has several printer columns, of one type"
+)]
 
 mod authorization_policy;
 mod condition;

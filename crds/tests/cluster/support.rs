@@ -14,7 +14,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("the crate is in a folder of the repository")
@@ -23,7 +23,7 @@ pub fn root() -> PathBuf {
 
 /// The shared cluster, the definitions applied as the docs say: with kubectl, from the chart's
 /// folder.
-pub async fn cluster() -> Result<&'static Cluster> {
+pub(crate) async fn cluster() -> Result<&'static Cluster> {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     let cluster = Cluster::shared().await?;
     INSTALLED
@@ -42,7 +42,7 @@ pub async fn cluster() -> Result<&'static Cluster> {
 }
 
 /// Runs a command, for what it prints.
-pub fn run(command: &mut Command) -> Result<String> {
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let output = command.output()?;
     ensure!(
         output.status.success(),
@@ -53,7 +53,7 @@ pub fn run(command: &mut Command) -> Result<String> {
 }
 
 /// The plural of a kind, and its group and version, as one definition has them.
-pub fn resource(api_version: &str, kind: &str) -> ApiResource {
+pub(crate) fn resource(api_version: &str, kind: &str) -> ApiResource {
     let (group, version) = api_version
         .split_once('/')
         .expect("all our kinds have a group");
@@ -67,12 +67,17 @@ pub fn resource(api_version: &str, kind: &str) -> ApiResource {
     )
 }
 
-pub fn api(client: &Client, namespace: &str, api_version: &str, kind: &str) -> Api<DynamicObject> {
+pub(crate) fn api(
+    client: &Client,
+    namespace: &str,
+    api_version: &str,
+    kind: &str,
+) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &resource(api_version, kind))
 }
 
 /// An object; without `spec` when that is null.
-pub fn object(api_version: &str, kind: &str, name: &str, spec: &Value) -> DynamicObject {
+pub(crate) fn object(api_version: &str, kind: &str, name: &str, spec: &Value) -> DynamicObject {
     let mut object = json!({
         "apiVersion": api_version,
         "kind": kind,
