@@ -101,17 +101,22 @@ impl Definition {
         });
         names.short_names = names.short_names.take().filter(|names| !names.is_empty());
         names.categories = names.categories.take().filter(|names| !names.is_empty());
-        crd.spec.versions.clear();
-        let mut definition = Self {
+        crd.spec.versions = versions::<K>();
+        Self {
             crd,
             purpose,
             switch: None,
-        };
-        definition.crd.spec.versions.extend(versions::<K>());
-        definition
+        }
     }
 
+    /// The next newer version.
+    ///
+    /// # Panics
+    ///
+    /// When it is one of another kind.
     fn and<K: CustomResourceExt>(mut self) -> Self {
+        let name = self.crd.metadata.name.as_deref();
+        assert_eq!(name, Some(K::crd_name()), "versions are of one kind");
         self.crd.spec.versions.extend(versions::<K>());
         self
     }

@@ -35,7 +35,7 @@ pub struct ParentRef {
     #[schemars(range(min = 1, max = 65535), extend("format" = "int32"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i64>,
-    /// A part of the parent, by name.
+    /// A part of the parent, by name; Services and EgressNetworks have none.
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section_name: Option<String>,

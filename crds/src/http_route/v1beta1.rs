@@ -86,7 +86,7 @@ pub struct ParentRef {
     #[schemars(schema_with = "schema::integer")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<i64>,
-    /// A part of the parent, by name.
+    /// A part of the parent, by name; Services and EgressNetworks have none.
     #[schemars(length(min = 1, max = 253), regex(pattern = SUBDOMAIN))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub section_name: Option<String>,

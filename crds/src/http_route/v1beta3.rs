@@ -85,7 +85,7 @@ pub struct Timeouts {
     #[schemars(schema_with = "schema::duration")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// The same for each try.
+    /// Has no effect: use the annotation `retry.linkerd.io/timeout`.
     #[schemars(schema_with = "schema::duration")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backend_request: Option<String>,
