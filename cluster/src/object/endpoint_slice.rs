@@ -43,8 +43,8 @@ pub struct SlicePort {
 /// One of a slice's endpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
-    /// The address. Of several that one endpoint of a Pod lists the last counts;
-    /// without a Pod each is an endpoint (destination.md section 5.2).
+    /// The address. Of several that one endpoint of an object lists the last
+    /// counts; without an object each is an endpoint (destination.md section 5.2).
     pub address: IpAddr,
     /// `conditions.ready`, true where absent.
     pub ready: bool,
@@ -65,6 +65,8 @@ pub enum Target {
     Address,
     /// A Pod.
     Pod(ObjectKey),
+    /// An ExternalWorkload, in the slice's own namespace.
+    ExternalWorkload(ObjectKey),
     /// A kind that the mesh does not send to.
     Unsupported,
 }

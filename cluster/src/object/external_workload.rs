@@ -40,6 +40,12 @@ pub struct WorkloadPort {
 }
 
 impl ExternalWorkload {
+    /// Whether it says whom its proxy's certificate names and by which name it is
+    /// dialled; without either it cannot be sent to as a part of the mesh.
+    pub fn is_meshed(&self) -> bool {
+        !self.identity.is_empty() && !self.server_name.is_empty()
+    }
+
     /// The number of the port with this name.
     pub fn port_named(&self, name: &str) -> Option<u16> {
         self.ports

@@ -257,3 +257,15 @@ impl From<Pod> for Object {
         Object::Pod(pod)
     }
 }
+
+impl From<Server> for Object {
+    fn from(server: Server) -> Self {
+        Object::Server(server)
+    }
+}
+
+impl From<ExternalWorkload> for Object {
+    fn from(workload: ExternalWorkload) -> Self {
+        Object::ExternalWorkload(workload)
+    }
+}

@@ -1,4 +1,4 @@
-use super::PodId;
+use super::Member;
 use crate::object::{Name, ObjectKey, Pod};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::net::IpAddr;
@@ -35,16 +35,6 @@ pub enum Touched {
     Some(FxHashSet<Member>),
     /// Every one.
     All,
-}
-
-/// What makes two sightings of an endpoint the same endpoint, apart from the
-/// family of its address (destination.md section 5.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Member {
-    /// A pod.
-    Pod(PodId),
-    /// An address that belongs to no object.
-    Address(IpAddr),
 }
 
 impl Default for Touched {

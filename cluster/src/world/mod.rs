@@ -3,9 +3,11 @@
 //! ```text
 //!   services ──┐ slices (ids)         pods (ids) ── slices that list it
 //!   by IP ─────┘    │                    ▲   by IP, by host IP and port
-//!                   └── endpoints ───────┘   (ids)
+//!                   └── endpoints ───────┤   (ids)
+//!                                        ▼
+//!                                     ExternalWorkloads (ids), as pods
 //!   nodes, namespaces, owners of ReplicaSets and Jobs,
-//!   Servers, ServiceProfiles, ExternalWorkloads
+//!   Servers, ServiceProfiles
 //! ```
 //!
 //! Applying an event says what may have changed for whoever looks at it
@@ -13,6 +15,10 @@
 //! nothing.
 
 mod changes;
+mod dependents;
+mod external_workloads;
+mod listed;
+mod members;
 mod opaque;
 mod owners;
 mod pods;
@@ -22,14 +28,16 @@ mod services;
 mod slices;
 
 pub use self::{
-    changes::{Changes, Member, ServiceChange, Touched},
+    changes::{Changes, ServiceChange, Touched},
+    external_workloads::ExternalWorkloadId,
+    members::Member,
     owners::Workload,
     pods::PodId,
     slices::SliceEntry,
 };
 
 use self::{
-    owners::Owners, pods::Pods, relist::Relists, servers::Servers, services::Services,
+    members::Members, owners::Owners, relist::Relists, servers::Servers, services::Services,
     slices::Slices,
 };
 use crate::{
@@ -47,13 +55,12 @@ use std::net::IpAddr;
 pub struct World {
     services: Services,
     slices: Slices,
-    pods: Pods,
+    members: Members,
     nodes: FxHashMap<Name, Node>,
     namespaces: FxHashMap<Name, Namespace>,
     owners: Owners,
     servers: Servers,
     service_profiles: FxHashMap<ObjectKey, ServiceProfile>,
-    external_workloads: FxHashMap<ObjectKey, ExternalWorkload>,
     relists: Relists,
 }
 
@@ -66,7 +73,8 @@ impl World {
                 if let Some((key, object)) = self.relists.admit(key, object, |key, object| {
                     self.services.is(key, object)
                         || self.slices.is(key, object)
-                        || self.pods.is(key, object)
+                        || self.members.pods.is(key, object)
+                        || self.members.external_workloads.is(key, object)
                 }) {
                     self.upsert(key, object, changes);
                 }
@@ -108,13 +116,13 @@ impl World {
         match kind {
             Kind::Service => self.services.count(),
             Kind::EndpointSlice => self.slices.count(),
-            Kind::Pod => self.pods.count(),
+            Kind::Pod => self.members.pods.count(),
             Kind::Node => self.nodes.len(),
             Kind::Namespace => self.namespaces.len(),
             Kind::ReplicaSet | Kind::Job => self.owners.count(kind),
             Kind::Server => self.servers.count(),
             Kind::ServiceProfile => self.service_profiles.len(),
-            Kind::ExternalWorkload => self.external_workloads.len(),
+            Kind::ExternalWorkload => self.members.external_workloads.count(),
         }
     }
 
@@ -143,24 +151,26 @@ impl World {
         ids.iter().map(|&id| self.slices.get(id))
     }
 
-    /// The slices that list a pod.
-    pub fn slices_listing(&self, pod: PodId) -> impl Iterator<Item = &SliceEntry> {
-        self.pods.slices(pod).iter().map(|&id| self.slices.get(id))
+    /// The slices that list a pod or an ExternalWorkload; none is known of an
+    /// address that is neither.
+    pub fn slices_listing(&self, member: Member) -> impl Iterator<Item = &SliceEntry> {
+        let ids = self.members.slices(member).iter();
+        ids.map(|&id| self.slices.get(id))
     }
 
     /// The pod of this name.
     pub fn pod_named(&self, key: &ObjectKey) -> Option<&Pod> {
-        self.pods.get(self.pods.id(key)?).map(|(_, pod)| pod)
+        self.members.pods.named(key)
     }
 
     /// The pod behind an id, unless slices list it and it is not there.
     pub fn pod(&self, id: PodId) -> Option<(&ObjectKey, &Pod)> {
-        self.pods.get(id)
+        self.members.pods.get(id)
     }
 
     /// The pods with this IP of their own (not their host's), live or not.
     pub fn pods_at(&self, ip: IpAddr) -> impl Iterator<Item = (&ObjectKey, &Pod)> {
-        self.pods.at(ip)
+        self.members.pods.at(ip)
     }
 
     /// The pods reached by a port of their host, live or not.
@@ -169,7 +179,7 @@ impl World {
         ip: IpAddr,
         port: u16,
     ) -> impl Iterator<Item = (&ObjectKey, &Pod)> {
-        self.pods.at_host_port(ip, port)
+        self.members.pods.at_host_port(ip, port)
     }
 
     /// The zone of a node, where the node is known and has one.
@@ -200,8 +210,26 @@ impl World {
     }
 
     /// The ExternalWorkload of this name.
-    pub fn external_workload(&self, key: &ObjectKey) -> Option<&ExternalWorkload> {
-        self.external_workloads.get(key)
+    pub fn external_workload_named(&self, key: &ObjectKey) -> Option<&ExternalWorkload> {
+        self.members.external_workloads.named(key)
+    }
+
+    /// The ExternalWorkload behind an id, unless slices list it and it is not
+    /// there.
+    pub fn external_workload(
+        &self,
+        id: ExternalWorkloadId,
+    ) -> Option<(&ObjectKey, &ExternalWorkload)> {
+        self.members.external_workloads.get(id)
+    }
+
+    /// The ExternalWorkloads that have this address and declare this port.
+    pub fn external_workloads_at(
+        &self,
+        ip: IpAddr,
+        port: u16,
+    ) -> impl Iterator<Item = (&ObjectKey, &ExternalWorkload)> {
+        self.members.external_workloads.at(ip, port)
     }
 
     /// What a pod is to be called in metrics: the workload that made it.
@@ -214,9 +242,13 @@ impl World {
             Object::Service(service) => self.services.apply(&key, service, changes),
             Object::EndpointSlice(slice) => {
                 self.slices
-                    .apply(key, slice, &mut self.services, &mut self.pods, changes);
+                    .apply(key, slice, &mut self.services, &mut self.members, changes);
             }
-            Object::Pod(pod) => self.apply_pod(key, pod, changes),
+            Object::Pod(pod) => {
+                if let Some(id) = self.members.pods.apply(&key, pod, changes) {
+                    self.member_changed(Member::Pod(id), changes);
+                }
+            }
             Object::Node(node) => {
                 changes.nodes.insert(key.name.clone());
                 self.nodes.insert(key.name, node);
@@ -247,7 +279,10 @@ impl World {
                 }
             }
             Object::ExternalWorkload(workload) => {
-                self.external_workloads.insert(key, workload);
+                let workloads = &mut self.members.external_workloads;
+                if let Some(id) = workloads.apply(&key, workload, changes) {
+                    self.member_changed(Member::ExternalWorkload(id), changes);
+                }
             }
         }
     }
@@ -257,9 +292,14 @@ impl World {
             Kind::Service => self.services.remove(key, changes),
             Kind::EndpointSlice => {
                 self.slices
-                    .remove(key, &mut self.services, &mut self.pods, changes);
+                    .remove(key, &mut self.services, &mut self.members, changes);
             }
-            Kind::Pod => self.remove_pod(key, changes),
+            Kind::Pod => {
+                if let Some(id) = self.members.pods.id(key) {
+                    self.member_changed(Member::Pod(id), changes);
+                    self.members.pods.remove(key, changes);
+                }
+            }
             Kind::Node => {
                 changes.nodes.insert(key.name.clone());
                 self.nodes.remove(&key.name);
@@ -284,87 +324,11 @@ impl World {
                 }
             }
             Kind::ExternalWorkload => {
-                self.external_workloads.remove(key);
+                if let Some(id) = self.members.external_workloads.id(key) {
+                    self.member_changed(Member::ExternalWorkload(id), changes);
+                    self.members.external_workloads.remove(key, changes);
+                }
             }
-        }
-    }
-
-    fn apply_pod(&mut self, key: ObjectKey, pod: Pod, changes: &mut Changes) {
-        if let Some(id) = self.pods.apply(key, pod, changes) {
-            self.pod_changed(id, changes);
-        }
-    }
-
-    fn remove_pod(&mut self, key: &ObjectKey, changes: &mut Changes) {
-        if let Some(id) = self.pods.id(key) {
-            self.pod_changed(id, changes);
-            self.pods.remove(id, changes);
-        }
-    }
-
-    /// Endpoints that are this pod may read differently now.
-    fn pod_changed(&self, id: PodId, changes: &mut Changes) {
-        for slice in self.slices_listing(id) {
-            if let Some(service) = slice.service_key() {
-                changes.member(&service, Member::Pod(id));
-            }
-        }
-    }
-
-    /// A namespace's opaque ports hold for what has no list of its own. Rare, so
-    /// everything in the namespace is looked at again.
-    fn namespace_changed(&self, name: &Name, old: Option<&Namespace>, changes: &mut Changes) {
-        let old = old.and_then(|namespace| namespace.opaque_ports.as_ref());
-        if old == self.namespace_opaque_ports(name) {
-            return;
-        }
-        for key in self.services.in_namespace(name) {
-            changes.service(key).object = true;
-            changes.service(key).members = Touched::All;
-        }
-        for (id, pod) in self.pods.in_namespace(name) {
-            changes.addresses_of(pod);
-            // Slices of another namespace may list it.
-            self.pod_changed(id, changes);
-        }
-    }
-
-    /// Ports of the pods that a Server selects, or did, may be opaque now or no
-    /// longer. Servers are rare and change rarely, so the namespace's pods are
-    /// looked through.
-    fn server_changed(&self, key: &ObjectKey, old: Option<&Server>, changes: &mut Changes) {
-        let new = self.servers.get(key);
-        if !self.is_synced() || old == new {
-            // Nobody has been told anything yet, or nothing else.
-            return;
-        }
-        for (id, pod) in self.pods.in_namespace(&key.namespace) {
-            if [old, new]
-                .into_iter()
-                .flatten()
-                .any(|server| server.selects_pod(pod))
-            {
-                changes.addresses_of(pod);
-                self.pod_changed(id, changes);
-            }
-        }
-    }
-
-    /// The pods of a ReplicaSet or Job may be called differently now. These come
-    /// before their pods as a rule, and then none is looked for.
-    fn owner_changed(&self, owner: &ObjectKey, changes: &mut Changes) {
-        if !self.is_synced() {
-            // Nobody has been told anything yet.
-            return;
-        }
-        let owned: Vec<_> = self
-            .pods
-            .owned_by(owner)
-            .inspect(|(_, pod)| changes.addresses_of(pod))
-            .map(|(id, _)| id)
-            .collect();
-        for id in owned {
-            self.pod_changed(id, changes);
         }
     }
 
@@ -373,13 +337,13 @@ impl World {
         match kind {
             Kind::Service => self.services.keys(),
             Kind::EndpointSlice => self.slices.keys(),
-            Kind::Pod => self.pods.keys(),
+            Kind::Pod => self.members.pods.keys(),
             Kind::Node => self.nodes.keys().map(cluster_scoped).collect(),
             Kind::Namespace => self.namespaces.keys().map(cluster_scoped).collect(),
             Kind::ReplicaSet | Kind::Job => self.owners.keys(kind),
             Kind::Server => self.servers.keys(),
             Kind::ServiceProfile => self.service_profiles.keys().cloned().collect(),
-            Kind::ExternalWorkload => self.external_workloads.keys().cloned().collect(),
+            Kind::ExternalWorkload => self.members.external_workloads.keys(),
         }
     }
 }

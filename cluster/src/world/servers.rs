@@ -55,28 +55,28 @@ impl Servers {
 impl Server {
     /// Whether it is about this port of a pod of its namespace.
     pub fn selects_pod_port(&self, pod: &Pod, port: u16) -> bool {
-        self.selects_pod(pod)
-            && match &self.port {
-                None => false,
-                Some(ServerPort::Number(number)) => *number == port,
-                Some(ServerPort::Name(name)) => pod.template.ports.iter().any(|declared| {
-                    declared.name == *name
-                        && (declared.port == port || declared.host_port == Some(port))
-                }),
-            }
+        let is_port = match &self.port {
+            None => false,
+            Some(ServerPort::Number(number)) => *number == port,
+            Some(ServerPort::Name(name)) => pod.template.ports.iter().any(|declared| {
+                declared.name == *name
+                    && (declared.port == port || declared.host_port == Some(port))
+            }),
+        };
+        is_port && self.selects_pod(pod)
     }
 
     /// Whether it is about this port of an ExternalWorkload of its namespace.
     pub fn selects_workload_port(&self, workload: &ExternalWorkload, port: u16) -> bool {
-        self.selects_workload(workload)
-            && match &self.port {
-                None => false,
-                Some(ServerPort::Number(number)) => *number == port,
-                Some(ServerPort::Name(name)) => workload
-                    .ports
-                    .iter()
-                    .any(|declared| declared.name == *name && declared.port == port),
-            }
+        let is_port = match &self.port {
+            None => false,
+            Some(ServerPort::Number(number)) => *number == port,
+            Some(ServerPort::Name(name)) => workload
+                .ports
+                .iter()
+                .any(|declared| declared.name == *name && declared.port == port),
+        };
+        is_port && self.selects_workload(workload)
     }
 
     pub(super) fn selects_pod(&self, pod: &Pod) -> bool {

@@ -1,9 +1,9 @@
 use super::{
-    changes::{Changes, Member, Touched},
-    pods::{PodId, Pods},
+    changes::{Changes, Touched},
+    members::{Member, Members},
     services::Services,
 };
-use crate::object::{Endpoint, EndpointSlice, Object, ObjectKey, Target};
+use crate::object::{Endpoint, EndpointSlice, Object, ObjectKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
@@ -17,7 +17,7 @@ pub(super) struct Slices {
     entries: Slab<SliceEntry>,
 }
 
-/// An EndpointSlice with its endpoints' pods.
+/// An EndpointSlice with what its endpoints are.
 #[derive(Debug)]
 pub struct SliceEntry {
     /// Where the slice is.
@@ -71,14 +71,14 @@ impl Slices {
         key: ObjectKey,
         slice: EndpointSlice,
         services: &mut Services,
-        pods: &mut Pods,
+        listed: &mut Members,
         changes: &mut Changes,
     ) {
         let Some(&id) = self.ids.get(&key) else {
             let id =
                 SliceId(u32::try_from(self.entries.vacant_key()).expect("fewer than 2^32 slices"));
             self.ids.insert(key.clone(), id);
-            self.entries.insert(SliceEntry::new(key, slice, id, pods));
+            self.entries.insert(SliceEntry::new(key, slice, id, listed));
             let entry = self.get(id);
             if let Some(service) = entry.service_key() {
                 services.attach(&service, id);
@@ -89,7 +89,7 @@ impl Slices {
         if self.get(id).slice == slice {
             return;
         }
-        let new = SliceEntry::new(key, slice, id, pods);
+        let new = SliceEntry::new(key, slice, id, listed);
         let old = std::mem::replace(&mut self.entries[id.0 as usize], new);
         let new = self.get(id);
         let (before, after) = (old.service_key(), new.service_key());
@@ -97,7 +97,7 @@ impl Slices {
             if let Some(service) = &after {
                 touch_differing(service, &old, new, changes);
                 if old.slice.resource_version != new.slice.resource_version {
-                    touch_shared(service, new, services, pods, changes);
+                    touch_shared(service, new, services, listed, changes);
                 }
             }
         } else {
@@ -116,9 +116,11 @@ impl Slices {
                 services.attach(&service, id);
             }
         }
-        let listed: FxHashSet<_> = new.pods().collect();
-        for pod in old.pods().filter(|pod| !listed.contains(pod)) {
-            pods.unlist(pod, id);
+        let still: FxHashSet<_> = new.members.iter().flatten().collect();
+        for member in old.members.iter().flatten() {
+            if !still.contains(member) {
+                listed.unlist(*member, id);
+            }
         }
     }
 
@@ -126,7 +128,7 @@ impl Slices {
         &mut self,
         key: &ObjectKey,
         services: &mut Services,
-        pods: &mut Pods,
+        listed: &mut Members,
         changes: &mut Changes,
     ) {
         let Some(id) = self.ids.remove(key) else {
@@ -137,22 +139,17 @@ impl Slices {
             touch_all(&service, &old, changes);
             services.detach(&service, id);
         }
-        for pod in old.pods() {
-            pods.unlist(pod, id);
+        for member in old.members.iter().flatten() {
+            listed.unlist(*member, id);
         }
     }
 }
 
 impl SliceEntry {
-    fn new(key: ObjectKey, slice: EndpointSlice, id: SliceId, pods: &mut Pods) -> Self {
-        let members = slice
-            .endpoints
-            .iter()
-            .map(|endpoint| match &endpoint.target {
-                Target::Pod(key) => Some(Member::Pod(pods.list(key, id))),
-                Target::Address => Some(Member::Address(endpoint.address)),
-                Target::Unsupported => None,
-            })
+    fn new(key: ObjectKey, slice: EndpointSlice, id: SliceId, listed: &mut Members) -> Self {
+        let endpoints = slice.endpoints.iter();
+        let members = endpoints
+            .map(|endpoint| listed.list(endpoint, id))
             .collect();
         Self {
             hinted: slice
@@ -163,13 +160,6 @@ impl SliceEntry {
             slice,
             members,
         }
-    }
-
-    fn pods(&self) -> impl Iterator<Item = PodId> {
-        self.members.iter().filter_map(|member| match member {
-            Some(Member::Pod(id)) => Some(*id),
-            _ => None,
-        })
     }
 
     fn same_but_for_endpoints(&self, other: &Self) -> bool {
@@ -204,7 +194,7 @@ fn touch_shared(
     service: &ObjectKey,
     entry: &SliceEntry,
     services: &Services,
-    pods: &Pods,
+    listed: &Members,
     changes: &mut Changes,
 ) {
     let slices = services
@@ -216,8 +206,8 @@ fn touch_shared(
             .iter()
             .flatten()
             .filter(|member| match member {
-                Member::Pod(id) => pods.slices(*id).len() > 1,
                 Member::Address(_) => slices > 1,
+                object => listed.slices(**object).len() > 1,
             });
         members.extend(shared);
     }

@@ -2,10 +2,10 @@
 //! (destination.md sections 5 and 6).
 
 use super::key::EndpointsKey;
-use crate::{mesh::Mesh, workload};
+use crate::{mesh::Mesh, workload::Workload};
 use ferrule_cluster::{
-    object::{AddressType, Endpoint, EndpointSlice, Name, ObjectKey, Pod},
-    world::{Member, PodId, SliceEntry, World},
+    object::{AddressType, Endpoint, EndpointSlice, Name},
+    world::{Member, SliceEntry, World},
 };
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ pub(crate) struct Addr {
 }
 
 /// What makes two sightings the same endpoint (destination.md section 5.3): the
-/// pod, or the address with its port (0 for a pod).
+/// object, or the address with its port (0 for an object).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
     pub(crate) member: Member,
@@ -26,11 +26,12 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn pod(id: PodId) -> Self {
-        Self {
-            member: Member::Pod(id),
-            port: 0,
-        }
+    pub(crate) fn new(member: Member, port: u16) -> Self {
+        let port = match member {
+            Member::Address(_) => port,
+            Member::Pod(_) | Member::ExternalWorkload(_) => 0,
+        };
+        Self { member, port }
     }
 }
 
@@ -39,7 +40,7 @@ impl Identity {
 pub(crate) struct Candidate<'w> {
     pub(crate) identity: Identity,
     pub(crate) addr: Addr,
-    pub(crate) pod: Option<(&'w ObjectKey, &'w Pod)>,
+    pub(crate) workload: Option<Workload<'w>>,
     pub(crate) endpoint: &'w Endpoint,
     pub(crate) slice: &'w EndpointSlice,
     slice_name: &'w Name,
@@ -51,11 +52,16 @@ impl<'w> Candidate<'w> {
     /// just started decides alike: the slice written last, then its name, and
     /// between two pods at one address the one that is live.
     fn rank(&self) -> impl Ord + use<'w> {
+        let (is_live, object) = match self.workload {
+            Some(Workload::Pod(key, pod)) => (pod.is_live(), Some((1, key.clone()))),
+            Some(Workload::External(key, _)) => (true, Some((0, key.clone()))),
+            None => (true, None),
+        };
         (
-            self.pod.is_none_or(|(_, pod)| pod.is_live()),
+            is_live,
             self.slice.resource_version,
             self.slice_name.clone(),
-            self.pod.map(|(key, _)| key.clone()),
+            object,
         )
     }
 }
@@ -94,7 +100,7 @@ pub(crate) struct Resolver<'w> {
     mesh: &'w Mesh,
 }
 
-/// A pod's sightings in both families, the best of each.
+/// An endpoint's sightings in both families, the best of each.
 #[derive(Default)]
 struct Families<'w> {
     v4: Option<Candidate<'w>>,
@@ -150,16 +156,15 @@ impl<'w> Resolver<'w> {
                 .any(|slice| slice.hinted)
     }
 
-    /// What is to be published for one pod; only if not
+    /// What is to be published for one object; only if not
     /// [entangled](Self::is_entangled).
-    pub(crate) fn pod(&self, id: PodId) -> Option<Candidate<'w>> {
+    pub(crate) fn object(&self, member: Member) -> Option<Candidate<'w>> {
         let mut families = Families::default();
-        for slice in self.world.slices_listing(id) {
+        for slice in self.world.slices_listing(member) {
             if slice.key.namespace == self.key.service.namespace
                 && slice.slice.service.as_ref() == Some(&self.key.service.name)
             {
-                let only = Some(Member::Pod(id));
-                self.sightings(slice, only, |candidate| families.offer(candidate));
+                self.sightings(slice, Some(member), |candidate| families.offer(candidate));
             }
         }
         self.preferred(&families)
@@ -219,25 +224,19 @@ impl<'w> Resolver<'w> {
             if only.is_some_and(|only| only != member) || !endpoint.ready {
                 continue;
             }
-            let pod = match member {
-                // A pod that a slice knows before we do is told when it comes.
-                Member::Pod(id) => match self.world.pod(id) {
-                    Some(pod) => Some(pod),
-                    None => continue,
-                },
-                Member::Address(_) => None,
+            let workload = match self.workload(member) {
+                // What a slice knows before we do is told when it comes.
+                None if !matches!(member, Member::Address(_)) => continue,
+                workload => workload,
             };
-            if pod.is_none_or(|pod| workload::is_reachable(self.mesh, self.world, pod, port)) {
+            if workload.is_none_or(|known| known.is_reachable(self.mesh, self.world, port)) {
                 let candidate = Candidate {
-                    identity: Identity {
-                        member,
-                        port: if pod.is_some() { 0 } else { port },
-                    },
+                    identity: Identity::new(member, port),
                     addr: Addr {
                         ip: endpoint.address,
                         port,
                     },
-                    pod,
+                    workload,
                     endpoint,
                     slice,
                     slice_name: &entry.key.name,
@@ -246,6 +245,20 @@ impl<'w> Resolver<'w> {
                     see(candidate);
                 }
             }
+        }
+    }
+
+    fn workload(&self, member: Member) -> Option<Workload<'w>> {
+        match member {
+            Member::Pod(id) => {
+                let (key, pod) = self.world.pod(id)?;
+                Some(Workload::Pod(key, pod))
+            }
+            Member::ExternalWorkload(id) => {
+                let (key, workload) = self.world.external_workload(id)?;
+                Some(Workload::External(key, workload))
+            }
+            Member::Address(_) => None,
         }
     }
 
@@ -258,7 +271,10 @@ impl<'w> Resolver<'w> {
         }
         match &self.key.node {
             None => true,
-            Some(node) => candidate.pod.is_some_and(|(_, pod)| pod.node == *node),
+            // Only pods are on a node.
+            Some(node) => {
+                matches!(candidate.workload, Some(Workload::Pod(_, pod)) if pod.node == *node)
+            }
         }
     }
 
@@ -288,7 +304,7 @@ impl<'w> Resolver<'w> {
     fn preferred(&self, families: &Families<'w>) -> Option<Candidate<'w>> {
         let v6 = families
             .v6
-            .filter(|candidate| self.mesh.ipv6 || candidate.pod.is_none());
+            .filter(|candidate| self.mesh.ipv6 || candidate.workload.is_none());
         v6.or(families.v4)
     }
 }

@@ -133,8 +133,8 @@ impl EndpointsWriter {
     }
 
     /// These endpoints by themselves; `None` where that is not possible: one has
-    /// come to an address that another has, or is an address without a pod, which
-    /// may stand for several endpoints.
+    /// come to an address that another has, or is an address without an object,
+    /// which may stand for several endpoints.
     fn members(
         &self,
         mesh: &Mesh,
@@ -145,11 +145,11 @@ impl EndpointsWriter {
         let mut update = Update::default();
         let mut puts = FxHashMap::with_capacity_and_hasher(members.len(), FxBuildHasher);
         for &member in members {
-            let Member::Pod(id) = member else {
+            if matches!(member, Member::Address(_)) {
                 return None;
-            };
-            let identity = Identity::pod(id);
-            let told = resolver.pod(id).and_then(|candidate| {
+            }
+            let identity = Identity::new(member, 0);
+            let told = resolver.object(member).and_then(|candidate| {
                 let element = self.encode(mesh, world, &candidate)?;
                 Some((candidate.addr, element))
             });
@@ -205,18 +205,12 @@ impl EndpointsWriter {
     /// The endpoint as an element of a set; `None` where it cannot be reached,
     /// which no candidate is.
     fn encode(&self, mesh: &Mesh, world: &World, candidate: &Candidate<'_>) -> Option<Bytes> {
-        let addr = match candidate.pod {
-            Some(pod) => {
+        let addr = match candidate.workload {
+            Some(workload) => {
                 let zone = candidate.endpoint.zone.as_ref();
                 let locality = Locality::between(self.key.zone.as_ref(), zone);
-                workload::pod(
-                    mesh,
-                    world,
-                    pod,
-                    candidate.addr,
-                    Audience::Get(zone, locality),
-                )
-                .ok()?
+                let audience = Audience::Get(zone, locality);
+                workload.tell(mesh, world, candidate.addr, audience).ok()?
             }
             None => {
                 let mirror = candidate.slice.mirror.as_deref();

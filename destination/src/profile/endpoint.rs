@@ -4,16 +4,16 @@ use super::{default_budget, is_default_opaque, service::of_service, tell};
 use crate::{
     endpoints::Addr,
     mesh::Mesh,
-    workload::{self, Audience},
+    workload::{self, Audience, Workload},
 };
 use ferrule_cluster::{
     Answer,
-    object::{Name, ObjectKey, Phase, Pod, Target},
+    object::{Endpoint, Name, ObjectKey, Phase, Pod, Target},
     stream::message,
-    world::World,
+    world::{Member, SliceEntry, World},
 };
 use ferrule_proto::destination::DestinationProfile;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use tonic::Status;
 
 pub(super) fn of_address(mesh: &Mesh, world: &World, ip: IpAddr, port: u16) -> Answer {
@@ -46,11 +46,25 @@ pub(super) fn of_address(mesh: &Mesh, world: &World, ip: IpAddr, port: u16) -> A
         .filter(|(_, pod)| pod.is_live())
         .collect();
     match live[..] {
+        [] => {}
+        [pod] => return of_pod(mesh, world, pod, addr),
+        _ => {
+            return Status::failed_precondition(format!(
+                "found {} pods with a conflicting host network endpoint {}",
+                live.len(),
+                SocketAddr::new(ip, port),
+            ))
+            .into();
+        }
+    }
+    let workloads: Vec<_> = world.external_workloads_at(ip, port).collect();
+    match workloads[..] {
         [] => tell(&unknown(mesh, addr)),
-        [pod] => of_pod(mesh, world, pod, addr),
+        [(key, workload)] => of_workload(mesh, world, Workload::External(key, workload), addr),
         _ => Status::failed_precondition(format!(
-            "found {} pods with a conflicting host network endpoint {ip}:{port}",
-            live.len()
+            "found {} externalworkloads with a conflicting ip {}",
+            workloads.len(),
+            SocketAddr::new(ip, port),
         ))
         .into(),
     }
@@ -68,24 +82,29 @@ pub(super) fn of_hostname(
             "no pod found in EndpointSlices of Service {service} for hostname {hostname}"
         ))
     };
-    // The slice written last knows best; its name decides between equals.
-    let target = world
+    // A pod if there is any, and of several the one whose slice was written last
+    // (its name decides between equals).
+    let named = |(_, _, endpoint): &(&SliceEntry, Member, &Endpoint)| {
+        endpoint.hostname.as_ref() == Some(hostname)
+    };
+    let endpoint = world
         .slices_of(service)
-        .flat_map(|slice| slice.members().map(move |(_, endpoint)| (slice, endpoint)))
-        .filter(|(_, endpoint)| endpoint.hostname.as_ref() == Some(hostname))
-        .max_by_key(|(slice, _)| (slice.slice.resource_version, &slice.key));
-    let Some((slice, endpoint)) = target else {
+        .flat_map(|slice| {
+            let members = slice.members();
+            members.map(move |(member, endpoint)| (slice, member, endpoint))
+        })
+        .filter(named)
+        .max_by_key(|(slice, member, _)| {
+            let is_pod = matches!(member, Member::Pod(_));
+            (is_pod, slice.slice.resource_version, &slice.key)
+        });
+    let Some((_, Member::Pod(id), endpoint)) = endpoint else {
         return not_found().into();
     };
     let Target::Pod(target) = &endpoint.target else {
         return not_found().into();
     };
-    let pod = slice.members().find_map(|(member, listed)| {
-        let ferrule_cluster::world::Member::Pod(id) = member else {
-            return None;
-        };
-        std::ptr::eq(listed, endpoint).then(|| world.pod(id))?
-    });
+    let pod = world.pod(id);
     let Some((key, pod)) = pod else {
         // Who was told the pod is told that its address is nobody's.
         let ip = endpoint.address;
@@ -106,12 +125,16 @@ fn of_pod(mesh: &Mesh, world: &World, (key, pod): (&ObjectKey, &Pod), addr: Addr
     if pod.phase != Phase::Running {
         return tell(&unknown(mesh, addr));
     }
-    let Ok(endpoint) = workload::pod(mesh, world, (key, pod), addr, Audience::Profile) else {
+    of_workload(mesh, world, Workload::Pod(key, pod), addr)
+}
+
+fn of_workload(mesh: &Mesh, world: &World, workload: Workload<'_>, addr: Addr) -> Answer {
+    let Ok(endpoint) = workload.tell(mesh, world, addr, Audience::Profile) else {
         return Answer::default();
     };
     tell(&DestinationProfile {
         endpoint: Some(endpoint),
-        opaque_protocol: workload::is_opaque(mesh, world, key, pod, addr.port),
+        opaque_protocol: workload.is_opaque(mesh, world, addr.port),
         retry_budget: Some(default_budget()),
         ..DestinationProfile::default()
     })

@@ -3,10 +3,12 @@
 
 mod convergence;
 mod endpoints;
+mod external_workloads;
 mod filtering;
-
 mod history;
 mod metadata;
+mod objects;
 mod profiles;
 mod requests;
+mod servers;
 mod support;

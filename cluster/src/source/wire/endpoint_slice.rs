@@ -232,6 +232,11 @@ fn target(field: Field<TargetRef>, slice: &ObjectKey, reader: &mut Reader<'_>) -
             namespace: namespace.unwrap_or_else(|| slice.namespace.clone()),
             name,
         }),
+        // Whatever namespace it says (destination.md section 5.2).
+        ("ExternalWorkload", Some(name)) => Target::ExternalWorkload(ObjectKey {
+            namespace: slice.namespace.clone(),
+            name,
+        }),
         _ => Target::Unsupported,
     }
 }
