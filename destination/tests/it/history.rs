@@ -2,7 +2,7 @@
 //! kind's watch has not delivered yet. Watches break, lists come whole, in any
 //! order and with repetitions, and the truth itself may go back in time.
 
-use crate::support::*;
+use crate::{objects::labelled, shapes::*, support::*};
 use ferrule_cluster::{
     object::{
         EndpointSlice, Kind, Namespace, Object, ObjectKey, Owner, Phase, Pod, PodTemplate,
@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub(crate) const SERVICES: usize = 3;
 const PODS: usize = 7;
 const SLICES: usize = 5;
+const SERVERS: usize = 3;
+const EXTERNAL_WORKLOADS: usize = 3;
 const ADDRESSES: u8 = 6;
 
 /// One thing that happens.
@@ -27,6 +29,8 @@ pub(crate) enum Op {
     /// A slice is written again as it is.
     Rewrite(usize),
     ReplicaSet(usize, Option<u8>),
+    Server(usize, ServerShape),
+    ExternalWorkload(usize, ExternalShape),
     Namespace(Option<&'static str>),
     Delete(Kind, usize),
     /// The watch of a kind brings some events,
@@ -87,6 +91,7 @@ pub(crate) struct PodShape {
     owner: Option<usize>,
     phase: u8,
     terminating: bool,
+    app: Option<u8>,
 }
 
 #[derive(Clone, Debug)]
@@ -99,7 +104,9 @@ pub(crate) struct SliceShape {
 
 #[derive(Clone, Debug)]
 struct EndpointShape {
+    /// Of the pod, or of the ExternalWorkload.
     pod: Option<usize>,
+    external: bool,
     address: u8,
     ready: bool,
     hostname: bool,
@@ -144,6 +151,10 @@ impl Cluster {
                 let parent =
                     parent.map_or(Owner::Unclear, |d| owner("Deployment", &format!("d{d}")));
                 self.put(key("rs", *n), Object::ReplicaSet(parent));
+            }
+            Op::Server(n, shape) => self.put(key("server", *n), Object::Server(shape.build())),
+            Op::ExternalWorkload(n, shape) => {
+                self.put(key("vm", *n), Object::ExternalWorkload(shape.build()));
             }
             Op::Namespace(opaque_ports) => self.put(
                 ObjectKey::new("", NS),
@@ -226,11 +237,9 @@ impl Cluster {
             Kind::Pod => key("pod", n % PODS),
             Kind::EndpointSlice => key("slice", n % SLICES),
             Kind::ReplicaSet => key("rs", n % 2),
-            Kind::Job
-            | Kind::Node
-            | Kind::Server
-            | Kind::ServiceProfile
-            | Kind::ExternalWorkload => return,
+            Kind::Server => key("server", n % SERVERS),
+            Kind::ExternalWorkload => key("vm", n % EXTERNAL_WORKLOADS),
+            Kind::Job | Kind::Node | Kind::ServiceProfile => return,
             Kind::Namespace => ObjectKey::new("", NS),
         };
         if self.truth.remove(&(kind, key.clone())).is_some() {
@@ -281,6 +290,7 @@ impl PodShape {
             Phase::Finished,
         ][usize::from(self.phase % 4)];
         pod.terminating = self.terminating;
+        let mut pod = labelled(pod, &app(self.app));
         if let Some(rs) = self.owner {
             pod.owner = owner("ReplicaSet", &format!("rs{rs}"));
         }
@@ -294,8 +304,12 @@ impl SliceShape {
             let address = shape.address % ADDRESSES;
             let address = if self.v6 { v6(address) } else { v4(address) };
             let mut built = endpoint(&format!("pod{}", shape.pod.unwrap_or_default()), &address);
-            if shape.pod.is_none() {
-                built.target = Target::Address;
+            match shape.pod {
+                None => built.target = Target::Address,
+                Some(n) if shape.external => {
+                    built.target = Target::ExternalWorkload(key("vm", n % EXTERNAL_WORKLOADS));
+                }
+                Some(_) => {}
             }
             built.ready = shape.ready;
             built.hostname = shape
@@ -348,6 +362,9 @@ fn op() -> impl Strategy<Value = Op> {
         10 => (0..SLICES, slice_shape()).prop_map(|(n, shape)| Op::Slice(n, shape)),
         2 => (0..SLICES).prop_map(Op::Rewrite),
         1 => (0..2_usize, prop::option::of(0..2_u8)).prop_map(|(n, d)| Op::ReplicaSet(n, d)),
+        5 => (0..SERVERS, server_shape()).prop_map(|(n, shape)| Op::Server(n, shape)),
+        5 => (0..EXTERNAL_WORKLOADS, external_shape(ADDRESSES))
+            .prop_map(|(n, shape)| Op::ExternalWorkload(n, shape)),
         1 => prop::sample::select(vec![None, Some("8080"), Some("80,http"), Some("bad-")])
             .prop_map(Op::Namespace),
         5 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
@@ -371,6 +388,8 @@ fn kind() -> impl Strategy<Value = Kind> {
         6 => Just(Kind::Pod),
         1 => Just(Kind::Namespace),
         1 => Just(Kind::ReplicaSet),
+        3 => Just(Kind::Server),
+        3 => Just(Kind::ExternalWorkload),
     ]
 }
 
@@ -416,9 +435,10 @@ fn pod_shape() -> impl Strategy<Value = PodShape> {
         prop::option::weighted(0.3, 0..2_usize),
         0..8_u8,
         prop::bool::weighted(0.1),
+        some_app(),
     )
         .prop_map(
-            |(address, node, meshed, proxy, opaque, owner, phase, terminating)| PodShape {
+            |(address, node, meshed, proxy, opaque, owner, phase, terminating, app)| PodShape {
                 address,
                 node,
                 meshed,
@@ -427,6 +447,7 @@ fn pod_shape() -> impl Strategy<Value = PodShape> {
                 owner,
                 phase,
                 terminating,
+                app,
             },
         )
 }
@@ -434,6 +455,7 @@ fn pod_shape() -> impl Strategy<Value = PodShape> {
 fn slice_shape() -> impl Strategy<Value = SliceShape> {
     let endpoint = (
         prop::option::weighted(0.9, 0..PODS),
+        prop::bool::weighted(0.2),
         0..ADDRESSES,
         prop::bool::weighted(0.85),
         prop::bool::weighted(0.2),
@@ -441,8 +463,9 @@ fn slice_shape() -> impl Strategy<Value = SliceShape> {
         prop_oneof![8 => Just(0_u8), 2 => 0..4_u8],
     )
         .prop_map(
-            |(pod, address, ready, hostname, zone, hints)| EndpointShape {
+            |(pod, external, address, ready, hostname, zone, hints)| EndpointShape {
                 pod,
+                external,
                 address,
                 ready,
                 hostname,

@@ -11,4 +11,5 @@ mod objects;
 mod profiles;
 mod requests;
 mod servers;
+mod shapes;
 mod support;
