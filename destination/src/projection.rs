@@ -4,7 +4,7 @@
 use crate::{
     endpoints::{
         EndpointsKey, EndpointsRequest, EndpointsView, EndpointsWriter, History, Rebind, Rebound,
-        refusal,
+        is_local, refusal,
     },
     mesh::Mesh,
     profile::{Dependency, ProfileKey},
@@ -14,7 +14,7 @@ use ferrule_cluster::{
     index::Projection,
     object::{Name, ObjectKey},
     stream::Streams,
-    world::Changes,
+    world::{Changes, ServiceChange},
 };
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::{
@@ -141,9 +141,7 @@ impl Destinations {
     }
 
     fn writer(&mut self, world: &World, request: &EndpointsRequest) -> &mut EndpointsWriter {
-        let local = world
-            .service(&request.service)
-            .is_some_and(|service| service.local_traffic);
+        let local = is_local(world, &request.service).unwrap_or_default();
         let mut key = request.key(local);
         if let Some(shared) = world.shared_service_key(&key.service) {
             key.service = shared.clone();
@@ -185,21 +183,28 @@ impl Destinations {
 
     fn update_endpoints(&mut self, world: &World, changes: &Changes) {
         for (key, change) in &changes.services {
-            let Some(writers) = self.endpoints.get_mut(key) else {
-                continue;
-            };
+            self.update_views(world, key, change);
+            for federated in world.federated_of(key) {
+                self.update_views(world, federated, change);
+            }
+        }
+    }
+
+    fn update_views(&mut self, world: &World, key: &ObjectKey, change: &ServiceChange) {
+        let Some(writers) = self.endpoints.get_mut(key) else {
+            return;
+        };
+        if change.object {
+            for writer in writers.extract_if(.., |writer| writer.is_misfit(world)) {
+                self.registry.endpoints.pin().remove(writer.key());
+                writer.replace();
+            }
+        }
+        for writer in writers {
             if change.object {
-                for writer in writers.extract_if(.., |writer| writer.is_misfit(world)) {
-                    self.registry.endpoints.pin().remove(writer.key());
-                    writer.replace();
-                }
+                writer.service_changed(world);
             }
-            for writer in writers {
-                if change.object {
-                    writer.service_changed(world);
-                }
-                writer.update(&self.mesh, world, &change.members);
-            }
+            writer.update(&self.mesh, world, &change.members);
         }
     }
 

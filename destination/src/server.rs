@@ -88,9 +88,12 @@ impl Destination {
             .follow_endpoints(request, &slot)
             .await
             .map_err(|status| {
-                // The one refusal that speaks in the request's words.
+                // The refusals that speak in the request's words.
                 match status.code() {
                     Code::InvalidArgument => invalid(),
+                    Code::FailedPrecondition => {
+                        Status::failed_precondition(format!("{} {path}", status.message()))
+                    }
                     _ => status,
                 }
             })?;

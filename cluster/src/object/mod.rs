@@ -27,7 +27,7 @@ pub use self::{
     },
     ports::{PortSet, PortSetError},
     server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},
-    service::{PortProtocol, Service, ServicePort},
+    service::{Multicluster, PortProtocol, Service, ServicePort},
     service_profile::{Override, ServiceProfile},
 };
 

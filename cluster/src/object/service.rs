@@ -1,4 +1,4 @@
-use super::{Name, PortSet};
+use super::{Name, ObjectKey, PortSet};
 use std::net::IpAddr;
 
 /// What the mesh reads of a Service.
@@ -14,6 +14,28 @@ pub struct Service {
     pub local_traffic: bool,
     /// Annotation `config.linkerd.io/opaque-ports`; `None` where there is none.
     pub opaque_ports: Option<PortSet>,
+    /// Where its endpoints are, if not in its own slices.
+    pub multicluster: Option<Box<Multicluster>>,
+}
+
+/// Where the endpoints of a Service are that stands for others (destination.md
+/// section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Multicluster {
+    /// Label `multicluster.linkerd.io/remote-discovery`: they are those of a
+    /// Service of another cluster.
+    Remote {
+        /// The cluster; may be empty, and then is none.
+        cluster: Name,
+        /// Label `multicluster.linkerd.io/remote-service`: the Service there.
+        service: Option<Name>,
+    },
+    /// Annotation `multicluster.linkerd.io/local-discovery` or
+    /// `multicluster.linkerd.io/remote-discovery`: they are those of its members.
+    Federated {
+        /// The member in this cluster and namespace.
+        local: Option<Name>,
+    },
 }
 
 /// One of a Service's ports.
@@ -43,6 +65,18 @@ pub enum PortProtocol {
 }
 
 impl Service {
+    /// Where this cluster's part of a federated Service is; `None` for one that
+    /// has none or is not federated. `key` is its own.
+    pub fn local_member(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        match self.multicluster.as_deref()? {
+            Multicluster::Federated { local } => Some(ObjectKey {
+                namespace: key.namespace.clone(),
+                name: local.clone()?,
+            }),
+            Multicluster::Remote { .. } => None,
+        }
+    }
+
     /// The declared port that a request port means: the first match.
     pub fn port(&self, port: u16) -> Option<&ServicePort> {
         self.ports.iter().find(|declared| declared.port == port)

@@ -42,8 +42,8 @@ use self::{
 };
 use crate::{
     object::{
-        ExternalWorkload, Kind, Name, Namespace, Node, Object, ObjectKey, Pod, Server, Service,
-        ServiceProfile,
+        ExternalWorkload, Kind, Multicluster, Name, Namespace, Node, Object, ObjectKey, Pod,
+        Server, Service, ServiceProfile,
     },
     source::Event,
 };
@@ -139,6 +139,22 @@ impl World {
     /// The Services that own a cluster IP: one, unless the cluster is broken.
     pub fn services_at(&self, ip: IpAddr) -> &[ObjectKey] {
         self.services.at(ip)
+    }
+
+    /// The Service whose slices say which endpoints a Service has in this cluster:
+    /// itself, or its member if it is federated. `None` where there is none.
+    pub fn source_of(&self, key: &ObjectKey) -> Option<ObjectKey> {
+        let service = self.service(key)?;
+        match service.multicluster.as_deref() {
+            None => Some(key.clone()),
+            Some(Multicluster::Federated { .. }) => service.local_member(key),
+            Some(Multicluster::Remote { .. }) => None,
+        }
+    }
+
+    /// The federated Services of which this one is the member in this cluster.
+    pub fn federated_of(&self, member: &ObjectKey) -> &[ObjectKey] {
+        self.services.federated_of(member)
     }
 
     /// The slices that say which endpoints a Service has; also those of a Service

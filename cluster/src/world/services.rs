@@ -5,12 +5,14 @@ use super::{
 use crate::object::{Object, ObjectKey, Service};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::net::IpAddr;
+use std::{hash::Hash, net::IpAddr};
 
 #[derive(Default)]
 pub(super) struct Services {
     entries: FxHashMap<ObjectKey, ServiceEntry>,
-    by_ip: FxHashMap<IpAddr, SmallVec<[ObjectKey; 1]>>,
+    by_ip: Keys<IpAddr>,
+    /// Federated Services by their member in this cluster.
+    federated: Keys<ObjectKey>,
     count: usize,
 }
 
@@ -43,6 +45,11 @@ impl Services {
         self.by_ip.get(&ip).map_or(&[], |keys| keys)
     }
 
+    /// The federated Services of which this one is the member in this cluster.
+    pub(super) fn federated_of(&self, member: &ObjectKey) -> &[ObjectKey] {
+        self.federated.get(member).map_or(&[], |keys| keys)
+    }
+
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -67,6 +74,7 @@ impl Services {
             return;
         }
         let ips = service.cluster_ips.clone();
+        let member = service.local_member(key);
         let old = entry.service.replace(service);
         if old.is_none() {
             self.count += 1;
@@ -74,10 +82,10 @@ impl Services {
         self.changed(key, old.as_ref(), changes);
         for &ip in &ips {
             changes.addresses.insert(ip);
-            let keys = self.by_ip.entry(ip).or_default();
-            if !keys.contains(key) {
-                keys.push(key.clone());
-            }
+            insert(&mut self.by_ip, ip, key);
+        }
+        if let Some(member) = member {
+            insert(&mut self.federated, member, key);
         }
     }
 
@@ -99,12 +107,10 @@ impl Services {
         change.members = Touched::All;
         for ip in old.iter().flat_map(|old| &old.cluster_ips) {
             changes.addresses.insert(*ip);
-            if let Some(keys) = self.by_ip.get_mut(ip) {
-                keys.retain(|other| other != key);
-                if keys.is_empty() {
-                    self.by_ip.remove(ip);
-                }
-            }
+            remove(&mut self.by_ip, ip, key);
+        }
+        if let Some(member) = old.and_then(|old| old.local_member(key)) {
+            remove(&mut self.federated, &member, key);
         }
     }
 
@@ -130,6 +136,24 @@ impl Services {
             && entry.slices.is_empty()
         {
             self.entries.remove(key);
+        }
+    }
+}
+
+type Keys<K> = FxHashMap<K, SmallVec<[ObjectKey; 1]>>;
+
+fn insert<K: Hash + Eq>(map: &mut Keys<K>, at: K, key: &ObjectKey) {
+    let keys = map.entry(at).or_default();
+    if !keys.contains(key) {
+        keys.push(key.clone());
+    }
+}
+
+fn remove<K: Hash + Eq>(map: &mut Keys<K>, at: &K, key: &ObjectKey) {
+    if let Some(keys) = map.get_mut(at) {
+        keys.retain(|other| other != key);
+        if keys.is_empty() {
+            map.remove(at);
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::key::EndpointsKey;
 use crate::{mesh::Mesh, workload::Workload};
 use ferrule_cluster::{
-    object::{AddressType, Endpoint, EndpointSlice, Name},
+    object::{AddressType, Endpoint, EndpointSlice, Name, ObjectKey},
     world::{Member, SliceEntry, World},
 };
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -95,6 +95,8 @@ impl TargetPort<'_> {
 pub(crate) struct Resolver<'w> {
     world: &'w World,
     key: &'w EndpointsKey,
+    /// The Service whose slices count; nobody's while there is none.
+    source: ObjectKey,
     /// `None` while there is no Service that has endpoints.
     target: Option<TargetPort<'w>>,
     mesh: &'w Mesh,
@@ -130,8 +132,10 @@ impl<'w> Families<'w> {
 
 impl<'w> Resolver<'w> {
     pub(crate) fn new(world: &'w World, key: &'w EndpointsKey, mesh: &'w Mesh) -> Self {
-        let service = world
-            .service(&key.service)
+        let source = world.source_of(&key.service);
+        let service = source
+            .as_ref()
+            .and_then(|source| world.service(source))
             .filter(|service| !service.external_name);
         let target = service.map(|service| match service.port(key.port) {
             Some(port) => TargetPort::Named(&port.name),
@@ -140,9 +144,15 @@ impl<'w> Resolver<'w> {
         Self {
             world,
             key,
+            source: source.unwrap_or_else(|| key.service.clone()),
             target,
             mesh,
         }
+    }
+
+    /// The Service whose endpoints these are.
+    pub(crate) fn source(&self) -> &ObjectKey {
+        &self.source
     }
 
     /// Whether what is published for one endpoint depends on the others, so that
@@ -150,10 +160,7 @@ impl<'w> Resolver<'w> {
     pub(crate) fn is_entangled(&self) -> bool {
         self.key.node.is_none()
             && self.key.zone.is_some()
-            && self
-                .world
-                .slices_of(&self.key.service)
-                .any(|slice| slice.hinted)
+            && self.world.slices_of(&self.source).any(|slice| slice.hinted)
     }
 
     /// What is to be published for one object; only if not
@@ -161,8 +168,8 @@ impl<'w> Resolver<'w> {
     pub(crate) fn object(&self, member: Member) -> Option<Candidate<'w>> {
         let mut families = Families::default();
         for slice in self.world.slices_listing(member) {
-            if slice.key.namespace == self.key.service.namespace
-                && slice.slice.service.as_ref() == Some(&self.key.service.name)
+            if slice.key.namespace == self.source.namespace
+                && slice.slice.service.as_ref() == Some(&self.source.name)
             {
                 self.sightings(slice, Some(member), |candidate| families.offer(candidate));
             }
@@ -173,7 +180,7 @@ impl<'w> Resolver<'w> {
     /// Everything that is to be published.
     pub(crate) fn all(&self) -> Candidates<'w> {
         let mut members: FxHashMap<Identity, Families<'w>> = FxHashMap::default();
-        for slice in self.world.slices_of(&self.key.service) {
+        for slice in self.world.slices_of(&self.source) {
             self.sightings(slice, None, |candidate| {
                 let families = members.entry(candidate.identity).or_default();
                 families.offer(candidate);

@@ -15,7 +15,7 @@ pub(crate) use self::{
     candidates::Addr,
     feed::{EndpointsFeed, Rebind, Rebound},
     view::EndpointsView,
-    writer::{EndpointsWriter, refusal},
+    writer::{EndpointsWriter, is_local, refusal},
 };
 pub use self::{
     key::{EndpointsKey, EndpointsRequest},

@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use ferrule_cluster::{
-    object::ObjectKey,
+    object::{Multicluster, ObjectKey},
     stream::Frames,
     world::{Member, Touched, World},
 };
@@ -58,9 +58,7 @@ impl EndpointsWriter {
     /// Whether the Service's policy asks for another class of clients than this
     /// view's.
     pub(crate) fn is_misfit(&self, world: &World) -> bool {
-        world
-            .service(&self.key.service)
-            .is_some_and(|service| service.local_traffic != self.key.node.is_some())
+        is_local(world, &self.key.service).is_some_and(|local| local != self.key.node.is_some())
     }
 
     /// Hands this view's streams over to whichever view fits now.
@@ -93,7 +91,7 @@ impl EndpointsWriter {
         };
         // Whatever labels a set touches all of it.
         if matches!(touched, Touched::All) {
-            let labels = labels(world, &key.service);
+            let labels = labels(world, resolver.source());
             if labels != self.labels {
                 update.set_labels = Some(set_labels(labels.clone()));
                 self.labels = labels;
@@ -246,15 +244,32 @@ fn labels(world: &World, service: &ObjectKey) -> BTreeMap<String, String> {
     labels
 }
 
-/// What a newcomer is refused with (destination.md section 3.1).
+/// Whether each node is told its own endpoints only; `None` where the Service has
+/// none in this cluster.
+pub(crate) fn is_local(world: &World, key: &ObjectKey) -> Option<bool> {
+    let source = world.service(&world.source_of(key)?)?;
+    Some(source.local_traffic)
+}
+
+/// What a newcomer is refused with (destination.md sections 3.1 and 4).
 pub(crate) fn refusal(world: &World, key: &ObjectKey) -> Option<Status> {
-    match world.service(key) {
-        None => Some(Status::not_found(format!(
+    let Some(service) = world.service(key) else {
+        return Some(Status::not_found(format!(
             "Service {}.{} not found",
             key.name, key.namespace
+        )));
+    };
+    match service.multicluster.as_deref() {
+        // The server puts the request's own words into these two.
+        None if service.external_name => Some(Status::invalid_argument("ExternalName")),
+        Some(Multicluster::Remote { service: None, .. }) => Some(Status::failed_precondition(
+            "Remote discovery service missing remote service name",
+        )),
+        // No other cluster is linked to this one.
+        Some(Multicluster::Remote { cluster, .. }) => Some(Status::not_found(format!(
+            "Remote cluster not found: {cluster}"
         ))),
-        // The server puts the request's own words into it.
-        Some(service) if service.external_name => Some(Status::invalid_argument("ExternalName")),
-        Some(_) => None,
+        // Whatever its members are.
+        None | Some(Multicluster::Federated { .. }) => None,
     }
 }

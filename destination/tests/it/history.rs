@@ -79,6 +79,7 @@ pub(crate) struct ServiceShape {
     external: bool,
     opaque: bool,
     shared_ip: bool,
+    multicluster: MulticlusterShape,
 }
 
 #[derive(Clone, Debug)]
@@ -262,6 +263,7 @@ impl ServiceShape {
             external_name: self.external,
             local_traffic: self.local,
             opaque_ports: self.opaque.then(|| ports("80")),
+            multicluster: self.multicluster.build(),
         }
     }
 }
@@ -415,14 +417,18 @@ fn service_shape() -> impl Strategy<Value = ServiceShape> {
         prop::bool::weighted(0.05),
         any::<bool>(),
         rarely(),
+        multicluster_shape(SERVICES),
     )
-        .prop_map(|(named, local, external, opaque, shared_ip)| ServiceShape {
-            named,
-            local,
-            external,
-            opaque,
-            shared_ip,
-        })
+        .prop_map(
+            |(named, local, external, opaque, shared_ip, multicluster)| ServiceShape {
+                named,
+                local,
+                external,
+                opaque,
+                shared_ip,
+                multicluster,
+            },
+        )
 }
 
 fn pod_shape() -> impl Strategy<Value = PodShape> {

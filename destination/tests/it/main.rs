@@ -7,6 +7,7 @@ mod external_workloads;
 mod filtering;
 mod history;
 mod metadata;
+mod multicluster;
 mod objects;
 mod profiles;
 mod requests;

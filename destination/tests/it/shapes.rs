@@ -1,8 +1,9 @@
-//! Servers and ExternalWorkloads of a history.
+//! Servers, ExternalWorkloads and what Services stand for, in a history.
 
 use crate::{objects::*, support::*};
 use ferrule_cluster::object::{
-    ExternalWorkload, ProxyProtocol, Server, ServerPort, WorkloadPort, WorkloadSelector,
+    ExternalWorkload, Multicluster, ProxyProtocol, Server, ServerPort, WorkloadPort,
+    WorkloadSelector,
 };
 use proptest::prelude::*;
 
@@ -35,6 +36,14 @@ pub(crate) struct ExternalShape {
     zone: bool,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MulticlusterShape {
+    None,
+    Remote,
+    /// Of a Service, or of other clusters' alone.
+    Federated(Option<usize>),
+}
+
 /// The label of a pod or ExternalWorkload.
 pub(crate) fn app(app: Option<u8>) -> Vec<(&'static str, &'static str)> {
     let value = ["zero", "one"];
@@ -44,6 +53,30 @@ pub(crate) fn app(app: Option<u8>) -> Vec<(&'static str, &'static str)> {
 
 pub(crate) fn some_app() -> impl Strategy<Value = Option<u8>> {
     prop::option::weighted(0.8, 0..APPS)
+}
+
+impl MulticlusterShape {
+    pub(crate) fn build(self) -> Option<Box<Multicluster>> {
+        let multicluster = match self {
+            MulticlusterShape::None => return None,
+            MulticlusterShape::Remote => Multicluster::Remote {
+                cluster: "east".into(),
+                service: Some("web".into()),
+            },
+            MulticlusterShape::Federated(member) => Multicluster::Federated {
+                local: member.map(|n| format!("svc{n}").into()),
+            },
+        };
+        Some(Box::new(multicluster))
+    }
+}
+
+pub(crate) fn multicluster_shape(services: usize) -> impl Strategy<Value = MulticlusterShape> {
+    prop_oneof![
+        16 => Just(MulticlusterShape::None),
+        1 => Just(MulticlusterShape::Remote),
+        3 => prop::option::weighted(0.9, 0..services).prop_map(MulticlusterShape::Federated),
+    ]
 }
 
 impl ServerShape {

@@ -67,10 +67,13 @@ pub(crate) enum Mark {
     RequireIdentityPorts,
     GatewayIdentity,
     RemoteName,
+    RemoteDiscovery,
+    RemoteService,
+    LocalDiscovery,
 }
 
 impl Mark {
-    const ALL: [Mark; 11] = [
+    const ALL: [Mark; 14] = [
         Mark::ControlPlane,
         Mark::TemplateHash,
         Mark::ServiceName,
@@ -82,6 +85,9 @@ impl Mark {
         Mark::RequireIdentityPorts,
         Mark::GatewayIdentity,
         Mark::RemoteName,
+        Mark::RemoteDiscovery,
+        Mark::RemoteService,
+        Mark::LocalDiscovery,
     ];
 
     /// The key, as the objects of a Linkerd mesh carry it.
@@ -98,6 +104,10 @@ impl Mark {
             Mark::RequireIdentityPorts => "config.linkerd.io/proxy-require-identity-inbound-ports",
             Mark::GatewayIdentity => "mirror.linkerd.io/remote-gateway-identity",
             Mark::RemoteName => "mirror.linkerd.io/remote-svc-fq-name",
+            // Both a label and, with another meaning, an annotation.
+            Mark::RemoteDiscovery => "multicluster.linkerd.io/remote-discovery",
+            Mark::RemoteService => "multicluster.linkerd.io/remote-service",
+            Mark::LocalDiscovery => "multicluster.linkerd.io/local-discovery",
         }
     }
 }

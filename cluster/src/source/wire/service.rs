@@ -3,7 +3,7 @@ use super::{
     field::{Field, object_shapes},
     metadata::{Mark, Metadata},
 };
-use crate::object::{self, Kind, Object, ObjectKey, PortSet};
+use crate::object::{self, Kind, Multicluster, Object, ObjectKey, PortSet};
 use serde::Deserialize;
 
 /// `v1` Service.
@@ -56,6 +56,7 @@ impl Watched for Service {
             local_traffic: *reader.text(spec.internal_traffic_policy, "spec.internalTrafficPolicy")
                 == *"Local",
             opaque_ports: None,
+            multicluster: multicluster(&mut metadata, reader).map(Box::new),
         };
         service.opaque_ports = metadata.annotation(Mark::OpaquePorts, reader).map(|text| {
             port_set(
@@ -81,6 +82,23 @@ fn ports(field: Field<Vec<Field<Port>>>, reader: &mut Reader<'_>) -> Box<[object
             })
         })
         .collect()
+}
+
+/// The annotations come before the label; that they are there is enough.
+fn multicluster(metadata: &mut Metadata, reader: &mut Reader<'_>) -> Option<Multicluster> {
+    let local = metadata.annotation(Mark::LocalDiscovery, reader);
+    let remote = metadata.annotation(Mark::RemoteDiscovery, reader);
+    if local.is_some() || remote.is_some() {
+        let local = local.filter(|name| !name.is_empty());
+        return Some(Multicluster::Federated {
+            local: local.map(|name| reader.interner.name(&name)),
+        });
+    }
+    let cluster = metadata.label(Mark::RemoteDiscovery, reader)?;
+    Some(Multicluster::Remote {
+        cluster: reader.interner.name(&cluster),
+        service: metadata.label_name(Mark::RemoteService, reader),
+    })
 }
 
 fn cluster_ips(

@@ -5,7 +5,7 @@ mod endpoint_slice;
 mod pod;
 
 use super::*;
-use crate::object::{self, Owner, OwnerRef, PortSet, ServicePort};
+use crate::object::{self, Multicluster, Owner, OwnerRef, PortSet, ServicePort};
 use serde_json::{Value, json};
 
 fn convert<T: Watched>(value: Value) -> Converted {
@@ -165,6 +165,7 @@ fn a_service_is_read() {
             external_name: false,
             local_traffic: true,
             opaque_ports: Some(PortSet::parse("3306,99-100", |_| None).0),
+            multicluster: None,
         }
     );
     assert_eq!(
@@ -176,6 +177,58 @@ fn a_service_is_read() {
              object, a port (0-65535) nor a range such as 9000-9100",
         ]
     );
+}
+
+#[test]
+fn a_service_may_stand_for_others() {
+    const REMOTE: &str = "multicluster.linkerd.io/remote-discovery";
+    const LOCAL: &str = "multicluster.linkerd.io/local-discovery";
+    const SERVICE: &str = "multicluster.linkerd.io/remote-service";
+    let remote = |cluster: &str, service: Option<&str>| {
+        Some(Multicluster::Remote {
+            cluster: cluster.into(),
+            service: service.map(Into::into),
+        })
+    };
+    let federated = |local: Option<&str>| {
+        Some(Multicluster::Federated {
+            local: local.map(Into::into),
+        })
+    };
+    for (labels, annotations, expected) in [
+        (json!({}), json!({}), None),
+        (
+            json!({REMOTE: "east", SERVICE: "web"}),
+            json!({}),
+            remote("east", Some("web")),
+        ),
+        (json!({REMOTE: "east"}), json!({}), remote("east", None)),
+        (
+            json!({REMOTE: "", SERVICE: ""}),
+            json!({}),
+            remote("", None),
+        ),
+        (json!({SERVICE: "web"}), json!({}), None),
+        (
+            json!({REMOTE: "east", SERVICE: "web"}),
+            json!({LOCAL: "bb"}),
+            federated(Some("bb")),
+        ),
+        (json!({}), json!({REMOTE: "bb@east"}), federated(None)),
+        (
+            json!({}),
+            json!({REMOTE: "bb@east", LOCAL: "bb"}),
+            federated(Some("bb")),
+        ),
+        (json!({}), json!({LOCAL: ""}), federated(None)),
+        // A label by the annotation's name says nothing.
+        (json!({LOCAL: "bb"}), json!({}), None),
+    ] {
+        let value = json!({"metadata": {"labels": labels, "annotations": annotations}});
+        let (found, problems) = service(value.clone());
+        assert_eq!(found.multicluster.map(|it| *it), expected, "{value}");
+        assert_eq!(problems, Vec::<String>::new());
+    }
 }
 
 #[test]
