@@ -202,6 +202,15 @@ async fn s30_31_a_service_that_comes_back_is_told_again_on_the_same_stream() {
     assert!(mesh.get(WEB).await.is_err());
     mesh.apply("web", service());
     assert_eq!(mesh.read(&mut client).await, [add(&["10.0.0.1:8080"])]);
+    // Also if its slices went in the meantime and come later.
+    mesh.delete(Kind::Service, "web");
+    mesh.read(&mut client).await;
+    mesh.delete(Kind::EndpointSlice, "s1");
+    assert_eq!(mesh.read(&mut client).await, []);
+    mesh.apply("web", service());
+    assert_eq!(mesh.read(&mut client).await, []);
+    mesh.apply("s1", slice("web", [endpoint("a", "10.0.0.1")]));
+    assert_eq!(mesh.read(&mut client).await, [add(&["10.0.0.1:8080"])]);
 }
 
 #[tokio::test]
@@ -296,6 +305,12 @@ async fn s39b_a_pod_with_a_new_address_leaves_its_old_one() {
         mesh.read(&mut client).await,
         [add(&["10.0.0.7:8080"]), remove(&["10.0.0.1:8080"])]
     );
+    // With a slice in between that does not list it.
+    mesh.apply("s1", slice("web", []));
+    mesh.feed(applied_pod("db-0", "10.0.0.8"));
+    assert_eq!(mesh.read(&mut client).await, [remove(&["10.0.0.7:8080"])]);
+    mesh.apply("s1", slice("web", [endpoint("db-0", "10.0.0.8")]));
+    assert_eq!(mesh.read(&mut client).await, [add(&["10.0.0.8:8080"])]);
 }
 
 fn applied_pod(name: &str, ip: &str) -> Event {

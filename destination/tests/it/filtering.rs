@@ -106,6 +106,20 @@ async fn s42_to_45_hints_choose_the_zone_if_they_are_complete_and_match() {
 }
 
 #[tokio::test]
+async fn s36_hints_that_change_nothing_for_a_client_are_no_news() {
+    // The reference tells the endpoint again, with the very same bytes.
+    let mut mesh = zones(baseline());
+    mesh.apply("s1", slice("web", both()));
+    let mut client = mesh.get(WEB).await.expect("open");
+    mesh.read(&mut client).await;
+    let [a, b] = both();
+    mesh.apply("s1", slice("web", [hinted(a, &["west-1a"]), b]));
+    assert_eq!(mesh.read(&mut client).await, []);
+    mesh.apply("s1", slice("web", both()));
+    assert_eq!(mesh.read(&mut client).await, []);
+}
+
+#[tokio::test]
 async fn s46_a_twin_in_another_zone_does_not_hide_the_v4_address() {
     let mut mesh = zones(baseline());
     mesh.apply(
@@ -180,6 +194,48 @@ async fn s48_a_local_policy_leaves_out_addresses_that_are_no_pods() {
     mesh.apply("s1", slice("web", [external]));
     let mut client = mesh.get_as(WEB, N1).await.expect("open");
     assert_eq!(mesh.read(&mut client).await, []);
+}
+
+#[tokio::test]
+async fn s48_a_local_policy_tells_who_is_on_no_known_node_the_pods_on_none() {
+    let mut mesh = zones(baseline());
+    mesh.apply("web", local());
+    mesh.apply("c", meshed("10.0.0.3"));
+    let c = endpoint("c", "10.0.0.3");
+    mesh.apply("s1", slice("web", both().into_iter().chain([c])));
+    for (token, expected) in [
+        ("", "10.0.0.3:8080"),
+        (N1, "10.0.0.1:8080"),
+        (N2, "10.0.0.2:8080"),
+    ] {
+        let mut client = mesh.get_as(WEB, token).await.expect("open");
+        assert_eq!(mesh.read(&mut client).await, [add(&[expected])], "{token}");
+    }
+    let mut elsewhere = mesh
+        .get_as(WEB, r#"{"nodeName":"n9"}"#)
+        .await
+        .expect("open");
+    assert_eq!(mesh.read(&mut elsewhere).await, []);
+}
+
+#[tokio::test]
+async fn s51_an_address_that_is_no_objects_is_of_unknown_locality_whatever_its_zone() {
+    let mut mesh = zones(Mesh {
+        zone_weights: true,
+        ..baseline()
+    });
+    let external = Endpoint {
+        target: Target::Address,
+        zone: Some("west-1a".into()),
+        ..endpoint("-", "10.0.0.9")
+    };
+    mesh.apply("s1", slice("web", [external]));
+    let mut client = mesh.get_as(WEB, N1).await.expect("open");
+    mesh.read(&mut client).await;
+    let told = client.endpoint("10.0.0.9:8080");
+    assert_eq!(told.metric_labels, labels(&[("zone_locality", "unknown")]));
+    assert_eq!(told.weight, 10_000);
+    assert!(told.tls_identity.is_none() && told.protocol_hint.is_none() && told.http2.is_none());
 }
 
 #[tokio::test]

@@ -325,7 +325,7 @@ async fn s70_a_pod_is_labelled_with_the_workload_that_made_it() {
 }
 
 #[tokio::test]
-async fn s72_a_gateway_to_another_cluster() {
+async fn s37_72_a_gateway_to_another_cluster() {
     let mut mesh = TestMesh::new(baseline());
     mesh.apply(
         "web-east",
@@ -375,6 +375,16 @@ async fn s72_a_gateway_to_another_cluster() {
             ("target_service", "web"),
             ("target_service_namespace", "ns"),
         ])
+    );
+    // s37: the same identity is no news, another one is.
+    mesh.apply("gw", mirrored("gateway.id"));
+    assert_eq!(mesh.read(&mut client).await, []);
+    mesh.apply("gw", mirrored("other.id"));
+    assert_eq!(mesh.read(&mut client).await, [add(&["192.0.2.7:4143"])]);
+    let tls = client.endpoint("192.0.2.7:4143").tls_identity.clone();
+    assert_eq!(
+        tls.and_then(|tls| tls.strategy),
+        identity("other.id").expect("some").strategy
     );
     mesh.apply("gw", mirrored(""));
     assert_eq!(mesh.read(&mut client).await, [add(&["192.0.2.7:4143"])]);

@@ -358,6 +358,14 @@ async fn s109_110_116_a_host_port_is_its_pods_and_other_ports_of_the_host_nobody
     );
     mesh.apply("b", host_port(true));
     assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "b");
+    mesh.apply("c", host_port(true));
+    let refused = mesh.profile("192.168.0.1:7777").await.err();
+    let refused = refused.expect("two pods");
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert_eq!(
+        refused.message(),
+        "found 2 pods with a conflicting host network endpoint 192.168.0.1:7777"
+    );
     for unknown in ["203.0.113.5:443", "[2001:db8::9]:80"] {
         let profile = now(&mut mesh, unknown).await;
         is_bare(&profile, unknown);
@@ -389,6 +397,16 @@ async fn s111_112_opacity_of_a_pods_port() {
     // s117, amended by ruling 1: an edit is told.
     mesh.apply("a", meshed("10.0.0.2"));
     assert!(!mesh.read_profiles(&mut client).await[0].opaque_protocol);
+    let skipping = PodTemplate {
+        skip_inbound_ports: ports("8080"),
+        ..template()
+    };
+    mesh.apply("s", pod(&["10.0.0.4"], skipping));
+    let skipped = now(&mut mesh, "10.0.0.4:8080").await;
+    let endpoint = skipped.endpoint.expect("set");
+    assert_eq!(endpoint.metric_labels["control_plane_ns"], "linkerd");
+    assert!(endpoint.protocol_hint.is_none() && endpoint.http2.is_none());
+    assert!(endpoint.tls_identity.is_none());
     // s61: a proxy that cannot be reached is not told at all.
     mesh.apply(
         "c",
@@ -419,17 +437,27 @@ async fn s115_a_pod_by_its_hostname() {
     mesh.apply("s1", slice("db", [unready(named), address, missing]));
     let profile = now(&mut mesh, "db-0.db.ns.svc.cluster.local:80").await;
     assert_eq!(pod_of(&profile), "db-0");
-    for (path, code) in [
-        ("db-9.db.ns.svc.cluster.local:80", Code::NotFound),
-        ("gw.db.ns.svc.cluster.local:80", Code::NotFound),
-        ("db-1.db.ns.svc.cluster.local:80", Code::Unknown),
+    let socket = profile.endpoint.and_then(|endpoint| endpoint.addr);
+    let socket = SocketAddr::try_from(socket.expect("set")).expect("valid");
+    assert_eq!(socket.to_string(), "10.0.0.1:80", "the port as asked for");
+    let none = |hostname: &str| {
+        format!("no pod found in EndpointSlices of Service ns/db for hostname {hostname}")
+    };
+    for (hostname, code, message) in [
+        ("db-9", Code::NotFound, none("db-9")),
+        ("gw", Code::NotFound, none("gw")),
+        ("db-1", Code::Unknown, "pod \"db-1\" not found".to_owned()),
     ] {
-        assert_eq!(
-            mesh.profile(path).await.err().map(|s| s.code()),
-            Some(code),
-            "{path}"
-        );
+        let path = format!("{hostname}.db.ns.svc.cluster.local:80");
+        let refused = mesh.profile(&path).await.err().expect("no pod");
+        assert_eq!((refused.code(), refused.message()), (code, &*message));
     }
+    // Nor is a Service needed: the slices name its pods.
+    mesh.delete(Kind::Service, "db");
+    assert_eq!(
+        pod_of(&now(&mut mesh, "db-0.db.ns.svc.cluster.local:80").await),
+        "db-0"
+    );
 }
 
 #[tokio::test]

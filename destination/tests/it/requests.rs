@@ -69,6 +69,16 @@ async fn s4_to_9_what_is_no_service_is_refused_in_the_requests_words() {
             Code::InvalidArgument,
             "Invalid authority: web.ns.svc.cluster.local:http",
         ),
+        (
+            "web.ns.svc.cluster.local:70000",
+            Code::InvalidArgument,
+            "Invalid authority: web.ns.svc.cluster.local:70000",
+        ),
+        (
+            "web.ns.svc.cluster.local:",
+            Code::InvalidArgument,
+            "Invalid authority: web.ns.svc.cluster.local:",
+        ),
         ("::1", Code::InvalidArgument, "Invalid authority: ::1"),
         ("[::1]", Code::InvalidArgument, "Invalid authority: [::1]"),
         (

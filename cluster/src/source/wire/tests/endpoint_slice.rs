@@ -96,6 +96,7 @@ fn a_slice_is_read() {
 
 #[test]
 fn a_slice_belongs_to_its_label_else_to_an_owning_service() {
+    // destination.md 5.4, scenarios 11 and 12.
     let owners = json!([{"kind": "Node", "name": "n"}, {"kind": "Service", "name": "owner"}]);
     for (labels, owners, expected) in [
         (
@@ -135,4 +136,55 @@ fn names_are_no_addresses_and_an_unknown_type_is_a_problem() {
         problems,
         ["addressType: \"IPv5\" is not IPv4, IPv6 or FQDN"]
     );
+}
+
+#[test]
+fn only_the_ready_condition_is_read_and_only_false_is_not_ready() {
+    // destination.md 5.2, scenarios 21 to 23.
+    for (conditions, ready) in [
+        (
+            json!({"ready": false, "serving": true, "terminating": true}),
+            false,
+        ),
+        (json!({"ready": true, "terminating": true}), true),
+        (json!({"serving": false}), true),
+        (json!({"ready": null}), true),
+        (json!({}), true),
+        (json!(null), true),
+    ] {
+        let endpoints = json!([{"addresses": ["10.0.0.1"], "conditions": conditions}]);
+        let (found, problems) = slice(json!({"addressType": "IPv4", "endpoints": endpoints}));
+        assert_eq!(found.endpoints[0].ready, ready, "{conditions}");
+        assert_eq!(problems, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn an_endpoint_may_be_an_external_workload_of_the_slices_namespace() {
+    let endpoints = json!([
+        {"addresses": ["192.0.2.1", "192.0.2.2"], "targetRef": {
+            "apiVersion": "workload.linkerd.io/v1beta1", "kind": "ExternalWorkload", "name": "vm",
+            "namespace": "other", "uid": "1",
+        }},
+        {"addresses": ["192.0.2.3"], "targetRef": {"kind": "ExternalWorkload"}},
+        {"addresses": ["192.0.2.4"], "targetRef": {"kind": "externalworkload", "name": "vm"}},
+    ]);
+    let (found, problems) = slice(json!({"addressType": "IPv4", "endpoints": endpoints}));
+    let told = found.endpoints.iter();
+    let told: Vec<_> = told
+        .map(|endpoint| (endpoint.address.to_string(), endpoint.target.clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            // The last of an object's addresses counts.
+            (
+                "192.0.2.2".to_owned(),
+                Target::ExternalWorkload(ObjectKey::new("ns", "vm"))
+            ),
+            ("192.0.2.3".to_owned(), Target::Unsupported),
+            ("192.0.2.4".to_owned(), Target::Unsupported),
+        ]
+    );
+    assert_eq!(problems, Vec::<String>::new());
 }

@@ -229,6 +229,7 @@ fn the_proxy_container_says_where_it_listens() {
 
 #[test]
 fn init_containers_are_searched_first() {
+    // A native sidecar: destination.md, scenario 60.
     let container = |admin: &str| json!([{"name": "linkerd-proxy", "env": env("0.0.0.0:1", admin, "0.0.0.0:3")}]);
     let both =
         json!({"containers": container("0.0.0.0:9"), "initContainers": container("0.0.0.0:2")});
