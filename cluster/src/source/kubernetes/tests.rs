@@ -1,6 +1,8 @@
 //! The watch of one kind against a scripted API server, for what a real one
 //! cannot be made to do on demand. Time is paused: waits cost nothing.
 
+mod custom;
+
 use super::watch::Watch;
 use crate::{
     Interner,
@@ -72,6 +74,10 @@ impl Sending {
 
 impl Server {
     fn start() -> Self {
+        Self::of_kind::<wire::Node>()
+    }
+
+    fn of_kind<T: wire::Watched>() -> Self {
         let (asked, requests) = mpsc::unbounded_channel();
         let service = tower::service_fn(move |request: Request<Body>| {
             let (respond, response) = oneshot::channel();
@@ -85,7 +91,7 @@ impl Server {
         let (sink, events) = mpsc::channel(CHANNEL_CAPACITY);
         let stats = Arc::new(WatchStats::new());
         let client = Client::new(service, "default");
-        let watch = Watch::<wire::Node>::new(client, Interner::new(), stats.clone(), sink);
+        let watch = Watch::<T>::new(client, Interner::new(), stats.clone(), sink);
         Self {
             requests,
             events,

@@ -82,6 +82,13 @@ impl Watched for ExternalWorkload {
             ports: ports(spec.ports, reader),
             opaque_ports: None,
         };
+        if !workload.is_meshed() {
+            reader.problems.push(
+                "spec.meshTLS: expected identity and serverName; a workload without both is not \
+                 sent to"
+                    .to_owned(),
+            );
+        }
         workload.opaque_ports = metadata.annotation(Mark::OpaquePorts, reader).map(|text| {
             port_set(
                 Mark::OpaquePorts,

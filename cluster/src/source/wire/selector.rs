@@ -68,6 +68,12 @@ impl Selector {
 impl Expression {
     fn read(self, path: &str, reader: &mut Reader<'_>) -> Option<Requirement> {
         let key = reader.name(self.key, format_args!("{path}[].key"));
+        if key.is_empty() {
+            reader
+                .problems
+                .push(format!("{path}[].key: expected the key of a label"));
+            return None;
+        }
         let operator = reader.text(self.operator, format_args!("{path}[].operator"));
         let has_values = self.values.is_present();
         let values = reader.elements(self.values, &format!("{path}[].values"));

@@ -56,11 +56,7 @@ impl Watched for Server {
 
     fn into_object(self, _: Metadata, _: &ObjectKey, reader: &mut Reader<'_>) -> Object {
         let spec = reader.part(self.spec, "spec");
-        let port = match spec.port.read("spec.port", &mut reader.problems) {
-            None => None,
-            Some(Port::Number(port)) => Some(ServerPort::Number(port)),
-            Some(Port::Name(name)) => Some(ServerPort::Name(reader.interner.name(&name))),
-        };
+        let port = port(spec.port, reader);
         Object::Server(object::Server {
             workloads: workloads(spec.pod_selector, spec.external_workload_selector, reader),
             port,
@@ -78,13 +74,34 @@ fn workloads(
 ) -> Option<WorkloadSelector> {
     const PODS: &str = "spec.podSelector";
     const EXTERNAL: &str = "spec.externalWorkloadSelector";
-    if let Some(selector) = pods.read(PODS, &mut reader.problems) {
+    match (pods.is_present(), external.is_present()) {
+        (true, true) => reader.problems.push(format!(
+            "{PODS} and {EXTERNAL} are both there: expected one, {PODS} holds"
+        )),
+        (false, false) => reader.problems.push(format!(
+            "neither {PODS} nor {EXTERNAL} is there: nothing is selected"
+        )),
+        _ => {}
+    }
+    if pods.is_present() {
+        let selector = pods.read(PODS, &mut reader.problems)?;
         return selector.read(PODS, reader).map(WorkloadSelector::Pods);
     }
     external
         .read(EXTERNAL, &mut reader.problems)?
         .read(EXTERNAL, reader)
         .map(WorkloadSelector::ExternalWorkloads)
+}
+
+fn port(field: Field<Port>, reader: &mut Reader<'_>) -> Option<ServerPort> {
+    if !field.is_present() {
+        let problem = format!("spec.port: expected {}, found nothing", Port::EXPECTED);
+        reader.problems.push(problem);
+    }
+    Some(match field.read("spec.port", &mut reader.problems)? {
+        Port::Number(port) => ServerPort::Number(port),
+        Port::Name(name) => ServerPort::Name(reader.interner.name(&name)),
+    })
 }
 
 fn protocol(field: Field<Box<str>>, reader: &mut Reader<'_>) -> ProxyProtocol {

@@ -2,7 +2,9 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod endpoint_slice;
+mod external_workload;
 mod pod;
+mod server;
 
 use super::*;
 use crate::object::{self, Multicluster, Owner, OwnerRef, PortSet, ServicePort};
