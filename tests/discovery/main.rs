@@ -4,6 +4,7 @@
 
 mod access;
 mod conversation;
+mod custom;
 mod deployments;
 mod faults;
 mod shop;
