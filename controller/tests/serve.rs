@@ -6,7 +6,7 @@
 mod ferrule;
 
 use ferrule::{Ferrule, SHOP, WEB, directory, ferrule, output};
-use ferrule_proto::destination::{GetDestination, destination_client::DestinationClient};
+use ferrule_proto::destination::{GetDestination, destination_client::DestinationClient, update};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -107,6 +107,71 @@ async fn an_edit_shows_within_a_second() {
     assert_eq!(events[0]["endpoint"]["ip"], "10.42.0.11");
     assert_eq!(events[1]["event"], "removed");
     assert_eq!(events[1]["endpoint"]["ip"], "10.42.0.10");
+}
+
+/// What no pod is: a machine, a Server that is about it, and a ServiceProfile.
+const CUSTOM: &str = "\
+apiVersion: v1
+kind: Service
+metadata: {name: vms, namespace: shop}
+spec: {clusterIP: 10.96.0.12, selector: {app: vm}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: workload.linkerd.io/v1beta1
+kind: ExternalWorkload
+metadata: {name: vm, namespace: shop, labels: {app: vm}}
+spec:
+  meshTLS: {identity: 'spiffe://root/vm', serverName: vm.shop}
+  ports: [{name: http, port: 8080}]
+  workloadIPs: [{ip: 192.0.2.1}]
+---
+apiVersion: policy.linkerd.io/v1beta3
+kind: Server
+metadata: {name: vm-http, namespace: shop}
+spec:
+  externalWorkloadSelector: {matchLabels: {app: vm}}
+  port: http
+  proxyProtocol: opaque
+---
+apiVersion: linkerd.io/v1alpha2
+kind: ServiceProfile
+metadata: {name: vms.shop.svc.cluster.local, namespace: shop}
+spec: {routes: [{name: all, condition: {pathRegex: '.*'}}]}
+";
+
+#[tokio::test]
+async fn the_kinds_of_crds_work_from_files() {
+    let directory = directory();
+    std::fs::write(directory.path().join("custom.yaml"), CUSTOM).unwrap();
+    let server = Ferrule::serve(&directory, &[]).await;
+    server.wait_until_ready().await;
+    let mut client = DestinationClient::connect(format!("http://{}", server.destination))
+        .await
+        .unwrap();
+    let request = |path: &str| GetDestination {
+        path: path.into(),
+        ..GetDestination::default()
+    };
+    let vms = request("vms.shop.svc.cluster.local:80");
+    let mut stream = client.get(vms.clone()).await.unwrap().into_inner();
+    let told = stream.message().await.unwrap().unwrap();
+    let Some(update::Update::Add(set)) = told.update else {
+        panic!("{told:?}");
+    };
+    assert_eq!(set.addrs.len(), 1);
+    assert_eq!(set.addrs[0].metric_labels["external_workload"], "vm");
+    assert!(set.addrs[0].tls_identity.is_some());
+
+    let profile = client.get_profile(request("192.0.2.1:8080")).await;
+    let mut profile = profile.unwrap().into_inner();
+    assert!(profile.message().await.unwrap().unwrap().opaque_protocol);
+    // Without the Server it is not.
+    let edited = CUSTOM.replace("proxyProtocol: opaque", "proxyProtocol: HTTP/1");
+    std::fs::write(directory.path().join("custom.yaml"), edited).unwrap();
+    assert!(!profile.message().await.unwrap().unwrap().opaque_protocol);
+
+    let mut profile = client.get_profile(vms).await.unwrap().into_inner();
+    let profile = profile.message().await.unwrap().unwrap();
+    assert_eq!(profile.fully_qualified_name, "vms.shop.svc.cluster.local");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{
     directory::{Entry, Listing, is_json},
     documents::{self, Document},
-    endpoints::{self, Candidate},
+    endpoints::{self, Candidate, Workload},
     items::{Facts, Item, items},
 };
 use crate::{
@@ -262,24 +262,28 @@ fn without_duplicates(items: Vec<Item>, path: &Path, problems: &mut Vec<Problem>
 fn derive_slices(items: &[&Item], interner: &Interner) -> Vec<(ObjectKey, Object)> {
     let mut with_slices = BTreeSet::new();
     let mut zones = BTreeMap::new();
-    let mut pods = BTreeMap::<&Name, Vec<Candidate<'_>>>::new();
+    let mut candidates = BTreeMap::<&Name, Vec<Candidate<'_>>>::new();
     for Item {
         key, object, facts, ..
     } in items
     {
-        match (object, facts) {
+        let workload = match (object, facts) {
             (Object::EndpointSlice(slice), _) => {
                 with_slices.extend(slice.service.as_ref().map(|name| (&key.namespace, name)));
+                continue;
             }
             (Object::Node(node), _) => {
                 zones.extend(node.zone.as_ref().map(|zone| (&key.name, zone)));
+                continue;
             }
-            (Object::Pod(pod), Facts::Pod(facts)) => {
-                let candidates = pods.entry(&key.namespace).or_default();
-                candidates.push(Candidate { key, pod, facts });
+            (Object::Pod(pod), Facts::Pod(facts)) => Workload::Pod(pod, facts),
+            (Object::ExternalWorkload(workload), Facts::External(facts)) => {
+                Workload::External(workload, facts)
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        let candidates = candidates.entry(&key.namespace).or_default();
+        candidates.push(Candidate { key, workload });
     }
     let zone_of = |node: &Name| zones.get(node).map(|zone| (*zone).clone());
     let mut slices = Vec::new();
@@ -293,8 +297,9 @@ fn derive_slices(items: &[&Item], interner: &Interner) -> Vec<(ObjectKey, Object
         if with_slices.contains(&(&key.namespace, &key.name)) {
             continue;
         }
-        let pods = pods.get(&key.namespace).into_iter().flatten().copied();
-        let derived = endpoints::derive(key, service, facts, pods, zone_of, interner);
+        let candidates = candidates.get(&key.namespace).into_iter();
+        let candidates = candidates.flatten().copied();
+        let derived = endpoints::derive(key, service, facts, candidates, zone_of, interner);
         slices.extend(
             derived
                 .into_iter()

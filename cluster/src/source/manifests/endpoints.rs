@@ -1,11 +1,11 @@
 //! EndpointSlices of Services that have none in the files, derived from the Pods
-//! in the files as a cluster's endpoint controller would.
+//! and ExternalWorkloads in the files as a cluster's endpoint controllers would.
 
 use crate::{
     Interner,
     object::{
-        AddressType, Endpoint, EndpointSlice, Name, ObjectKey, Phase, Pod, Service, SlicePort,
-        Target,
+        AddressType, Endpoint, EndpointSlice, ExternalWorkload, Name, ObjectKey, Phase, Pod,
+        Service, SlicePort, Target,
     },
     source::wire::field::{Field, Shape, object_shapes},
 };
@@ -45,21 +45,34 @@ enum TargetPort {
     Name(Box<str>),
 }
 
-/// A pod of the files.
+/// What of an ExternalWorkload decides about its endpoints.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct ExternalFacts {
+    /// The Ready condition; whoever writes none means a machine that is there.
+    ready: Option<bool>,
+}
+
+/// A workload of the files that a Service may select.
 #[derive(Clone, Copy)]
 pub(super) struct Candidate<'a> {
     pub(super) key: &'a ObjectKey,
-    pub(super) pod: &'a Pod,
-    pub(super) facts: &'a PodFacts,
+    pub(super) workload: Workload<'a>,
+}
+
+/// What it is.
+#[derive(Clone, Copy)]
+pub(super) enum Workload<'a> {
+    Pod(&'a Pod, &'a PodFacts),
+    External(&'a ExternalWorkload, &'a ExternalFacts),
 }
 
 /// The slices of a Service, by name; none if it has no selector or is no
-/// Service with endpoints. `pods` are those of its namespace, in order.
+/// Service with endpoints. `candidates` are those of its namespace, in order.
 pub(super) fn derive<'a>(
     key: &ObjectKey,
     service: &Service,
     facts: &ServiceFacts,
-    pods: impl Iterator<Item = Candidate<'a>>,
+    candidates: impl Iterator<Item = Candidate<'a>>,
     zone_of: impl Fn(&Name) -> Option<Name>,
     interner: &Interner,
 ) -> Vec<(ObjectKey, EndpointSlice)> {
@@ -68,14 +81,14 @@ pub(super) fn derive<'a>(
     };
     // By what the endpoints of a slice share; sorted, so that names are stable.
     let mut groups = BTreeMap::<(bool, Option<Vec<(usize, u16)>>), Vec<Endpoint>>::new();
-    for candidate in pods {
+    for candidate in candidates {
         if !candidate.is_backend(selector) {
             continue;
         }
-        let ports = resolve_ports(facts, candidate.pod);
+        let ports = resolve_ports(facts, &candidate);
         for family in facts.families(service) {
             let is_v6 = family == AddressType::V6;
-            let address = candidate.pod.ips.iter().find(|ip| ip.is_ipv6() == is_v6);
+            let address = candidate.ips().iter().find(|ip| ip.is_ipv6() == is_v6);
             if let Some(&address) = address {
                 let endpoint = candidate.endpoint(address, key, facts, &zone_of, interner);
                 groups
@@ -107,18 +120,15 @@ pub(super) fn derive<'a>(
         .collect()
 }
 
-/// Which of the Service's ports the pod has, and their numbers; `None` for a
+/// Which of the Service's ports the workload has, and their numbers; `None` for a
 /// Service without ports.
-fn resolve_ports(facts: &ServiceFacts, pod: &Pod) -> Option<Vec<(usize, u16)>> {
+fn resolve_ports(facts: &ServiceFacts, candidate: &Candidate<'_>) -> Option<Vec<(usize, u16)>> {
     if facts.ports.is_empty() {
         return None;
     }
     let ports = facts.ports.iter().enumerate();
     let resolved = ports.filter_map(|(index, (_, target))| {
-        let number = match target {
-            TargetPort::Number(number) => Some(*number),
-            TargetPort::Name(name) => pod.template.port_named(name),
-        };
+        let number = candidate.port(target);
         Some((index, number?))
     });
     Some(resolved.collect())
@@ -126,10 +136,38 @@ fn resolve_ports(facts: &ServiceFacts, pod: &Pod) -> Option<Vec<(usize, u16)>> {
 
 impl Candidate<'_> {
     fn is_backend(&self, selector: &Labels) -> bool {
-        self.pod.phase != Phase::Finished
-            && selector
-                .iter()
-                .all(|(key, value)| self.facts.labels.get(key) == Some(value))
+        let mut wanted = selector.iter();
+        match self.workload {
+            Workload::Pod(pod, facts) => {
+                pod.phase != Phase::Finished
+                    && wanted.all(|(key, value)| facts.labels.get(key) == Some(value))
+            }
+            Workload::External(workload, _) => wanted.all(|(key, value)| {
+                let label = workload.labels.get(key);
+                label.is_some_and(|label| **label == **value)
+            }),
+        }
+    }
+
+    fn ips(&self) -> &[IpAddr] {
+        match self.workload {
+            Workload::Pod(pod, _) => &pod.ips,
+            Workload::External(workload, _) => &workload.ips,
+        }
+    }
+
+    /// The number of a port that is meant by a Service. An ExternalWorkload has
+    /// to declare it (destination.md section 15).
+    fn port(&self, target: &TargetPort) -> Option<u16> {
+        match (self.workload, target) {
+            (Workload::Pod(..), TargetPort::Number(number)) => Some(*number),
+            (Workload::Pod(pod, _), TargetPort::Name(name)) => pod.template.port_named(name),
+            (Workload::External(workload, _), TargetPort::Number(number)) => {
+                let mut declared = workload.ports.iter().map(|port| port.port);
+                declared.find(|port| port == number)
+            }
+            (Workload::External(workload, _), TargetPort::Name(name)) => workload.port_named(name),
+        }
     }
 
     fn endpoint(
@@ -140,20 +178,28 @@ impl Candidate<'_> {
         zone_of: impl Fn(&Name) -> Option<Name>,
         interner: &Interner,
     ) -> Endpoint {
-        let is_ready = self.facts.ready.unwrap_or(self.pod.phase == Phase::Running);
-        let is_named = facts.headless && self.facts.subdomain.as_deref() == Some(&*service.name);
-        Endpoint {
-            address,
-            ready: facts.publish_not_ready || (is_ready && !self.pod.terminating),
-            target: Target::Pod(self.key.clone()),
-            hostname: self
-                .facts
-                .hostname
-                .as_deref()
-                .filter(|_| is_named)
-                .map(|hostname| interner.name(hostname)),
-            zone: zone_of(&self.pod.node),
-            zone_hints: Default::default(),
+        match self.workload {
+            Workload::Pod(pod, own) => {
+                let is_ready = own.ready.unwrap_or(pod.phase == Phase::Running);
+                let is_named = facts.headless && own.subdomain.as_deref() == Some(&*service.name);
+                let hostname = own.hostname.as_deref().filter(|_| is_named);
+                Endpoint {
+                    address,
+                    ready: facts.publish_not_ready || (is_ready && !pod.terminating),
+                    target: Target::Pod(self.key.clone()),
+                    hostname: hostname.map(|hostname| interner.name(hostname)),
+                    zone: zone_of(&pod.node),
+                    zone_hints: Default::default(),
+                }
+            }
+            Workload::External(workload, own) => Endpoint {
+                address,
+                ready: own.ready.unwrap_or(true),
+                target: Target::ExternalWorkload(self.key.clone()),
+                hostname: facts.headless.then(|| self.key.name.clone()),
+                zone: workload.zone.clone(),
+                zone_hints: Default::default(),
+            },
         }
     }
 }
@@ -246,18 +292,7 @@ impl PodFacts {
         let spec = pod.spec.read("", silent).unwrap_or_default();
         let status = pod.status.read("", silent).unwrap_or_default();
         let labels = metadata.labels.read("", silent).unwrap_or_default();
-        let ready = status
-            .conditions
-            .elements("status.conditions", problems)
-            .into_iter()
-            .filter_map(|condition| {
-                let kind = condition.r#type.read("", silent)?;
-                let status = condition
-                    .status
-                    .read("status.conditions[].status", problems);
-                (*kind == *"Ready").then(|| status.as_deref() == Some("True"))
-            })
-            .next();
+        let ready = is_ready(status.conditions, problems);
         let mut text = |field: Field<Box<str>>, path| {
             field.read(path, problems).filter(|text| !text.is_empty())
         };
@@ -269,6 +304,37 @@ impl PodFacts {
             labels: read_texts(labels.0, "metadata.labels", problems),
         }
     }
+}
+
+impl ExternalFacts {
+    /// Reads them of an ExternalWorkload; as [`ServiceFacts::read`].
+    pub(super) fn read(value: &Value, problems: &mut Vec<String>) -> Self {
+        let workload = pod::Object::deserialize(value).unwrap_or_default();
+        let status = workload
+            .status
+            .read("", &mut Vec::new())
+            .unwrap_or_default();
+        Self {
+            ready: is_ready(status.conditions, problems),
+        }
+    }
+}
+
+/// What the Ready condition says, where there is one.
+fn is_ready(
+    conditions: Field<Vec<Field<pod::Condition>>>,
+    problems: &mut Vec<String>,
+) -> Option<bool> {
+    conditions
+        .elements("status.conditions", problems)
+        .into_iter()
+        .find_map(|condition| {
+            let kind = condition.r#type.read("", &mut Vec::new())?;
+            let status = condition
+                .status
+                .read("status.conditions[].status", problems);
+            (*kind == *"Ready").then(|| status.as_deref() == Some("True"))
+        })
 }
 
 /// Labels or a selector as written.

@@ -1,6 +1,6 @@
 //! The objects in a document.
 
-use super::endpoints::{PodFacts, ServiceFacts};
+use super::endpoints::{ExternalFacts, PodFacts, ServiceFacts};
 use crate::{
     Interner,
     object::{Kind, Object, ObjectKey, Phase},
@@ -30,6 +30,7 @@ pub(super) enum Facts {
     None,
     Service(Box<ServiceFacts>),
     Pod(Box<PodFacts>),
+    External(ExternalFacts),
 }
 
 impl Item {
@@ -138,6 +139,7 @@ fn convert(kind: Kind, value: Value, line: usize, interner: &Interner) -> Outcom
             &mut problems,
         ))),
         Kind::Pod => Facts::Pod(Box::new(PodFacts::read(&value, &mut problems))),
+        Kind::ExternalWorkload => Facts::External(ExternalFacts::read(&value, &mut problems)),
         _ => Facts::None,
     };
     let Converted {

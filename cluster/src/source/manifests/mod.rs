@@ -7,8 +7,10 @@
 //!   until the file is wholly good again nothing that it said before goes away.
 //!   The same holds for an unreadable file, and for the directory itself.
 //! - A Service with a selector and without an EndpointSlice gets slices of the
-//!   Pods in the files that have a `status.podIP` (ruling 19). Such a Pod without
-//!   a `status.phase` counts as running.
+//!   Pods in the files that have a `status.podIP` (ruling 19), and of the
+//!   ExternalWorkloads that have an address and declare its port. Such a Pod
+//!   without a `status.phase` counts as running, an ExternalWorkload without a
+//!   Ready condition as ready.
 //! - Everything that is wrong is said with file and line when it appears, and
 //!   kept in [`WatchStats::problems`]. It does not travel with the objects, or it
 //!   would be said again at every change of any file.

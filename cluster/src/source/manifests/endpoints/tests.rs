@@ -24,18 +24,19 @@ fn derived(documents: &[Value]) -> Vec<(ObjectKey, EndpointSlice)> {
     let (Object::Service(object), Facts::Service(facts)) = (&service.object, &service.facts) else {
         unreachable!()
     };
-    let pods = found
-        .iter()
-        .filter_map(|item| match (&item.object, &item.facts) {
-            (Object::Pod(pod), Facts::Pod(facts)) => Some(Candidate {
-                key: &item.key,
-                pod,
-                facts,
-            }),
-            _ => None,
-        });
+    let candidates = found.iter().filter_map(|item| {
+        let workload = match (&item.object, &item.facts) {
+            (Object::Pod(pod), Facts::Pod(facts)) => Workload::Pod(pod, facts),
+            (Object::ExternalWorkload(workload), Facts::External(facts)) => {
+                Workload::External(workload, facts)
+            }
+            _ => return None,
+        };
+        let key = &item.key;
+        Some(Candidate { key, workload })
+    });
     let zone_of = |node: &Name| (**node == *"n1").then(|| "west".into());
-    derive(&service.key, object, facts, pods, zone_of, &interner)
+    derive(&service.key, object, facts, candidates, zone_of, &interner)
 }
 
 fn service(spec: Value) -> Value {
@@ -281,4 +282,71 @@ fn pods_of_a_headless_service_have_their_host_names() {
             .collect();
         assert_eq!(names, [expected, None], "{cluster_ip}");
     }
+}
+
+fn machine(name: &str, ports: Value, ips: Value, status: Value) -> Value {
+    json!({
+        "apiVersion": "workload.linkerd.io/v1beta1", "kind": "ExternalWorkload",
+        "metadata": {"name": name, "namespace": "ns", "labels": {
+            "app": "web", "topology.kubernetes.io/zone": "east",
+        }},
+        "spec": {
+            "meshTLS": {"identity": "spiffe://root/vm", "serverName": "vm"},
+            "ports": ports, "workloadIPs": ips,
+        },
+        "status": status,
+    })
+}
+
+#[test]
+fn external_workloads_are_endpoints_where_they_declare_the_port() {
+    let http = || json!([{"name": "http", "port": 80}]);
+    let ip = |ip: &str| json!([{"ip": ip}]);
+    let not_ready = json!({"conditions": [{"type": "Ready", "status": "False"}]});
+    let slices = derived(&[
+        web(),
+        pod("a", json!({}), json!({"podIP": "10.0.0.1"})),
+        machine("b", http(), ip("192.0.2.1"), json!({})),
+        machine("c", http(), ip("192.0.2.2"), not_ready),
+        machine("d", json!([{"port": 81}]), ip("192.0.2.3"), json!({})),
+        machine("e", http(), json!([]), json!({})),
+        machine(
+            "f",
+            http(),
+            json!([{"ip": "192.0.2.5"}, {"ip": "2001:db8::5"}]),
+            json!({}),
+        ),
+    ]);
+    assert_eq!(
+        short(&slices),
+        [
+            "web-derived-1 [] 192.0.2.3",
+            "web-derived-2 [=80] 10.0.0.1 192.0.2.1 !192.0.2.2 192.0.2.5",
+            "web-derived-3 [=80] 2001:db8::5",
+        ]
+    );
+    let endpoint = &slices[1].1.endpoints[1];
+    assert_eq!(
+        endpoint.target,
+        Target::ExternalWorkload(ObjectKey::new("ns", "b"))
+    );
+    assert_eq!(
+        (endpoint.zone.as_deref(), endpoint.hostname.as_deref()),
+        (Some("east"), None)
+    );
+}
+
+#[test]
+fn an_external_workload_has_a_services_port_by_name_and_is_a_host_of_a_headless_one() {
+    let ports = json!([{"name": "http", "port": 8080}, {"name": "grpc", "port": 9090}]);
+    let spec = json!({
+        "clusterIP": "None", "selector": {"app": "web"}, "publishNotReadyAddresses": true,
+        "ports": [{"name": "a", "port": 80, "targetPort": "http"}, {"name": "b", "port": 81}],
+    });
+    let not_ready = json!({"conditions": [{"type": "Ready", "status": "False"}]});
+    let ips = json!([{"ip": "192.0.2.1"}]);
+    let slices = derived(&[service(spec), machine("vm", ports, ips, not_ready)]);
+    // publishNotReadyAddresses is about pods.
+    assert_eq!(short(&slices), ["web-derived-1 [a=8080] !192.0.2.1"]);
+    assert_eq!(slices[0].1.endpoints[0].hostname.as_deref(), Some("vm"));
 }
