@@ -38,6 +38,10 @@ impl Open {
                 let path = format!("svc{service}.ns.svc.cluster.local:{port}");
                 Asked::Profile(Box::new(mesh.profile(&path).await.ok()?))
             }
+            Question::Hostname { service, pod, port } => {
+                let path = format!("h{pod}.svc{service}.ns.svc.cluster.local:{port}");
+                Asked::Profile(Box::new(mesh.profile(&path).await.ok()?))
+            }
             Question::Address { address, port } => Asked::Profile(Box::new(
                 mesh.profile(&format!("10.0.0.{address}:{port}"))
                     .await

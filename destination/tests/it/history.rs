@@ -2,23 +2,20 @@
 //! kind's watch has not delivered yet. Watches break, lists come whole, in any
 //! order and with repetitions, and the truth itself may go back in time.
 
-use crate::{objects::labelled, shapes::*, support::*};
+use crate::{shapes::*, support::*};
 use ferrule_cluster::{
-    object::{
-        EndpointSlice, Kind, Namespace, Object, ObjectKey, Owner, Phase, Pod, PodTemplate,
-        ProxyContainer, Service, Target,
-    },
+    object::{EndpointSlice, Kind, Namespace, Object, ObjectKey, Owner},
     source::Event,
 };
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) const SERVICES: usize = 3;
-const PODS: usize = 7;
+pub(crate) const PODS: usize = 7;
 const SLICES: usize = 5;
 const SERVERS: usize = 3;
-const EXTERNAL_WORKLOADS: usize = 3;
-const ADDRESSES: u8 = 6;
+pub(crate) const EXTERNAL_WORKLOADS: usize = 3;
+pub(crate) const ADDRESSES: u8 = 6;
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -62,6 +59,11 @@ pub(crate) enum Question {
         service: usize,
         port: u16,
     },
+    Hostname {
+        service: usize,
+        pod: usize,
+        port: u16,
+    },
     Address {
         address: u8,
         port: u16,
@@ -70,49 +72,6 @@ pub(crate) enum Question {
         service: usize,
         port: u16,
     },
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct ServiceShape {
-    named: bool,
-    local: bool,
-    external: bool,
-    opaque: bool,
-    shared_ip: bool,
-    multicluster: MulticlusterShape,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct PodShape {
-    address: u8,
-    node: usize,
-    meshed: bool,
-    proxy: bool,
-    opaque: Option<bool>,
-    owner: Option<usize>,
-    phase: u8,
-    terminating: bool,
-    app: Option<u8>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct SliceShape {
-    service: usize,
-    v6: bool,
-    port: u8,
-    endpoints: Vec<EndpointShape>,
-}
-
-#[derive(Clone, Debug)]
-struct EndpointShape {
-    /// Of the pod, or of the ExternalWorkload.
-    pod: Option<usize>,
-    external: bool,
-    address: u8,
-    ready: bool,
-    hostname: bool,
-    zone: Option<u8>,
-    hints: u8,
 }
 
 /// The truth, and what is on its way.
@@ -250,106 +209,8 @@ impl Cluster {
     }
 }
 
-fn key(prefix: &str, n: usize) -> ObjectKey {
+pub(crate) fn key(prefix: &str, n: usize) -> ObjectKey {
     ObjectKey::new(NS, format!("{prefix}{n}"))
-}
-
-impl ServiceShape {
-    fn build(&self, n: usize) -> Service {
-        let ip_of = if self.shared_ip { 0 } else { n };
-        Service {
-            ports: [service_port(if self.named { "http" } else { "" }, 80)].into(),
-            cluster_ips: [ip(&format!("10.96.0.{ip_of}"))].into(),
-            external_name: self.external,
-            local_traffic: self.local,
-            opaque_ports: self.opaque.then(|| ports("80")),
-            multicluster: self.multicluster.build(),
-        }
-    }
-}
-
-impl PodShape {
-    fn build(&self) -> Pod {
-        let template = PodTemplate {
-            control_plane: self.meshed.then(|| "linkerd".into()),
-            proxy: match (self.meshed, self.proxy) {
-                (true, true) => template().proxy,
-                (true, false) => ProxyContainer::Incomplete,
-                (false, _) => ProxyContainer::Absent,
-            },
-            opaque_ports: self
-                .opaque
-                .map(|opaque| ports(if opaque { "8080" } else { "1" })),
-            ..template()
-        };
-        let address = self.address % ADDRESSES;
-        let mut pod = pod(&[&v4(address), &v6(address)], template);
-        pod.node = format!("n{}", self.node).into();
-        pod.phase = [
-            Phase::Running,
-            Phase::Running,
-            Phase::Pending,
-            Phase::Finished,
-        ][usize::from(self.phase % 4)];
-        pod.terminating = self.terminating;
-        let mut pod = labelled(pod, &app(self.app));
-        if let Some(rs) = self.owner {
-            pod.owner = owner("ReplicaSet", &format!("rs{rs}"));
-        }
-        pod
-    }
-}
-
-impl SliceShape {
-    fn build(&self, version: u64) -> EndpointSlice {
-        let endpoints = self.endpoints.iter().map(|shape| {
-            let address = shape.address % ADDRESSES;
-            let address = if self.v6 { v6(address) } else { v4(address) };
-            let mut built = endpoint(&format!("pod{}", shape.pod.unwrap_or_default()), &address);
-            match shape.pod {
-                None => built.target = Target::Address,
-                Some(n) if shape.external => {
-                    built.target = Target::ExternalWorkload(key("vm", n % EXTERNAL_WORKLOADS));
-                }
-                Some(_) => {}
-            }
-            built.ready = shape.ready;
-            built.hostname = shape
-                .hostname
-                .then(|| format!("h{}", shape.pod.unwrap_or(9)).into());
-            built.zone = shape.zone.map(zone);
-            built.zone_hints = (0..2)
-                .filter(|n| shape.hints & (1 << n) != 0)
-                .map(zone)
-                .collect();
-            built
-        });
-        let port = match self.port {
-            0 => slice_port("", None),
-            1 => slice_port("http", Some(8080)),
-            2 => slice_port("", Some(9090)),
-            _ => slice_port("", Some(8080)),
-        };
-        EndpointSlice {
-            ports: Some([port].into()),
-            address_type: slice("", [endpoint("", if self.v6 { "::1" } else { "10.0.0.1" })])
-                .address_type,
-            resource_version: version,
-            ..slice(&format!("svc{}", self.service), endpoints)
-        }
-    }
-}
-
-fn v4(n: u8) -> String {
-    format!("10.0.0.{n}")
-}
-
-fn v6(n: u8) -> String {
-    format!("2001:db8::{n}")
-}
-
-fn zone(n: u8) -> ferrule_cluster::object::Name {
-    format!("zone-{}", n % 2).into()
 }
 
 /// Any history, with clients that come, read at their own speed and go.
@@ -402,93 +263,11 @@ fn target() -> impl Strategy<Value = Question> {
             .prop_map(|(service, port, hostname, node)| Question::Get { service, port, hostname, node }),
         1 => (0..SERVICES, port.clone())
             .prop_map(|(service, port)| Question::Profile { service, port }),
+        1 => (0..SERVICES, 0..PODS, port.clone())
+            .prop_map(|(service, pod, port)| Question::Hostname { service, pod, port }),
         2 => (0..ADDRESSES, port.clone())
             .prop_map(|(address, port)| Question::Address { address, port }),
         1 => (0..SERVICES, port)
             .prop_map(|(service, port)| Question::ClusterIp { service, port }),
     ]
-}
-
-fn service_shape() -> impl Strategy<Value = ServiceShape> {
-    let rarely = || prop::bool::weighted(0.15);
-    (
-        rarely(),
-        rarely(),
-        prop::bool::weighted(0.05),
-        any::<bool>(),
-        rarely(),
-        multicluster_shape(SERVICES),
-    )
-        .prop_map(
-            |(named, local, external, opaque, shared_ip, multicluster)| ServiceShape {
-                named,
-                local,
-                external,
-                opaque,
-                shared_ip,
-                multicluster,
-            },
-        )
-}
-
-fn pod_shape() -> impl Strategy<Value = PodShape> {
-    (
-        0..ADDRESSES,
-        0..4_usize,
-        prop::bool::weighted(0.8),
-        prop::bool::weighted(0.9),
-        prop::option::weighted(0.2, any::<bool>()),
-        prop::option::weighted(0.3, 0..2_usize),
-        0..8_u8,
-        prop::bool::weighted(0.1),
-        some_app(),
-    )
-        .prop_map(
-            |(address, node, meshed, proxy, opaque, owner, phase, terminating, app)| PodShape {
-                address,
-                node,
-                meshed,
-                proxy,
-                opaque,
-                owner,
-                phase,
-                terminating,
-                app,
-            },
-        )
-}
-
-fn slice_shape() -> impl Strategy<Value = SliceShape> {
-    let endpoint = (
-        prop::option::weighted(0.9, 0..PODS),
-        prop::bool::weighted(0.2),
-        0..ADDRESSES,
-        prop::bool::weighted(0.85),
-        prop::bool::weighted(0.2),
-        prop::option::of(0..2_u8),
-        prop_oneof![8 => Just(0_u8), 2 => 0..4_u8],
-    )
-        .prop_map(
-            |(pod, external, address, ready, hostname, zone, hints)| EndpointShape {
-                pod,
-                external,
-                address,
-                ready,
-                hostname,
-                zone,
-                hints,
-            },
-        );
-    (
-        0..SERVICES,
-        prop::bool::weighted(0.2),
-        prop_oneof![1 => 0..3_u8, 5 => Just(3_u8)],
-        prop::collection::vec(endpoint, 0..5),
-    )
-        .prop_map(|(service, v6, port, endpoints)| SliceShape {
-            service,
-            v6,
-            port,
-            endpoints,
-        })
 }
