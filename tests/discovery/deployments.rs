@@ -20,7 +20,7 @@ async fn a_deployments_pods_become_ready_and_go_and_an_open_stream_follows() -> 
     let mut metrics = proxy.get(&shop.authority(9090)).await?;
     web.until_count(2).await?;
     metrics.until_count(2).await?;
-    for (addr, told) in web.told() {
+    for (addr, told) in web.told().iter() {
         assert_eq!(addr.port(), 8080, "the named port of the container");
         let labels = &told.metric_labels;
         assert_eq!(labels["deployment"], "web");
