@@ -7,28 +7,36 @@
 //! [`PodTemplate`].
 
 mod default_policy;
+mod duration;
 mod endpoint_slice;
 mod external_workload;
 mod labels;
+mod matches;
 mod pod;
 mod ports;
+mod quantity;
 mod server;
 mod service;
 mod service_profile;
 
 pub use self::{
     default_policy::{DefaultPolicy, DefaultPolicyError},
+    duration::{GoDuration, GoDurationError},
     endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
     external_workload::{ExternalWorkload, WorkloadPort},
     labels::{Condition, LabelSelector, Labels, Requirement},
+    matches::{
+        MAX_MATCH_DEPTH, Match, MatchError, RequestTest, StatusRange, StatusRangeError, Test,
+    },
     pod::{
         ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
         ProxyPorts,
     },
     ports::{PortSet, PortSetError},
+    quantity::{Quantity, QuantityError},
     server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},
     service::{Multicluster, PortProtocol, Service, ServicePort},
-    service_profile::{Override, ServiceProfile},
+    service_profile::{Override, ResponseClass, RetryBudget, Route, ServiceProfile},
 };
 
 use std::{fmt, sync::Arc};
@@ -201,8 +209,9 @@ pub enum Object {
     Job(Owner),
     /// A Server.
     Server(Server),
-    /// A ServiceProfile.
-    ServiceProfile(ServiceProfile),
+    /// A ServiceProfile; `None` where something is wrong with it that cannot be
+    /// left out: the last version that could be told stays in force.
+    ServiceProfile(Option<ServiceProfile>),
     /// An ExternalWorkload.
     ExternalWorkload(ExternalWorkload),
 }
@@ -261,6 +270,12 @@ impl From<Pod> for Object {
 impl From<Server> for Object {
     fn from(server: Server) -> Self {
         Object::Server(server)
+    }
+}
+
+impl From<ServiceProfile> for Object {
+    fn from(profile: ServiceProfile) -> Self {
+        Object::ServiceProfile(Some(profile))
     }
 }
 

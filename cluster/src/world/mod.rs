@@ -24,6 +24,7 @@ mod owners;
 mod pods;
 mod relist;
 mod servers;
+mod service_profiles;
 mod services;
 mod slices;
 
@@ -37,8 +38,8 @@ pub use self::{
 };
 
 use self::{
-    members::Members, owners::Owners, relist::Relists, servers::Servers, services::Services,
-    slices::Slices,
+    members::Members, owners::Owners, relist::Relists, servers::Servers,
+    service_profiles::ServiceProfiles, services::Services, slices::Slices,
 };
 use crate::{
     object::{
@@ -60,7 +61,7 @@ pub struct World {
     namespaces: FxHashMap<Name, Namespace>,
     owners: Owners,
     servers: Servers,
-    service_profiles: FxHashMap<ObjectKey, ServiceProfile>,
+    service_profiles: ServiceProfiles,
     relists: Relists,
 }
 
@@ -121,7 +122,7 @@ impl World {
             Kind::Namespace => self.namespaces.len(),
             Kind::ReplicaSet | Kind::Job => self.owners.count(kind),
             Kind::Server => self.servers.count(),
-            Kind::ServiceProfile => self.service_profiles.len(),
+            Kind::ServiceProfile => self.service_profiles.count(),
             Kind::ExternalWorkload => self.members.external_workloads.count(),
         }
     }
@@ -220,7 +221,8 @@ impl World {
         self.servers.of(namespace)
     }
 
-    /// The ServiceProfile of this name.
+    /// The ServiceProfile of this name, as it last was without a mistake that
+    /// cannot be left out.
     pub fn service_profile(&self, key: &ObjectKey) -> Option<&ServiceProfile> {
         self.service_profiles.get(key)
     }
@@ -288,12 +290,7 @@ impl World {
                 let old = self.servers.insert(&key, server);
                 self.server_changed(&key, old.as_ref(), changes);
             }
-            Object::ServiceProfile(profile) => {
-                if self.service_profiles.get(&key) != Some(&profile) {
-                    changes.service_profiles.insert(key.clone());
-                    self.service_profiles.insert(key, profile);
-                }
-            }
+            Object::ServiceProfile(profile) => self.service_profiles.apply(key, profile, changes),
             Object::ExternalWorkload(workload) => {
                 let workloads = &mut self.members.external_workloads;
                 if let Some(id) = workloads.apply(&key, workload, changes) {
@@ -334,11 +331,7 @@ impl World {
                 let old = self.servers.remove(key);
                 self.server_changed(key, old.as_ref(), changes);
             }
-            Kind::ServiceProfile => {
-                if self.service_profiles.remove(key).is_some() {
-                    changes.service_profiles.insert(key.clone());
-                }
-            }
+            Kind::ServiceProfile => self.service_profiles.remove(key, changes),
             Kind::ExternalWorkload => {
                 if let Some(id) = self.members.external_workloads.id(key) {
                     self.member_changed(Member::ExternalWorkload(id), changes);
@@ -358,7 +351,7 @@ impl World {
             Kind::Namespace => self.namespaces.keys().map(cluster_scoped).collect(),
             Kind::ReplicaSet | Kind::Job => self.owners.keys(kind),
             Kind::Server => self.servers.keys(),
-            Kind::ServiceProfile => self.service_profiles.keys().cloned().collect(),
+            Kind::ServiceProfile => self.service_profiles.keys(),
             Kind::ExternalWorkload => self.members.external_workloads.keys(),
         }
     }

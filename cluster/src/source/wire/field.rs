@@ -36,6 +36,10 @@ pub(crate) trait Shape: Sized {
         None
     }
 
+    fn from_float(_number: f64) -> Option<Self> {
+        None
+    }
+
     fn from_flag(_flag: bool) -> Option<Self> {
         None
     }
@@ -125,7 +129,9 @@ impl<'de, T: Shape> Visitor<'de> for FieldVisitor<T> {
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-        Ok(Field::Wrong(format!("the number {number}").into()))
+        Ok(or_wrong(T::from_float(number), || {
+            format!("the number {number}")
+        }))
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {

@@ -5,6 +5,7 @@
 //! costs its text and these structs. Nothing in an object can make it
 //! unreadable as a whole except the lack of a name: see [`field`].
 
+mod bounded;
 mod endpoint_slice;
 mod external_workload;
 pub(crate) mod field;

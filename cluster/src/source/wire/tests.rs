@@ -5,6 +5,7 @@ mod endpoint_slice;
 mod external_workload;
 mod pod;
 mod server;
+mod service_profile;
 
 use super::*;
 use crate::object::{self, Multicluster, Owner, OwnerRef, PortSet, ServicePort};
