@@ -97,15 +97,24 @@ impl Authority {
         self.host.parse().ok()
     }
 
-    /// The host as a Service, or a pod of one. Names are taken as they are: case
-    /// counts and a trailing dot fails.
+    /// The host as a Service, or a pod of one.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn service(&self, cluster_domain: &str) -> Result<ServiceName, ServiceNameError> {
+        ServiceName::parse(&self.host, cluster_domain)
+    }
+}
+
+impl ServiceName {
+    /// Reads a host. Names are taken as they are: case counts and a trailing dot
+    /// fails.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(host: &str, cluster_domain: &str) -> Result<Self, ServiceNameError> {
         let outside = || ServiceNameError::Domain(cluster_domain.to_owned());
-        let labels = self
-            .host
+        let labels = host
             .strip_suffix(cluster_domain)
             .and_then(|rest| rest.strip_suffix(".svc."))
             .ok_or_else(outside)?;

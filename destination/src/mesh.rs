@@ -1,4 +1,5 @@
-use ferrule_cluster::object::PortSet;
+use crate::authority::ServiceName;
+use ferrule_cluster::object::{ObjectKey, PortSet};
 use ferrule_proto::destination::{Http2ClientParams, http2_client_params as params};
 use serde::Deserialize;
 use std::time::Duration;
@@ -26,6 +27,14 @@ pub struct Mesh {
     pub http2: Option<Http2ClientParams>,
     /// Endpoints in the client's zone weigh ten times as much (experimental).
     pub zone_weights: bool,
+}
+
+impl Mesh {
+    /// The Service of this fully qualified name: what a ServiceProfile is about.
+    pub(crate) fn service_named(&self, name: &str) -> Option<ObjectKey> {
+        let name = ServiceName::parse(name, &self.cluster_domain).ok()?;
+        name.hostname.is_none().then_some(name.service)
+    }
 }
 
 /// The chart's default for ports that are opaque.

@@ -228,10 +228,36 @@ impl Destinations {
         let of_ips = ips
             .into_iter()
             .flat_map(|ip| self.profiles.dependents(&Dependency::Address(*ip)));
-        for (key, view) in of_services.chain(of_ips) {
+        let of_profiles = self.readers(world, &changes.service_profiles);
+        for (key, view) in of_services.chain(of_ips).chain(of_profiles) {
             let answer = key.answer(&self.mesh, world);
             view.publish(answer.frame, answer.refusal);
         }
+    }
+
+    /// The views that may read one of these ServiceProfiles: those of the Service
+    /// that it is named after, by name and by address.
+    fn readers(
+        &self,
+        world: &World,
+        profiles: &FxHashSet<ObjectKey>,
+    ) -> Vec<(&ProfileKey, &Arc<ValueView>)> {
+        let mut readers = Vec::new();
+        for profile in profiles {
+            let Some(service) = self.mesh.service_named(&profile.name) else {
+                continue;
+            };
+            let ips = world.service(&service).map(|known| &*known.cluster_ips);
+            let ips = ips.unwrap_or_default().iter();
+            let by_name = [Dependency::Service(service.clone())].into_iter();
+            for dependency in by_name.chain(ips.map(|ip| Dependency::Address(*ip))) {
+                let dependents = self.profiles.dependents(&dependency);
+                readers.extend(dependents.filter(|(key, _)| {
+                    key.reads_profiles_of(&profile.namespace, &service.namespace)
+                }));
+            }
+        }
+        readers
     }
 
     fn update_zones(&self, world: &World, nodes: &FxHashSet<Name>) {

@@ -11,6 +11,7 @@ use crate::{
 use ferrule_cluster::{
     Slot,
     grpc::{self, Methods, Response, Server, read_message},
+    object::Name,
 };
 use ferrule_proto::destination::GetDestination;
 use std::sync::Arc;
@@ -135,8 +136,11 @@ impl Destination {
             Status::invalid_argument(format!("invalid authority: {path:?}: \"{error}\""))
         })?;
         let port = authority.port;
+        let context = ProxyContext::parse(&request.context_token);
+        let client = Some(context.namespace).filter(|namespace| !namespace.is_empty());
+        let client = client.map(Name::from);
         let key = match authority.ip() {
-            Some(ip) => ProfileKey::Address { ip, port },
+            Some(ip) => ProfileKey::Address { ip, port, client },
             None => {
                 let name = authority
                     .service(&self.mesh.cluster_domain)
@@ -144,7 +148,7 @@ impl Destination {
                         let host = &authority.host;
                         Status::invalid_argument(format!("invalid service {host:?}: \"{error}\""))
                     })?;
-                ProfileKey::of_name(name, port)
+                ProfileKey::of_name(name, port, client)
             }
         };
         self.ready()?;

@@ -16,10 +16,16 @@ use ferrule_proto::destination::DestinationProfile;
 use std::net::{IpAddr, SocketAddr};
 use tonic::Status;
 
-pub(super) fn of_address(mesh: &Mesh, world: &World, ip: IpAddr, port: u16) -> Answer {
+pub(super) fn of_address(
+    mesh: &Mesh,
+    world: &World,
+    ip: IpAddr,
+    port: u16,
+    client: Option<&Name>,
+) -> Answer {
     match world.services_at(ip) {
         [] => {}
-        [service] => return of_service(mesh, world, service, port),
+        [service] => return of_service(mesh, world, service, port, client),
         services => {
             return Status::failed_precondition(format!(
                 "found {} services with conflicting cluster IP {ip}",

@@ -2,6 +2,7 @@
 //! whole with every change (destination.md section 11).
 
 mod endpoint;
+mod routes;
 mod service;
 
 use self::{
@@ -30,6 +31,9 @@ pub enum ProfileKey {
         service: ObjectKey,
         /// The port.
         port: u16,
+        /// The client's namespace, whose ServiceProfiles come first; `None` where
+        /// it is the Service's, too.
+        client: Option<Name>,
     },
     /// A cluster IP, a pod's, a host's with a host port, or any other address.
     Address {
@@ -37,6 +41,8 @@ pub enum ProfileKey {
         ip: IpAddr,
         /// The port.
         port: u16,
+        /// The client's namespace: the address may be a Service's, or become one.
+        client: Option<Name>,
     },
     /// A pod by its hostname under a headless Service.
     Hostname {
@@ -72,10 +78,11 @@ impl ViewKey for ProfileKey {
 }
 
 impl ProfileKey {
-    /// The key for a host that is a name.
-    pub(crate) fn of_name(name: ServiceName, port: u16) -> Self {
+    /// The key for a host that is a name, as a client in this namespace asks.
+    pub(crate) fn of_name(name: ServiceName, port: u16, client: Option<Name>) -> Self {
         match name.hostname {
             None => ProfileKey::Service {
+                client: client.filter(|client| *client != name.service.namespace),
                 service: name.service,
                 port,
             },
@@ -87,11 +94,28 @@ impl ProfileKey {
         }
     }
 
+    /// Whether a Service's profile, asked for so, may come from a ServiceProfile in
+    /// `namespace`; the Service's own is `service`.
+    pub(crate) fn reads_profiles_of(&self, namespace: &Name, service: &Name) -> bool {
+        match self {
+            ProfileKey::Service { client, .. } | ProfileKey::Address { client, .. } => {
+                namespace == service || client.as_ref() == Some(namespace)
+            }
+            ProfileKey::Hostname { .. } => false,
+        }
+    }
+
     /// The answer as the world stands.
     pub(crate) fn answer(&self, mesh: &Mesh, world: &World) -> Answer {
         match self {
-            ProfileKey::Service { service, port } => of_service(mesh, world, service, *port),
-            ProfileKey::Address { ip, port } => of_address(mesh, world, *ip, *port),
+            ProfileKey::Service {
+                service,
+                port,
+                client,
+            } => of_service(mesh, world, service, *port, client.as_ref()),
+            ProfileKey::Address { ip, port, client } => {
+                of_address(mesh, world, *ip, *port, client.as_ref())
+            }
             ProfileKey::Hostname {
                 service,
                 hostname,

@@ -1,10 +1,10 @@
 //! The profile of a Service.
 
-use super::{default_budget, is_default_opaque, tell};
+use super::{default_budget, is_default_opaque, routes, tell};
 use crate::mesh::Mesh;
 use ferrule_cluster::{
     Answer,
-    object::{ObjectKey, PortProtocol},
+    object::{Name, ObjectKey, PortProtocol, ServiceProfile},
     stream::message,
     world::World,
 };
@@ -14,10 +14,20 @@ use ferrule_proto::{
 };
 use tonic::Status;
 
-pub(super) fn of_service(mesh: &Mesh, world: &World, key: &ObjectKey, port: u16) -> Answer {
+const SERVICE_PROFILE_GROUP: &str = "linkerd.io";
+
+/// `client` is the namespace of who asks, where it is not the Service's.
+pub(super) fn of_service(
+    mesh: &Mesh,
+    world: &World,
+    key: &ObjectKey,
+    port: u16,
+    client: Option<&Name>,
+) -> Answer {
     let Some(service) = world.service(key) else {
         // Who follows a Service that goes falls back to the defaults.
-        let profile = service_profile(mesh, key, port, is_default_opaque(mesh, port));
+        let opaque = is_default_opaque(mesh, port);
+        let profile = service_profile(mesh, world, (key, port), client, opaque);
         return Answer {
             frame: Some(message(&profile)),
             refusal: Some(Status::unknown(format!(
@@ -36,19 +46,61 @@ pub(super) fn of_service(mesh: &Mesh, world: &World, key: &ObjectKey, port: u16)
     }
     let protocol = world.service_protocol(key, service, port, &mesh.default_opaque_ports);
     let opaque = protocol == PortProtocol::Opaque;
-    tell(&service_profile(mesh, key, port, opaque))
+    tell(&service_profile(mesh, world, (key, port), client, opaque))
 }
 
-fn service_profile(mesh: &Mesh, key: &ObjectKey, port: u16, opaque: bool) -> DestinationProfile {
-    DestinationProfile {
-        fully_qualified_name: format!("{}.{}.svc.{}", key.name, key.namespace, mesh.cluster_domain),
+fn service_profile(
+    mesh: &Mesh,
+    world: &World,
+    (key, port): (&ObjectKey, u16),
+    client: Option<&Name>,
+    opaque: bool,
+) -> DestinationProfile {
+    let name = format!("{}.{}.svc.{}", key.name, key.namespace, mesh.cluster_domain);
+    let mut profile = DestinationProfile {
         opaque_protocol: opaque,
         retry_budget: Some(default_budget()),
         parent_ref: Some(resource("core", "Service", &key.name, &key.namespace, port)),
         // The default profile's has a group and nothing else (D20).
-        profile_ref: Some(resource("linkerd.io", "", "", "", 0)),
+        profile_ref: Some(resource(SERVICE_PROFILE_GROUP, "", "", "", 0)),
         ..DestinationProfile::default()
+    };
+    if let Some((namespace, from)) = written(world, key, client, &name) {
+        profile.profile_ref = Some(resource(
+            SERVICE_PROFILE_GROUP,
+            "ServiceProfile",
+            &name,
+            namespace,
+            0,
+        ));
+        profile.routes = from.routes.iter().map(routes::route).collect();
+        profile.retry_budget = from
+            .retry_budget
+            .map(routes::retry_budget)
+            .or(profile.retry_budget);
+        let overrides = from.overrides.iter();
+        profile.dst_overrides = overrides.map(|to| routes::dst_override(to, port)).collect();
     }
+    profile.fully_qualified_name = name;
+    profile
+}
+
+/// The ServiceProfile for a Service, and whose it is: the client's comes first,
+/// then that of the Service's namespace (section 11.1).
+fn written<'w>(
+    world: &'w World,
+    service: &'w ObjectKey,
+    client: Option<&'w Name>,
+    name: &str,
+) -> Option<(&'w Name, &'w ServiceProfile)> {
+    let name = Name::from(name);
+    let namespaces = client.into_iter().chain([&service.namespace]);
+    namespaces
+        .filter_map(|namespace| {
+            let key = ObjectKey::new(namespace.clone(), name.clone());
+            Some((namespace, world.service_profile(&key)?))
+        })
+        .next()
 }
 
 fn resource(group: &str, kind: &str, name: &str, namespace: &str, port: u16) -> Metadata {

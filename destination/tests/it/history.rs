@@ -4,7 +4,10 @@
 
 use crate::{shapes::*, support::*};
 use ferrule_cluster::{
-    object::{EndpointSlice, Kind, Namespace, Object, ObjectKey, Owner},
+    object::{
+        EndpointSlice, GoDuration, Kind, Namespace, Object, ObjectKey, Owner, RetryBudget,
+        ServiceProfile,
+    },
     source::Event,
 };
 use proptest::prelude::*;
@@ -16,6 +19,8 @@ const SLICES: usize = 5;
 const SERVERS: usize = 3;
 pub(crate) const EXTERNAL_WORKLOADS: usize = 3;
 pub(crate) const ADDRESSES: u8 = 6;
+/// A namespace of clients that may have ServiceProfiles of its own.
+const CLIENTS: &str = "clients";
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -28,6 +33,9 @@ pub(crate) enum Op {
     ReplicaSet(usize, Option<u8>),
     Server(usize, ServerShape),
     ExternalWorkload(usize, ExternalShape),
+    /// The ServiceProfile for a Service, in its namespace or in the clients': a
+    /// retry budget of so many retries, or `None` for what cannot be told.
+    ServiceProfile(usize, bool, Option<u8>),
     Namespace(Option<&'static str>),
     Delete(Kind, usize),
     /// The watch of a kind brings some events,
@@ -58,6 +66,7 @@ pub(crate) enum Question {
     Profile {
         service: usize,
         port: u16,
+        client: &'static str,
     },
     Hostname {
         service: usize,
@@ -67,10 +76,12 @@ pub(crate) enum Question {
     Address {
         address: u8,
         port: u16,
+        client: &'static str,
     },
     ClusterIp {
         service: usize,
         port: u16,
+        client: &'static str,
     },
 }
 
@@ -116,6 +127,17 @@ impl Cluster {
             Op::ExternalWorkload(n, shape) => {
                 self.put(key("vm", *n), Object::ExternalWorkload(shape.build()));
             }
+            Op::ServiceProfile(n, clients, retries) => {
+                let profile = retries.map(|retries| ServiceProfile {
+                    retry_budget: Some(RetryBudget {
+                        ratio: retries.into(),
+                        min_per_second: 1,
+                        ttl: GoDuration::default(),
+                    }),
+                    ..ServiceProfile::default()
+                });
+                self.put(profile_key(*n, *clients), Object::ServiceProfile(profile));
+            }
             Op::Namespace(opaque_ports) => self.put(
                 ObjectKey::new("", NS),
                 Object::Namespace(Namespace {
@@ -150,6 +172,13 @@ impl Cluster {
             Op::Publish | Op::Open(_) | Op::Read(..) | Op::Close(_) => {}
         }
         Vec::new()
+    }
+
+    /// Whether a ServiceProfile cannot be told: what it was before is known to
+    /// those alone who saw it.
+    pub(crate) fn has_untellable_profile(&self) -> bool {
+        let mut objects = self.truth.values();
+        objects.any(|object| *object == Object::ServiceProfile(None))
     }
 
     /// Everything that is on its way.
@@ -199,7 +228,8 @@ impl Cluster {
             Kind::ReplicaSet => key("rs", n % 2),
             Kind::Server => key("server", n % SERVERS),
             Kind::ExternalWorkload => key("vm", n % EXTERNAL_WORKLOADS),
-            Kind::Job | Kind::Node | Kind::ServiceProfile => return,
+            Kind::ServiceProfile => profile_key(n % SERVICES, n / SERVICES % 2 == 1),
+            Kind::Job | Kind::Node => return,
             Kind::Namespace => ObjectKey::new("", NS),
         };
         if self.truth.remove(&(kind, key.clone())).is_some() {
@@ -207,6 +237,11 @@ impl Cluster {
             watch.push_back(Event::Deleted(kind, key));
         }
     }
+}
+
+fn profile_key(service: usize, clients: bool) -> ObjectKey {
+    let namespace = if clients { CLIENTS } else { NS };
+    ObjectKey::new(namespace, format!("svc{service}.{NS}.svc.cluster.local"))
 }
 
 pub(crate) fn key(prefix: &str, n: usize) -> ObjectKey {
@@ -228,6 +263,8 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (0..SERVERS, server_shape()).prop_map(|(n, shape)| Op::Server(n, shape)),
         5 => (0..EXTERNAL_WORKLOADS, external_shape(ADDRESSES))
             .prop_map(|(n, shape)| Op::ExternalWorkload(n, shape)),
+        3 => (0..SERVICES, any::<bool>(), prop::option::weighted(0.9, 0..4_u8))
+            .prop_map(|(n, clients, retries)| Op::ServiceProfile(n, clients, retries)),
         1 => prop::sample::select(vec![None, Some("8080"), Some("80,http"), Some("bad-")])
             .prop_map(Op::Namespace),
         5 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
@@ -253,6 +290,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         1 => Just(Kind::ReplicaSet),
         3 => Just(Kind::Server),
         3 => Just(Kind::ExternalWorkload),
+        2 => Just(Kind::ServiceProfile),
     ]
 }
 
@@ -261,13 +299,17 @@ fn target() -> impl Strategy<Value = Question> {
     prop_oneof![
         6 => (0..SERVICES, port.clone(), prop::option::weighted(0.1, 0..PODS), 0..4_usize)
             .prop_map(|(service, port, hostname, node)| Question::Get { service, port, hostname, node }),
-        1 => (0..SERVICES, port.clone())
-            .prop_map(|(service, port)| Question::Profile { service, port }),
+        2 => (0..SERVICES, port.clone(), client())
+            .prop_map(|(service, port, client)| Question::Profile { service, port, client }),
         1 => (0..SERVICES, 0..PODS, port.clone())
             .prop_map(|(service, pod, port)| Question::Hostname { service, pod, port }),
-        2 => (0..ADDRESSES, port.clone())
-            .prop_map(|(address, port)| Question::Address { address, port }),
-        1 => (0..SERVICES, port)
-            .prop_map(|(service, port)| Question::ClusterIp { service, port }),
+        2 => (0..ADDRESSES, port.clone(), client())
+            .prop_map(|(address, port, client)| Question::Address { address, port, client }),
+        2 => (0..SERVICES, port, client())
+            .prop_map(|(service, port, client)| Question::ClusterIp { service, port, client }),
     ]
+}
+
+fn client() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["", NS, CLIENTS, "others"])
 }

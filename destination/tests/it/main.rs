@@ -12,5 +12,6 @@ mod objects;
 mod profiles;
 mod requests;
 mod servers;
+mod service_profiles;
 mod shapes;
 mod support;

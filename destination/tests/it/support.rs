@@ -128,7 +128,15 @@ impl TestMesh {
     }
 
     pub(crate) async fn profile(&mut self, path: &str) -> Result<ProfileClient, Status> {
-        let body = self.call("GetProfile", path, "").await?;
+        self.profile_as(path, "").await
+    }
+
+    pub(crate) async fn profile_as(
+        &mut self,
+        path: &str,
+        token: &str,
+    ) -> Result<ProfileClient, Status> {
+        let body = self.call("GetProfile", path, token).await?;
         Ok(ProfileClient { body, newest: None })
     }
 
