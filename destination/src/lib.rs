@@ -13,6 +13,7 @@ mod mesh;
 mod profile;
 mod projection;
 mod server;
+pub mod validation;
 mod workload;
 
 pub use self::{
