@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod grpc;
+mod histogram;
 pub mod index;
 mod intern;
 pub mod object;
@@ -18,6 +19,7 @@ mod views;
 pub mod world;
 
 pub use self::{
+    histogram::{Distribution, Histogram},
     index::Index,
     intern::Interner,
     subscribers::{Slot, Subscribers, Subscription},

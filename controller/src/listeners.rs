@@ -22,6 +22,8 @@ const DESTINATION: &str = "linkerd-destination";
 /// once, and clients that come early wait instead of being refused.
 pub(crate) struct Listeners {
     bound: Vec<Bound>,
+    /// The webhooks', if there are any.
+    pub(crate) webhooks: Option<TcpListener>,
     admin: Option<TcpListener>,
     /// Where the admin listener is.
     pub(crate) admin_addr: SocketAddr,
@@ -43,8 +45,8 @@ pub(crate) struct RoleListener {
 }
 
 impl Listeners {
-    /// Binds what the roles need.
-    pub(crate) fn bind(flags: &ServeFlags) -> anyhow::Result<Self> {
+    /// Binds what the roles need, and the webhooks if there are any.
+    pub(crate) fn bind(flags: &ServeFlags, webhooks: bool) -> anyhow::Result<Self> {
         let (listen, embedded) = (&flags.listen, flags.is_embedded());
         let mut bound = Vec::new();
         for role in [Role::Identity, Role::Destination, Role::Policy] {
@@ -60,9 +62,11 @@ impl Listeners {
                 });
             }
         }
+        let webhooks = webhooks.then(|| bind(flags.webhook_addr(), "--webhook-addr"));
         let admin = bind(listen.admin_addr(embedded), "--admin-addr")?;
         Ok(Self {
             bound,
+            webhooks: webhooks.transpose()?,
             admin_addr: admin.local_addr()?,
             admin: Some(admin),
             roles: Vec::new(),
@@ -152,6 +156,9 @@ impl Listeners {
                      proxies expect mesh TLS there, so something in front must terminate it",
                 );
             }
+        }
+        if let Some(addr) = self.webhooks.as_ref().and_then(|it| it.local_addr().ok()) {
+            tracing::info!(role = "webhooks", %addr, tls = "files", "serving");
         }
         tracing::info!(role = "admin", addr = %self.admin_addr, tls = "none", "serving");
     }

@@ -18,6 +18,7 @@ mod readiness;
 mod serve;
 mod shutdown;
 mod source;
+mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;

@@ -4,6 +4,7 @@ use crate::{
     flags::Role,
     identity::Identity,
     mesh_tls::{Handshakes, OwnCertificate},
+    webhooks::Webhooks,
 };
 use ferrule_cluster::{
     Interner,
@@ -41,6 +42,8 @@ pub(crate) struct Process {
     pub(crate) certificates: Vec<Arc<OwnCertificate>>,
     /// How TLS goes at each of those.
     pub(crate) handshakes: Vec<(Role, Arc<Handshakes>)>,
+    /// What API servers ask before they store an object.
+    pub(crate) webhooks: Option<Arc<Webhooks>>,
     draining: AtomicBool,
 }
 
@@ -77,6 +80,7 @@ impl Process {
             identity: None,
             certificates: Vec::new(),
             handshakes: Vec::new(),
+            webhooks: None,
             draining: AtomicBool::new(false),
         }
     }

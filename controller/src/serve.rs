@@ -7,7 +7,7 @@ use crate::{
     flags::{LogFormat, Role, ServeFlags},
     grpc,
     identity::{Identity, Upkeep},
-    listeners::{Listeners, RoleListener},
+    listeners::Listeners,
     logging::{self, LogLevel},
     mesh_tls::{Certifier, OwnCertificate},
     open_files,
@@ -15,6 +15,7 @@ use crate::{
     readiness,
     shutdown::{self, Drain, Signals},
     source,
+    webhooks::{CertificateFiles, Webhooks},
 };
 use anyhow::{Context as _, anyhow};
 use ferrule_identity::IdentityService;
@@ -38,7 +39,8 @@ pub(crate) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
 
 async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let mut listeners = Listeners::bind(flags)?;
+    let webhooks = webhooks(flags)?;
+    let mut listeners = Listeners::bind(flags, webhooks.is_some())?;
     let client = source::client(&flags.source).await?;
     let stop = CancellationToken::new();
     let mut parts = Parts::default();
@@ -57,6 +59,14 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
         process.certificates.push(certificate);
     }
     process.handshakes = listeners.handshakes();
+    if let Some((webhooks, files)) = webhooks {
+        let certificate = webhooks.certificate().clone();
+        parts.spawn(
+            "the upkeep of the webhooks' certificate",
+            files.run(certificate, stop.clone()),
+        );
+        process.webhooks = Some(webhooks);
+    }
 
     // source -> index -> views
     let mut pipeline = None;
@@ -89,10 +99,20 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let admin_listener = listeners.take_admin();
     parts.spawn("the admin listener", admin::serve(admin_listener, admin));
     tokio::spawn(readiness::reached(process.clone()));
-    answer(flags, &process, listeners.roles, parts, signals).await?;
+    answer(flags, &process, listeners, parts, signals).await?;
     stop.cancel();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The webhooks and their certificate's files, if there are to be any.
+fn webhooks(flags: &ServeFlags) -> anyhow::Result<Option<(Arc<Webhooks>, CertificateFiles)>> {
+    let Some(directory) = flags.webhook_tls_dir() else {
+        return Ok(None);
+    };
+    let (files, certificate) = CertificateFiles::load(&directory)
+        .context("the webhooks cannot be served with the certificate in --webhook-tls-dir")?;
+    Ok(Some((Arc::new(Webhooks::new(certificate)), files)))
 }
 
 fn upkeep_of(
@@ -115,13 +135,20 @@ fn certificate_of(
 async fn answer(
     flags: &ServeFlags,
     process: &Process,
-    listeners: Vec<RoleListener>,
+    listeners: Listeners,
     mut parts: Parts,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
-    for listener in listeners {
+    if let Some((webhooks, listener)) = process.webhooks.clone().zip(listeners.webhooks) {
+        let served = webhooks.serve(listener, stop.clone());
+        servers.spawn(async move {
+            served.await;
+            Ok(())
+        });
+    }
+    for listener in listeners.roles {
         let (role, stop) = (listener.role, stop.clone());
         let served = grpc::serve(listener.connections, routes(role, process), stop);
         servers.spawn(async move {

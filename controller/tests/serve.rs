@@ -3,6 +3,8 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+// Not all of it is needed here.
+#[allow(dead_code)]
 mod ferrule;
 
 use ferrule::{Ferrule, SHOP, WEB, directory, ferrule, output};

@@ -10,12 +10,13 @@ mod changes;
 mod contents;
 mod status;
 
-pub use self::status::FilesStatus;
-
-use self::{
-    changes::Changes,
-    contents::{Contents, Marks},
+pub use self::{
+    changes::DirectoryChanges,
+    contents::{FileMark, read_file},
+    status::FilesStatus,
 };
+
+use self::contents::{Contents, Marks};
 use crate::{
     CertificateAuthority, ChainError, Credentials, IdentityScope, Issuer, IssuerError,
     TrustAnchors, authority::ExpiryWatch,
@@ -200,7 +201,8 @@ impl IdentityFiles {
     /// also says in time that it is going to expire.
     pub async fn run(mut self, authority: Arc<CertificateAuthority>, shutdown: CancellationToken) {
         let directories = [&self.paths.certificate, &self.paths.anchors];
-        let mut changes = Changes::of(directories.into_iter().filter_map(|path| path.parent()));
+        let directories = directories.into_iter().filter_map(|path| path.parent());
+        let mut changes = DirectoryChanges::of("the identity issuer", directories);
         let followed = async {
             loop {
                 // Before reading: what changes meanwhile is told.

@@ -26,7 +26,9 @@ pub use self::{
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
-    files::{FilesError, FilesStatus, IdentityFiles, IssuerScheme},
+    files::{
+        DirectoryChanges, FileMark, FilesError, FilesStatus, IdentityFiles, IssuerScheme, read_file,
+    },
     issuer::{
         Issuer, IssuerError, IssuerWarning, Leaf, PathError, SignError, Validity, ValidityError,
     },

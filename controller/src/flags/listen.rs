@@ -105,7 +105,7 @@ impl ListenFlags {
     }
 }
 
-fn default_addr(embedded: bool, port: u16) -> SocketAddr {
+pub(super) fn default_addr(embedded: bool, port: u16) -> SocketAddr {
     let ip = if embedded { [127, 0, 0, 1] } else { [0; 4] };
     (ip, port).into()
 }

@@ -5,6 +5,7 @@ mod listen;
 mod mesh;
 mod policy;
 mod values;
+mod webhook;
 
 pub(crate) use self::{
     identity::{IdentityFlags, OwnIdentity},
@@ -12,11 +13,12 @@ pub(crate) use self::{
     mesh::MeshFlags,
     policy::PolicyFlags,
     values::LogFilter,
+    webhook::WebhookFlags,
 };
 
 use self::values::duration;
 use clap::{Args, ValueEnum};
-use std::{path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Every flag has a variable; a flag beats its variable.
 #[derive(Debug, Args)]
@@ -42,6 +44,8 @@ pub(crate) struct ServeFlags {
     pub(crate) policy: PolicyFlags,
     #[command(flatten)]
     pub(crate) identity: IdentityFlags,
+    #[command(flatten)]
+    pub(crate) webhook: WebhookFlags,
     #[command(flatten)]
     pub(crate) log: LogFlags,
     #[command(flatten)]
@@ -149,6 +153,21 @@ impl ServeFlags {
             OwnIdentity::State(path) if self.has(Role::Identity) => Some(path),
             _ => None,
         }
+    }
+
+    /// The directory of the webhooks' certificate, if there are to be webhooks:
+    /// they come with destination, as in Linkerd's pods.
+    pub(crate) fn webhook_tls_dir(&self) -> Option<PathBuf> {
+        if !self.has(Role::Destination) {
+            return None;
+        }
+        self.webhook.tls_dir(self.is_embedded())
+    }
+
+    /// Where the webhooks are.
+    pub(crate) fn webhook_addr(&self) -> SocketAddr {
+        let chosen = self.webhook.webhook_addr;
+        chosen.unwrap_or_else(|| listen::default_addr(self.is_embedded(), 8443))
     }
 
     /// Whether the process has this role.

@@ -11,6 +11,7 @@ mod mesh_tls;
 mod runtime;
 mod streams;
 mod system;
+mod webhooks;
 mod writer;
 
 pub(crate) use self::format::Format;
@@ -31,6 +32,7 @@ impl Metrics {
         registry.register_collector(Box::new(streams::Streams(process.clone())));
         registry.register_collector(Box::new(identity::Authority(process.clone())));
         registry.register_collector(Box::new(mesh_tls::MeshTls(process.clone())));
+        registry.register_collector(Box::new(webhooks::Webhooks(process.clone())));
         registry.register_collector(Box::new(runtime::Runtime));
         registry.register_collector(Box::new(system::System(process)));
         Self(registry)

@@ -1,3 +1,4 @@
+use ferrule_cluster::Distribution;
 use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet},
     metrics::MetricType,
@@ -65,6 +66,30 @@ impl<'a> Writer<'a> {
         self.0
             .encode_descriptor(name, help, None, MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+    }
+
+    /// A histogram for each set of labels.
+    pub(super) fn histograms<L: AsRef<[(&'static str, &'static str)]>>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, Distribution)>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, value) in samples {
+            let labels: Labels<'_> = labels.as_ref();
+            let Distribution {
+                sum,
+                count,
+                buckets,
+            } = value;
+            family
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
     }
 
     /// A gauge for each set of labels.

@@ -86,6 +86,7 @@ pub(crate) struct Ferrule {
     child: Child,
     pub(crate) destination: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) webhooks: Option<SocketAddr>,
     /// Where it keeps the issuer that it made.
     _state: TempDir,
 }
@@ -100,6 +101,7 @@ impl Ferrule {
             ("--identity-addr", "127.0.0.1:0"),
             ("--destination-addr", "127.0.0.1:0"),
             ("--policy-addr", "127.0.0.1:0"),
+            ("--webhook-addr", "127.0.0.1:0"),
             ("--admin-addr", "127.0.0.1:0"),
             ("--log-format", "json"),
         ] {
@@ -115,13 +117,14 @@ impl Ferrule {
         let log = Arc::<Mutex<Vec<String>>>::default();
         let (found, addrs) = oneshot::channel();
         tokio::spawn(read_log(lines, log.clone(), found));
-        let Ok(Ok([destination, admin])) = timeout(PATIENCE, addrs).await else {
+        let Ok(Ok(addrs)) = timeout(PATIENCE, addrs).await else {
             panic!("it does not serve: {:?}", log.lock().unwrap());
         };
         Self {
             child,
-            destination,
-            admin,
+            destination: addrs.destination,
+            admin: addrs.admin,
+            webhooks: addrs.webhooks,
             _state: state,
         }
     }
@@ -239,22 +242,34 @@ impl Watch {
     }
 }
 
-/// Reads the log to its end, and tells the addresses of destination and admin as
-/// soon as they are in it.
+/// Where a process is reached.
+struct Addrs {
+    destination: SocketAddr,
+    admin: SocketAddr,
+    webhooks: Option<SocketAddr>,
+}
+
+/// Reads the log to its end, and tells the addresses as soon as they are in it:
+/// the admin listener's comes last.
 async fn read_log(
     mut lines: Lines<BufReader<tokio::process::ChildStderr>>,
     log: Arc<Mutex<Vec<String>>>,
-    found: oneshot::Sender<[SocketAddr; 2]>,
+    found: oneshot::Sender<Addrs>,
 ) {
-    let (mut found, mut destination, mut admin) = (Some(found), None, None);
+    let (mut found, mut destination, mut webhooks) = (Some(found), None, None);
     while let Ok(Some(line)) = lines.next_line().await {
         destination = destination.or_else(|| serving(&line, "destination"));
-        admin = admin.or_else(|| serving(&line, "admin"));
+        webhooks = webhooks.or_else(|| serving(&line, "webhooks"));
+        let admin = serving(&line, "admin");
         log.lock().unwrap().push(line);
         if let (Some(destination), Some(admin)) = (destination, admin)
             && let Some(found) = found.take()
         {
-            let _ = found.send([destination, admin]);
+            let _ = found.send(Addrs {
+                destination,
+                admin,
+                webhooks,
+            });
         }
     }
 }

@@ -27,7 +27,8 @@ const LONGEST_WAIT: Duration = Duration::from_millis(300);
 /// Directories are watched, not files: a kubelet never writes a file, it makes a
 /// directory and swaps the link `..data` to it.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub struct DirectoryChanges {
+    subject: &'static str,
     directories: Vec<PathBuf>,
     signal: mpsc::Sender<()>,
     signalled: mpsc::Receiver<()>,
@@ -71,8 +72,9 @@ fn number(_: &fs::Metadata) -> Option<(u64, u64)> {
     None
 }
 
-impl Changes {
-    pub(super) fn of<'a>(directories: impl Iterator<Item = &'a Path>) -> Self {
+impl DirectoryChanges {
+    /// Those of these directories, in which `subject` is for the log.
+    pub fn of<'a>(subject: &'static str, directories: impl Iterator<Item = &'a Path>) -> Self {
         let (signal, signalled) = mpsc::channel(1);
         // The directory of a file that is named without one.
         let here = |path: &Path| match path {
@@ -82,6 +84,7 @@ impl Changes {
         let mut directories: Vec<_> = directories.map(here).collect();
         directories.dedup();
         Self {
+            subject,
             directories,
             signal,
             signalled,
@@ -92,7 +95,7 @@ impl Changes {
 
     /// Watches what the paths lead to now, if that is not so already. To be called
     /// before each reading.
-    pub(super) fn watch(&mut self) {
+    pub fn watch(&mut self) {
         let directories = self.directories.iter();
         let targets: Vec<_> = directories.map(|path| Target::of(path).ok()).collect();
         let is_whole =
@@ -110,8 +113,9 @@ impl Changes {
             Err(error) if !self.warned => {
                 self.warned = true;
                 warn!(
-                    "changes of the identity issuer are found within 10 s, since the system does \
-                     not tell of them: {error}"
+                    "changes of {} are found by looking now and then, since the system does not \
+                     tell of them: {error}",
+                    self.subject
                 );
             }
             Err(_) => {}
@@ -143,7 +147,7 @@ impl Changes {
     }
 
     /// Waits for a change and until it seems complete, or for `longest`.
-    pub(super) async fn told_within(&mut self, longest: Duration) {
+    pub async fn told_within(&mut self, longest: Duration) {
         if timeout(longest, self.signalled.recv()).await.is_err() {
             return;
         }

@@ -2,10 +2,7 @@
 
 use super::{FilesError, Paths};
 use aws_lc_rs::digest::{SHA256, digest};
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 /// Larger files are not what they should be.
 const LARGEST: u64 = 1 << 20;
@@ -20,13 +17,17 @@ pub(super) struct Contents {
 /// What contents are recognised by; no key is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
-    pub(super) anchors: Mark,
+    pub(super) anchors: FileMark,
     /// Of the certificates and of the key.
-    pub(super) issuer: [Mark; 2],
+    pub(super) issuer: [FileMark; 2],
 }
 
+/// What the content of a file is recognised by, which tells nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Mark {
+pub struct FileMark(Known);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Known {
     #[default]
     NeverRead,
     Digest(Vec<u8>),
@@ -36,16 +37,16 @@ pub(super) enum Mark {
 impl Contents {
     pub(super) fn read(paths: &Paths) -> Self {
         Self {
-            anchors: read(&paths.anchors),
-            certificate: read(&paths.certificate),
-            key: read(&paths.key),
+            anchors: read_file(&paths.anchors),
+            certificate: read_file(&paths.certificate),
+            key: read_file(&paths.key),
         }
     }
 
     pub(super) fn marks(&self) -> Marks {
         Marks {
-            anchors: Mark::of(&self.anchors),
-            issuer: [Mark::of(&self.certificate), Mark::of(&self.key)],
+            anchors: FileMark::of(&self.anchors),
+            issuer: [FileMark::of(&self.certificate), FileMark::of(&self.key)],
         }
     }
 
@@ -62,16 +63,21 @@ impl Contents {
     }
 }
 
-impl Mark {
-    fn of(contents: &io::Result<Vec<u8>>) -> Self {
-        match contents {
-            Ok(bytes) => Mark::Digest(digest(&SHA256, bytes).as_ref().to_vec()),
-            Err(error) => Mark::Failure(error.to_string()),
-        }
+impl FileMark {
+    /// That of what was read, or of why it could not be.
+    pub fn of(contents: &io::Result<Vec<u8>>) -> Self {
+        Self(match contents {
+            Ok(bytes) => Known::Digest(digest(&SHA256, bytes).as_ref().to_vec()),
+            Err(error) => Known::Failure(error.to_string()),
+        })
     }
 }
 
-fn read(path: &PathBuf) -> io::Result<Vec<u8>> {
+/// Reads a file of at most a mebibyte.
+///
+/// # Errors
+/// It is larger, or cannot be read.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let length = fs::metadata(path)?.len();
     if length > LARGEST {
         let text = format!("larger than {LARGEST} bytes");

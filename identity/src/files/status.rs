@@ -6,8 +6,8 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// What became of changes of the files since the start, written by
-/// [`IdentityFiles`](crate::IdentityFiles) and read by anyone.
+/// What became of changes of some files since the start, written by who follows
+/// them, such as [`IdentityFiles`](crate::IdentityFiles), and read by anyone.
 #[derive(Debug, Default)]
 pub struct FilesStatus {
     reloads: AtomicU64,
@@ -16,7 +16,7 @@ pub struct FilesStatus {
 }
 
 impl FilesStatus {
-    /// How often an issuer or trust anchors from changed files came into force.
+    /// How often what changed files hold came into force.
     pub fn reloads(&self) -> u64 {
         self.reloads.load(Relaxed)
     }
@@ -33,16 +33,19 @@ impl FilesStatus {
         self.last_error.load_full()
     }
 
-    pub(super) fn reloaded(&self) {
+    /// Changed files came into force.
+    pub fn reloaded(&self) {
         self.reloads.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn failed(&self, error: String) {
+    /// Changed files are not usable.
+    pub fn failed(&self, error: String) {
         self.failures.fetch_add(1, Relaxed);
         self.last_error.store(Some(Arc::new(error)));
     }
 
-    pub(super) fn recovered(&self) {
+    /// They are again.
+    pub fn recovered(&self) {
         self.last_error.store(None);
     }
 }

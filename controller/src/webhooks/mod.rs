@@ -1,0 +1,125 @@
+//! The webhooks: what the API server asks before it stores an object.
+//!
+//! One HTTPS listener answers for all of them, each at a path of its own (ruling
+//! 15). What is registered under which path is up to the chart. An answer is
+//! always a valid review: a mistake in the object is a denial, whose message
+//! reaches whoever wrote it; only what is no review at all gets an HTTP error, for
+//! which the registered failure policy decides.
+
+mod certificate;
+mod profile;
+mod review;
+mod server;
+
+pub(crate) use self::certificate::{CertificateFiles, ServingCertificate};
+
+use self::review::{Request, Verdict};
+use ferrule_cluster::{Distribution, Histogram};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Decides about a review.
+type Admit = fn(&Request<'_>) -> Verdict;
+
+/// Path, name in metrics, and who decides.
+const WEBHOOKS: [(&str, &str, Admit); 1] =
+    [("/validate/profile", "profile-validator", profile::admit)];
+
+/// Upper bounds of the buckets of latencies, in seconds: a typical review takes
+/// less than a millisecond, and API servers wait ten seconds.
+const BOUNDS: [f64; 10] = [
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 10.0,
+];
+
+/// The webhooks of this process.
+pub(crate) struct Webhooks {
+    certificate: Arc<ServingCertificate>,
+    webhooks: Vec<Arc<Webhook>>,
+}
+
+/// One of them.
+pub(crate) struct Webhook {
+    path: &'static str,
+    name: &'static str,
+    admit: Admit,
+    allowed: Histogram,
+    denied: Histogram,
+    /// What was asked and is no review.
+    unreadable: AtomicU64,
+}
+
+/// What became of the reviews of a webhook.
+pub(crate) struct Outcomes {
+    /// How long those took that ended so.
+    pub(crate) allowed: Distribution,
+    pub(crate) denied: Distribution,
+    /// How many were no reviews.
+    pub(crate) unreadable: u64,
+}
+
+impl Webhooks {
+    /// All webhooks, served with this certificate.
+    pub(crate) fn new(certificate: Arc<ServingCertificate>) -> Self {
+        Self {
+            certificate,
+            webhooks: all(),
+        }
+    }
+
+    /// The certificate that API servers see.
+    pub(crate) fn certificate(&self) -> &Arc<ServingCertificate> {
+        &self.certificate
+    }
+
+    /// Each webhook's name in metrics, and what became of its reviews.
+    pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&'static str, Outcomes)> {
+        self.webhooks.iter().map(|webhook| {
+            let outcomes = Outcomes {
+                allowed: webhook.allowed.read(),
+                denied: webhook.denied.read(),
+                unreadable: webhook.unreadable.load(Relaxed),
+            };
+            (webhook.name, outcomes)
+        })
+    }
+
+    /// Answers until `stop`, and then what was already asked.
+    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let router = review::router(&self.webhooks);
+        server::serve(listener, self.certificate.clone(), router, stop).await;
+    }
+}
+
+/// Every webhook, without anything asked of it.
+fn all() -> Vec<Arc<Webhook>> {
+    let webhooks = WEBHOOKS.map(|(path, name, admit)| {
+        Arc::new(Webhook {
+            path,
+            name,
+            admit,
+            allowed: Histogram::new(&BOUNDS),
+            denied: Histogram::new(&BOUNDS),
+            unreadable: AtomicU64::new(0),
+        })
+    });
+    webhooks.into()
+}
+
+impl Webhook {
+    fn decided(&self, verdict: &Verdict, took: Duration) {
+        match verdict {
+            Verdict::Allowed => self.allowed.observe(took),
+            Verdict::Denied(_) => self.denied.observe(took),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

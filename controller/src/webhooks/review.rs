@@ -1,0 +1,215 @@
+//! AdmissionReviews over HTTP.
+//!
+//! Of a review only what is used is read, and the object stays text until its
+//! validator reads it: `kube`'s types want all of a request, and an object of one
+//! type, in which a field given twice is no longer seen.
+
+use super::Webhook;
+use axum::{
+    Router,
+    body::Body,
+    extract::{self, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The largest review (destination.md section 17).
+const MAX_BODY: usize = 10 << 20;
+/// What the bodies of all reviews under way may take together: anybody in the
+/// cluster may send some.
+const MAX_BODIES: usize = 64 << 20;
+/// How long a body may take. An API server sends it at once, and gives up after
+/// ten seconds, or as many as are registered.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Larger reviews are looked at beside the runtime, so that nothing waits for them.
+const LARGE: usize = 64 << 10;
+/// How much of a message is told: it may quote what somebody sent.
+const MAX_MESSAGE: usize = 4 << 10;
+
+const KIND: &str = "AdmissionReview";
+const API_VERSION: &str = "admission.k8s.io/v1";
+
+/// What is asked.
+#[derive(Deserialize)]
+struct Review<'a> {
+    #[serde(borrow, rename = "apiVersion")]
+    api_version: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
+}
+
+/// What an API server is about to do.
+#[derive(Deserialize)]
+pub(super) struct Request<'a> {
+    #[serde(borrow, default)]
+    uid: Cow<'a, str>,
+    /// CREATE, UPDATE, DELETE or CONNECT.
+    #[serde(borrow, default)]
+    pub(super) operation: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    /// The object as it is to be stored; none when one is deleted.
+    #[serde(borrow)]
+    pub(super) object: Option<&'a RawValue>,
+}
+
+/// Whether it may.
+pub(super) enum Verdict {
+    Allowed,
+    /// No, and this is what the user is told.
+    Denied(String),
+}
+
+/// Why there is no answer to a request.
+enum Unanswerable {
+    TooLarge,
+    TooSlow,
+    /// What is wrong with it.
+    NoReview(String),
+}
+
+impl IntoResponse for Unanswerable {
+    fn into_response(self) -> Response {
+        let (status, text) = match self {
+            Unanswerable::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the review has more than {MAX_BODY} bytes"),
+            ),
+            Unanswerable::TooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the review did not arrive within {BODY_TIMEOUT:?}"),
+            ),
+            Unanswerable::NoReview(text) => (StatusCode::BAD_REQUEST, text),
+        };
+        (status, format!("{text}\n")).into_response()
+    }
+}
+
+#[derive(Clone)]
+struct Endpoint {
+    webhook: Arc<Webhook>,
+    bodies: Arc<Semaphore>,
+}
+
+/// Each webhook at its path.
+pub(super) fn router(webhooks: &[Arc<Webhook>]) -> Router {
+    let bodies = Arc::new(Semaphore::new(MAX_BODIES));
+    webhooks.iter().fold(Router::new(), |router, webhook| {
+        let endpoint = Endpoint {
+            webhook: webhook.clone(),
+            bodies: bodies.clone(),
+        };
+        router.route(webhook.path, post(answer).with_state(endpoint))
+    })
+}
+
+async fn answer(State(endpoint): State<Endpoint>, request: extract::Request) -> Response {
+    let webhook = endpoint.webhook;
+    let answered = async {
+        let (body, _permit) = read(request.into_body(), &endpoint.bodies).await?;
+        if body.is_empty() {
+            tracing::warn!(webhook = webhook.name, "asked without a review");
+            return Ok(StatusCode::OK.into_response());
+        }
+        if body.len() < LARGE {
+            return review(&webhook, &body);
+        }
+        let webhook = webhook.clone();
+        let reviewed = tokio::task::spawn_blocking(move || review(&webhook, &body));
+        match reviewed.await {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    };
+    match answered.await {
+        Ok(response) => response,
+        Err(unanswerable) => {
+            webhook.unreadable.fetch_add(1, Relaxed);
+            unanswerable.into_response()
+        }
+    }
+}
+
+/// All of a body, and its share of what bodies may take.
+async fn read(
+    mut body: Body,
+    bodies: &Arc<Semaphore>,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Unanswerable> {
+    let reading = async {
+        let mut bytes = BytesMut::new();
+        let mut permit: Option<OwnedSemaphorePermit> = None;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Unanswerable::NoReview(error.to_string()))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if bytes.len() + data.len() > MAX_BODY {
+                return Err(Unanswerable::TooLarge);
+            }
+            let share = u32::try_from(data.len()).map_err(|_| Unanswerable::TooLarge)?;
+            let more = bodies.clone().acquire_many_owned(share).await;
+            let more = more.map_err(|_| Unanswerable::TooSlow)?;
+            match &mut permit {
+                Some(permit) => permit.merge(more),
+                None => permit = Some(more),
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok((bytes.freeze(), permit))
+    };
+    let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
+    read.unwrap_or(Err(Unanswerable::TooSlow))
+}
+
+fn review(webhook: &Webhook, body: &[u8]) -> Result<Response, Unanswerable> {
+    let start = Instant::now();
+    let review: Review<'_> = serde_json::from_slice(body)
+        .map_err(|error| Unanswerable::NoReview(format!("this is no AdmissionReview: {error}")))?;
+    let no_request = || Unanswerable::NoReview("the review has no request with a uid".to_owned());
+    let request = review.request.ok_or_else(no_request)?;
+    if request.uid.is_empty() {
+        return Err(no_request());
+    }
+    let verdict = (webhook.admit)(&request);
+    webhook.decided(&verdict, start.elapsed());
+    let mut response = json!({"uid": request.uid, "allowed": true});
+    if let Verdict::Denied(message) = verdict {
+        let message = shortened(message);
+        tracing::info!(
+            webhook = webhook.name,
+            namespace = request.namespace.as_deref(),
+            name = request.name.as_deref(),
+            "denied: {message}"
+        );
+        response["allowed"] = false.into();
+        response["status"] = json!({"code": StatusCode::BAD_REQUEST.as_u16(), "message": message});
+    }
+    let review = json!({
+        "apiVersion": review.api_version.as_deref().unwrap_or(API_VERSION),
+        "kind": KIND,
+        "response": response,
+    });
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    Ok((content_type, review.to_string()).into_response())
+}
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        message.push_str("...");
+    }
+    message
+}
