@@ -7,4 +7,7 @@ mod conversation;
 mod custom;
 mod deployments;
 mod faults;
+mod profiles;
+mod service_profile;
 mod shop;
+mod webhook;

@@ -1,0 +1,214 @@
+//! The webhook as an API server calls it: whether its answers are understood, and
+//! whether a certificate that is renewed on disk is the one that is verified.
+
+use crate::service_profile::{PATIENCE, ServiceProfiles, install_crd, route};
+use anyhow::Context as _;
+use ferrule_test_cluster::Cluster;
+use ferrule_tests::Ferrule;
+use k8s_openapi::{
+    ByteString,
+    api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration},
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+use std::{net::SocketAddr, path::Path, time::Duration};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+/// A certificate for the webhook in `directory`; the PEM of who signed it.
+fn certify(directory: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut params = CertificateParams::new(vec![])?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
+    let certificate = params.signed_by(&key, &authority)?;
+    std::fs::write(directory.join("tls.crt"), certificate.pem())?;
+    std::fs::write(directory.join("tls.key"), key.serialize_pem())?;
+    Ok(authority.pem().into())
+}
+
+/// The webhook's registration for one namespace.
+struct Registration {
+    api: Api<ValidatingWebhookConfiguration>,
+    name: String,
+    addr: SocketAddr,
+}
+
+impl Registration {
+    fn new(client: &Client, namespace: &str, addr: SocketAddr) -> Self {
+        Self {
+            api: Api::all(client.clone()),
+            name: namespace.to_owned(),
+            addr,
+        }
+    }
+
+    async fn trust(&self, authority: Vec<u8>) -> anyhow::Result<()> {
+        let webhook = json!({
+            "name": "linkerd-sp-validator.linkerd.io",
+            "clientConfig": {"url": format!("https://{}/validate/profile", self.addr)},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.name}},
+            "rules": [{
+                "operations": ["CREATE", "UPDATE"], "apiGroups": ["linkerd.io"],
+                "apiVersions": ["v1alpha1", "v1alpha2"], "resources": ["serviceprofiles"],
+            }],
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1", "v1beta1"],
+        });
+        let mut webhook: ValidatingWebhook = serde_json::from_value(webhook)?;
+        webhook.client_config.ca_bundle = Some(ByteString(authority));
+        let configuration = ValidatingWebhookConfiguration {
+            metadata: kube::core::ObjectMeta {
+                name: Some(self.name.clone()),
+                ..Default::default()
+            },
+            webhooks: Some(vec![webhook]),
+        };
+        let params = PatchParams::apply("test").force();
+        self.api
+            .patch(&self.name, &params, &Patch::Apply(configuration))
+            .await?;
+        Ok(())
+    }
+}
+
+/// What the API server says when it is asked to store this; `None` if it would.
+async fn said(
+    profiles: &ServiceProfiles,
+    name: &str,
+    spec: &Value,
+) -> anyhow::Result<Option<String>> {
+    match profiles.create(name, spec, true).await {
+        Ok(()) => Ok(None),
+        Err(kube::Error::Api(status)) => Ok(Some(status.message.clone())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until the webhook is called and answers: API servers learn of a
+/// registration after a while.
+async fn until_denied(profiles: &ServiceProfiles) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = said(profiles, "web", &json!({"routes": [null]})).await?;
+        if said
+            .as_ref()
+            .is_some_and(|said| said.contains("null route"))
+        {
+            return Ok(());
+        }
+        anyhow::ensure!(Instant::now() < deadline, "it is not denied: {said:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn s134_an_api_server_asks_the_webhook_and_tells_what_it_says() -> anyhow::Result<()> {
+    let cluster = Cluster::shared().await?;
+    let client = cluster.client()?;
+    install_crd(&client).await?;
+    let namespace = cluster.namespace("webhook").await?;
+    let files = TempDir::new()?;
+    let authority = certify(files.path())?;
+    let ferrule = Ferrule::start_with(
+        cluster.kubeconfig(),
+        &[
+            "--roles=destination",
+            "--webhook-addr=127.0.0.1:0",
+            &format!("--webhook-tls-dir={}", files.path().display()),
+        ],
+    )
+    .await?;
+    let addr = ferrule.address_of("webhooks").await?;
+    let registration = Registration::new(&client, namespace.name(), addr);
+    registration.trust(authority).await?;
+    let profiles = ServiceProfiles::of(&client, namespace.name());
+    until_denied(&profiles).await?;
+
+    let name = format!("web.{namespace}.svc.cluster.local");
+    let class = |condition: Value| {
+        json!({"routes": [{
+            "name": "r", "condition": {"method": "GET"},
+            "responseClasses": [{"condition": condition}],
+        }]})
+    };
+    let of_name = |told: &str| format!("ServiceProfile {name:?} {told}");
+    for (spec, told) in [
+        (
+            json!({"foo": 1}),
+            "failed to validate ServiceProfile: spec.foo: unknown field `foo`".to_owned(),
+        ),
+        (json!({"routes": [null]}), of_name("has a null route")),
+        (
+            route("r", "5"),
+            of_name("has a route with an invalid timeout: missing unit in duration \"5\""),
+        ),
+        (
+            class(json!({"status": {"min": 1}})),
+            of_name(
+                "has a response class with an invalid condition: Range minimum must be between \
+                 100 and 599, inclusive",
+            ),
+        ),
+        (
+            class(json!({"status": {"min": 300, "max": 200}})),
+            of_name(
+                "has a response class with an invalid condition: Range maximum cannot be smaller \
+                 than minimum",
+            ),
+        ),
+        (
+            json!({"retryBudget": {"retryRatio": 0.2, "minRetriesPerSecond": 1}}),
+            of_name("RetryBudget missing TTL field"),
+        ),
+        (
+            json!({"retryBudget": {"retryRatio": -0.2, "ttl": "10s"}}),
+            of_name("RetryBudget RetryRatio must be non-negative: -0.200000"),
+        ),
+    ] {
+        let said = said(&profiles, &name, &spec).await?;
+        let said = said.with_context(|| format!("{spec} is allowed"))?;
+        let prefix = "admission webhook \"linkerd-sp-validator.linkerd.io\" denied the request: ";
+        let answer = said.split_once(prefix).with_context(|| said.clone())?.1;
+        assert!(answer.starts_with(&told), "{spec}: {answer}");
+    }
+    assert_eq!(said(&profiles, &name, &route("r", "1ns")).await?, None);
+    profiles.create(&name, &route("r", "1s"), false).await?;
+    let refused = profiles.edit(&name, &route("r", "soon")).await;
+    assert!(refused.is_err_and(|error| error.to_string().contains("invalid timeout")));
+    profiles.delete(&name).await?;
+
+    // Renewed under another authority, which alone is trusted from now on.
+    let renewed = certify(files.path())?;
+    registration.trust(renewed.clone()).await?;
+    until_denied(&profiles).await?;
+    let reloads = ferrule.metric("webhook_cert_reloads_total").await?;
+    assert_eq!(reloads, Some(1.0));
+
+    // A bad one is not served, to new connections either.
+    std::fs::write(files.path().join("tls.key"), "nonsense")?;
+    ferrule
+        .logged("the last good certificate of the webhooks stays in use")
+        .await?;
+    assert_eq!(ferrule.metric("webhook_cert_files_bad").await?, Some(1.0));
+    // Another bundle, so that nothing of the connections before is used again.
+    registration
+        .trust([renewed, b"\n".to_vec()].concat())
+        .await?;
+    until_denied(&profiles).await?;
+    assert_eq!(said(&profiles, &name, &route("r", "1s")).await?, None);
+    let denied = r#"webhook_requests_total{webhook="profile-validator",outcome="denied"}"#;
+    assert!(
+        ferrule
+            .metric(denied)
+            .await?
+            .is_some_and(|count| count >= 10.0)
+    );
+    Ok(())
+}
