@@ -74,7 +74,7 @@ async fn a_crd_that_is_installed_later_is_followed_and_its_objects_told() -> any
     until(&near, Some("second")).await?;
 
     // What cannot be told changes nothing; what nobody could parse hurts nobody.
-    let broken = json!({"routes": [{"name": "broken", "condition": {}}]});
+    let broken = json!({"routes": [{"name": "broken", "condition": {"all": [{}]}}]});
     profiles.edit(&name, &broken).await?;
     ferrule
         .logged("A request match must have a field set")

@@ -5,7 +5,7 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
@@ -16,38 +16,16 @@ use tokio::time::{Instant, sleep};
 /// How long anything may take that is not measured.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A ServiceProfile CRD that lets everything through, and waits until it is served.
-///
-/// The project's own is `ferrule_crds::all()`; these tests want less of it: what the
-/// webhook refuses must get as far as the webhook, and what the index survives as far
-/// as the index.
+/// Installs the CRD of ServiceProfiles, and waits until it is served.
 pub(crate) async fn install_crd(client: &Client) -> anyhow::Result<()> {
-    let version = |name: &str, storage: bool| {
-        json!({
-            "name": name, "served": true, "storage": storage,
-            "schema": {"openAPIV3Schema": {
-                "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-            }},
-        })
-    };
-    let crd = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "serviceprofiles.linkerd.io"},
-        "spec": {
-            "group": "linkerd.io",
-            "scope": "Namespaced",
-            "names": {
-                "plural": "serviceprofiles", "singular": "serviceprofile",
-                "kind": "ServiceProfile", "shortNames": ["sp"],
-            },
-            "versions": [version("v1alpha2", true), version("v1alpha1", false)],
-        },
-    });
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let params = PatchParams::apply("test").force();
-    crds.patch("serviceprofiles.linkerd.io", &params, &Patch::Apply(crd))
-        .await?;
+    for crd in ferrule_crds::all() {
+        if crd.spec.names.kind == "ServiceProfile" {
+            crds.patch(&crd.name_any(), &params, &Patch::Apply(&crd))
+                .await?;
+        }
+    }
     let profiles = ServiceProfiles::of(client, "default");
     let deadline = Instant::now() + PATIENCE;
     while let Err(error) = profiles.api.list(&Default::default()).await {

@@ -96,10 +96,10 @@ async fn said(
 async fn until_denied(profiles: &ServiceProfiles) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let said = said(profiles, "web", &json!({"routes": [null]})).await?;
+        let said = said(profiles, "web", &route("r", "5")).await?;
         if said
             .as_ref()
-            .is_some_and(|said| said.contains("null route"))
+            .is_some_and(|said| said.contains("invalid timeout"))
         {
             return Ok(());
         }
@@ -132,44 +132,51 @@ async fn s134_an_api_server_asks_the_webhook_and_tells_what_it_says() -> anyhow:
     until_denied(&profiles).await?;
 
     let name = format!("web.{namespace}.svc.cluster.local");
-    let class = |condition: Value| {
+    let with = |condition: Value, response: Value| {
         json!({"routes": [{
-            "name": "r", "condition": {"method": "GET"},
-            "responseClasses": [{"condition": condition}],
+            "name": "r", "condition": condition, "responseClasses": [{"condition": response}],
         }]})
     };
+    let (request, response) = (|| json!({"method": "GET"}), || json!({"status": {}}));
     let of_name = |told: &str| format!("ServiceProfile {name:?} {told}");
+    let of_class = |told| {
+        of_name(&format!(
+            "has a response class with an invalid condition: {told}"
+        ))
+    };
+    // What the CRD's schema lets through, or cannot know of.
     for (spec, told) in [
         (
-            json!({"foo": 1}),
-            "failed to validate ServiceProfile: spec.foo: unknown field `foo`".to_owned(),
+            with(json!({"all": [{"foo": 1}]}), response()),
+            "failed to validate ServiceProfile: spec.routes[0].condition.all[0].foo: unknown field \
+             `foo`"
+                .to_owned(),
         ),
-        (json!({"routes": [null]}), of_name("has a null route")),
+        (
+            json!({"opaquePorts": ["80"]}),
+            "failed to validate ServiceProfile: spec.opaquePorts: ".to_owned(),
+        ),
         (
             route("r", "5"),
             of_name("has a route with an invalid timeout: missing unit in duration \"5\""),
         ),
         (
-            class(json!({"status": {"min": 1}})),
-            of_name(
-                "has a response class with an invalid condition: Range minimum must be between \
-                 100 and 599, inclusive",
-            ),
+            with(json!({"any": [{}]}), response()),
+            of_name("has a route with an invalid condition: A request match must have a field set"),
         ),
         (
-            class(json!({"status": {"min": 300, "max": 200}})),
-            of_name(
-                "has a response class with an invalid condition: Range maximum cannot be smaller \
-                 than minimum",
-            ),
+            with(request(), json!({"status": {"min": 1}})),
+            of_class("Range minimum must be between 100 and 599, inclusive"),
         ),
         (
-            json!({"retryBudget": {"retryRatio": 0.2, "minRetriesPerSecond": 1}}),
-            of_name("RetryBudget missing TTL field"),
+            with(request(), json!({"status": {"min": 300, "max": 200}})),
+            of_class("Range maximum cannot be smaller than minimum"),
         ),
         (
-            json!({"retryBudget": {"retryRatio": -0.2, "ttl": "10s"}}),
-            of_name("RetryBudget RetryRatio must be non-negative: -0.200000"),
+            json!({"retryBudget": {
+                "retryRatio": 0.2, "minRetriesPerSecond": 1, "ttl": "foo",
+            }}),
+            of_name("RetryBudget: invalid duration \"foo\""),
         ),
     ] {
         let said = said(&profiles, &name, &spec).await?;
