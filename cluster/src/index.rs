@@ -6,7 +6,7 @@ use self::problems::Problems;
 use crate::{
     Interner,
     object::Kind,
-    source::{CHANNEL_CAPACITY, Event, Sink},
+    source::{CHANNEL_CAPACITY, Event, Sink, unix_millis},
     world::{Changes, World},
 };
 use std::{
@@ -62,6 +62,7 @@ pub struct IndexStats {
     pub batches: AtomicU64,
     /// Nanoseconds spent on batches.
     pub busy_nanos: AtomicU64,
+    applied: [AtomicU64; Kind::ALL.len()],
     counts: [AtomicUsize; Kind::ALL.len()],
     kinds_synced: [AtomicBool; Kind::ALL.len()],
 }
@@ -70,6 +71,12 @@ impl IndexStats {
     /// How many objects of the kind are known.
     pub fn count(&self, kind: Kind) -> usize {
         self.counts[kind as usize].load(Ordering::Relaxed)
+    }
+
+    /// When an object of the kind last came, changed or went, in milliseconds since
+    /// 1970; 0 if none did.
+    pub fn applied_millis(&self, kind: Kind) -> u64 {
+        self.applied[kind as usize].load(Ordering::Relaxed)
     }
 
     /// Whether the kind has been listed once, or is done without.
@@ -87,6 +94,8 @@ impl IndexStats {
 pub struct Index {
     world: World,
     changes: Changes,
+    /// The kinds whose objects came, changed or went in this batch.
+    applied: [bool; Kind::ALL.len()],
     problems: Problems,
     seats: Vec<Box<dyn Seated>>,
     events: mpsc::Receiver<Event>,
@@ -114,6 +123,7 @@ impl Index {
         let index = Self {
             world: World::default(),
             changes: Changes::default(),
+            applied: Default::default(),
             problems: Problems::default(),
             seats: Vec::new(),
             events,
@@ -186,6 +196,11 @@ impl Index {
     /// Applies one event to the world without telling the views.
     pub fn apply(&mut self, event: Event) {
         self.problems.report(&event);
+        match &event {
+            Event::Applied { object, .. } => self.applied[object.kind() as usize] = true,
+            Event::Deleted(kind, _) => self.applied[*kind as usize] = true,
+            Event::Relisting(_) | Event::Synced(_) | Event::Unavailable(..) => {}
+        }
         self.world.apply(event, &mut self.changes);
     }
 
@@ -203,6 +218,12 @@ impl Index {
             self.stats.synced.store(true, Ordering::Release);
         }
         self.changes.clear();
+        let now = unix_millis();
+        for (applied, at) in self.applied.iter_mut().zip(&self.stats.applied) {
+            if std::mem::take(applied) {
+                at.store(now, Ordering::Relaxed);
+            }
+        }
         for kind in Kind::ALL {
             self.stats.counts[kind as usize].store(self.world.count(kind), Ordering::Relaxed);
             self.stats.kinds_synced[kind as usize]

@@ -6,6 +6,7 @@
 //! number and is told what changed since.
 #![forbid(unsafe_code)]
 
+pub mod describe;
 pub mod grpc;
 mod histogram;
 pub mod index;

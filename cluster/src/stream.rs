@@ -6,21 +6,20 @@
 //! a frame only when the last one found window, so a slow client holds one
 //! position, never a queue.
 
-use crate::subscribers::{Slot, Subscribers, Subscription};
+use crate::{
+    grpc::Calls,
+    subscribers::{Slot, Subscription},
+};
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Frame;
 use smallvec::SmallVec;
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// gRPC messages with their 5-byte headers, ready for the wire. Rarely more
 /// than an Add and a Remove.
@@ -56,60 +55,22 @@ pub trait Feed: Send + Unpin + 'static {
     ) -> Poll<Result<Frames, Status>>;
 }
 
-/// All open streams of one gRPC method, and what they were sent.
-#[derive(Debug, Default)]
-pub struct Streams {
-    subscribers: Arc<Subscribers>,
-    /// Streams opened since the start.
-    pub opened: AtomicU64,
-    /// Messages handed to the transport.
-    pub messages: AtomicU64,
-    /// Bytes handed to the transport, gRPC headers included.
-    pub bytes: AtomicU64,
-}
-
-impl Streams {
-    /// How many streams are open.
-    pub fn active(&self) -> usize {
-        self.subscribers.len()
-    }
-
-    /// Ends every stream with UNAVAILABLE, evenly spread over `window`, so that
-    /// their clients do not all reconnect in the same second. New ones end at
-    /// once.
-    pub async fn drain(&self, window: Duration) {
-        self.subscribers.close();
-        let slots = self.subscribers.slots();
-        // Timers are good for a millisecond; more streams than that go in groups.
-        let groups = (window.as_millis() / 10).clamp(1, 1_000) as usize;
-        let size = slots.len().div_ceil(groups).max(1);
-        let pause = window / u32::try_from(groups).expect("clamped to 1,000");
-        for group in slots.chunks(size) {
-            for slot in group {
-                slot.end();
-            }
-            tokio::time::sleep(pause).await;
-        }
-    }
-}
-
 /// The body of a streaming answer; open until the client goes, the feed fails or
 /// the process drains.
-pub struct StreamBody<F> {
+pub(crate) struct StreamBody<F: Feed> {
     feed: F,
     slot: Arc<Slot>,
     pending: Frames,
     done: bool,
-    streams: Arc<Streams>,
+    calls: Arc<Calls>,
     membership: Option<Subscription>,
 }
 
 impl<F: Feed> StreamBody<F> {
-    /// A body over `feed`, counted in `streams`. `slot` is the one that the feed
-    /// is woken through.
-    pub fn new(feed: F, slot: Arc<Slot>, streams: Arc<Streams>) -> Self {
-        streams.opened.fetch_add(1, Ordering::Relaxed);
-        let membership = streams.subscribers.join(slot.clone());
+    /// A body over `feed`, counted in `calls`. `slot` is the one that the feed is
+    /// woken through.
+    pub(crate) fn new(feed: F, slot: Arc<Slot>, calls: Arc<Calls>) -> Self {
+        let membership = calls.open.join(slot.clone());
         if membership.is_none() {
             slot.end();
         }
@@ -118,13 +79,13 @@ impl<F: Feed> StreamBody<F> {
             slot,
             pending: Frames::new(),
             done: false,
-            streams,
+            calls,
             membership,
         }
     }
 
     /// The HTTP response that carries the body.
-    pub fn into_response(self) -> http::Response<tonic::body::Body> {
+    pub(crate) fn into_response(self) -> http::Response<tonic::body::Body> {
         let mut response = http::Response::new(tonic::body::Body::new(self));
         response.headers_mut().insert(
             http::header::CONTENT_TYPE,
@@ -136,6 +97,7 @@ impl<F: Feed> StreamBody<F> {
     fn finish(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.done = true;
         self.membership = None;
+        self.calls.note_handled(status.code(), self.slot.age());
         let mut trailers = http::HeaderMap::new();
         // Only fails on metadata that is not ASCII; we set none.
         let _ = status.add_header(&mut trailers);
@@ -160,7 +122,13 @@ impl<F: Feed> http_body::Body for StreamBody<F> {
             if this.slot.is_ended() {
                 return this.finish(&Status::unavailable("this replica is shutting down"));
             }
-            match this.feed.poll_frames(&this.slot, cx) {
+            let skipped = this.slot.skipped();
+            let told = this.feed.poll_frames(&this.slot, cx);
+            let skipped = this.slot.skipped().wrapping_sub(skipped);
+            if skipped > 0 {
+                this.calls.note_skipped(skipped);
+            }
+            match told {
                 Poll::Ready(Ok(frames)) => {
                     this.pending = frames;
                     this.pending.reverse();
@@ -177,14 +145,20 @@ impl<F: Feed> http_body::Body for StreamBody<F> {
         let Some(frame) = this.pending.pop() else {
             return Poll::Pending;
         };
-        this.streams.messages.fetch_add(1, Ordering::Relaxed);
-        this.streams
-            .bytes
-            .fetch_add(frame.len() as u64, Ordering::Relaxed);
+        this.calls.note_sent(frame.len());
+        this.slot.note_sent();
         Poll::Ready(Some(Ok(Frame::data(frame))))
     }
 
     fn is_end_stream(&self) -> bool {
         self.done
+    }
+}
+
+impl<F: Feed> Drop for StreamBody<F> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.calls.note_handled(Code::Cancelled, self.slot.age());
+        }
     }
 }

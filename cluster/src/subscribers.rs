@@ -1,27 +1,95 @@
+use crate::grpc::Client;
 use atomic_waker::AtomicWaker;
 use slab::Slab;
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
     time::{Duration, Instant},
 };
 
-/// What the rest of the process may know of one open stream: how far it is, how
-/// to wake it, and whether it is to end. One for each stream.
-#[derive(Debug, Default)]
+/// What the rest of the process may know of one open stream: whose it is, how far
+/// it is, how to wake it, and whether it is to end. One for each stream, so it is
+/// kept small: times are in 32 bits, and streams of one client share what is
+/// known of it.
+#[derive(Debug)]
 pub struct Slot {
     waker: AtomicWaker,
     position: AtomicU64,
+    client: Option<Arc<Client>>,
+    opened: Tick,
+    /// When a message was last handed to the transport; only once `position` is
+    /// more than 0.
+    sent: AtomicU32,
+    /// Versions that were passed over.
+    skipped: AtomicU32,
     ended: AtomicBool,
+}
+
+/// Milliseconds since the process looked at its clock first. They begin anew
+/// after 49 days; nothing here is measured over so long a time.
+#[derive(Clone, Copy, Debug)]
+struct Tick(u32);
+
+impl Tick {
+    fn now() -> Self {
+        static START: OnceLock<Instant> = OnceLock::new();
+        let start = START.get_or_init(Instant::now);
+        // The low 32 bits are meant.
+        Self(start.elapsed().as_millis() as u32)
+    }
+
+    fn age(self) -> Duration {
+        Duration::from_millis(Self::now().0.wrapping_sub(self.0).into())
+    }
 }
 
 impl Slot {
     /// A slot at position 0: nothing told yet.
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        Self::of(None)
+    }
+
+    /// One for a stream to `client`.
+    pub fn of(client: Option<Arc<Client>>) -> Arc<Self> {
+        Arc::new(Self {
+            waker: AtomicWaker::new(),
+            position: AtomicU64::new(0),
+            client,
+            opened: Tick::now(),
+            sent: AtomicU32::new(0),
+            skipped: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// Whose stream it is, where that is known.
+    pub fn client(&self) -> Option<&Client> {
+        self.client.as_deref()
+    }
+
+    /// How long ago the stream was opened.
+    pub fn age(&self) -> Duration {
+        self.opened.age()
+    }
+
+    /// How long ago a message was last handed to the transport; `None` if none
+    /// was.
+    pub fn sent_ago(&self) -> Option<Duration> {
+        let sent = Tick(self.sent.load(Ordering::Relaxed));
+        (self.position() > 0).then(|| sent.age())
+    }
+
+    pub(crate) fn note_sent(&self) {
+        self.sent.store(Tick::now().0, Ordering::Relaxed);
+    }
+
+    /// How many versions were passed over, since a newer one was there before the
+    /// client was ready for them.
+    pub fn skipped(&self) -> u32 {
+        self.skipped.load(Ordering::Relaxed)
     }
 
     /// Asks to be woken at the next change. Look for a change *after* this, or
@@ -35,8 +103,20 @@ impl Slot {
         self.position.load(Ordering::Acquire)
     }
 
-    /// Notes that the stream has been told everything up to `version`.
+    /// Notes that the stream has been told everything up to `version`. Only its
+    /// own task does so.
     pub fn advance(&self, version: u64) {
+        let before = self.position.swap(version, Ordering::AcqRel);
+        if before > 0 && version > before + 1 {
+            let passed_over = version - before - 1;
+            let passed_over = u32::try_from(passed_over).unwrap_or(u32::MAX);
+            self.skipped.fetch_add(passed_over, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the stream follows another view from now on, and has been told
+    /// everything up to that one's `version`.
+    pub fn move_to(&self, version: u64) {
         self.position.store(version, Ordering::Release);
     }
 
@@ -52,9 +132,13 @@ impl Slot {
     }
 }
 
-/// The streams on one view, or all of a process.
+/// The streams on one view, or all of a method.
 #[derive(Debug)]
-pub struct Subscribers(Mutex<Inner>);
+pub struct Subscribers {
+    inner: Mutex<Inner>,
+    /// How many, for those who only count.
+    count: AtomicUsize,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -67,11 +151,14 @@ struct Inner {
 
 impl Default for Subscribers {
     fn default() -> Self {
-        Self(Mutex::new(Inner {
-            slots: Slab::new(),
-            closed: false,
-            idle_since: Instant::now(),
-        }))
+        Self {
+            inner: Mutex::new(Inner {
+                slots: Slab::new(),
+                closed: false,
+                idle_since: Instant::now(),
+            }),
+            count: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -84,6 +171,8 @@ impl Subscribers {
             return None;
         }
         let index = inner.slots.insert(slot);
+        self.count.store(inner.slots.len(), Ordering::Relaxed);
+        drop(inner);
         Some(Subscription {
             subscribers: self.clone(),
             index,
@@ -99,7 +188,7 @@ impl Subscribers {
 
     /// How many streams there are.
     pub fn len(&self) -> usize {
-        self.lock().slots.len()
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Whether there is no stream.
@@ -145,7 +234,7 @@ impl Subscribers {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,6 +249,8 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         let mut inner = self.subscribers.lock();
         inner.slots.remove(self.index);
+        let count = &self.subscribers.count;
+        count.store(inner.slots.len(), Ordering::Relaxed);
         if inner.slots.is_empty() {
             inner.idle_since = Instant::now();
             inner.slots.shrink_to_fit();
@@ -188,6 +279,25 @@ mod tests {
         );
         assert!(subscribers.close_if_idle(linger, later));
         assert!(subscribers.join(Slot::new()).is_none());
+    }
+
+    #[test]
+    fn a_stream_costs_no_more_than_it_has_to() {
+        // With the two counts of an Arc, an allocation of 80 bytes.
+        assert!(size_of::<Slot>() <= 64, "{}", size_of::<Slot>());
+    }
+
+    #[test]
+    fn versions_that_were_passed_over_are_counted_but_not_when_the_view_is_another() {
+        let slot = Slot::new();
+        assert_eq!(slot.sent_ago(), None);
+        for version in [7, 8, 11] {
+            slot.advance(version);
+        }
+        assert_eq!(slot.skipped(), 2);
+        slot.move_to(500);
+        slot.advance(501);
+        assert_eq!((slot.skipped(), slot.position()), (2, 501));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tonic::Status;
 pub struct ValueView {
     subscribers: Arc<Subscribers>,
     version: AtomicU64,
+    updates: Arc<Updates>,
     state: Mutex<State>,
 }
 
@@ -32,7 +33,38 @@ struct State {
     end: Option<Status>,
 }
 
+/// How many values were told by views that follow the same thing, and by all of
+/// their kind.
+#[derive(Debug, Default)]
+pub(crate) struct Updates {
+    alike: AtomicU64,
+    all: Arc<AtomicU64>,
+}
+
+impl Updates {
+    pub(crate) fn new(all: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self {
+            alike: AtomicU64::new(0),
+            all,
+        })
+    }
+}
+
 impl ValueView {
+    /// A view whose values are counted there.
+    pub(crate) fn new(updates: Arc<Updates>) -> Arc<Self> {
+        Arc::new(Self {
+            updates,
+            ..Self::default()
+        })
+    }
+
+    /// How often the value changed of all views that follow the same thing, since
+    /// there is any.
+    pub fn updates(&self) -> u64 {
+        self.updates.alike.load(Ordering::Relaxed)
+    }
+
     /// The streams on it.
     pub fn subscribers(&self) -> &Arc<Subscribers> {
         &self.subscribers
@@ -57,6 +89,8 @@ impl ValueView {
         }
         drop(state);
         if changed {
+            self.updates.alike.fetch_add(1, Ordering::Relaxed);
+            self.updates.all.fetch_add(1, Ordering::Relaxed);
             self.subscribers.wake();
         }
         changed

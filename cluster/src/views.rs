@@ -1,11 +1,14 @@
 //! The [`ValueView`]s of one kind, by what they were asked of.
 
-use crate::{Slot, ValueFeed, ValueView};
+use crate::{Slot, ValueFeed, ValueView, value::Updates};
 use bytes::Bytes;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::{
     hash::Hash,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tonic::Status;
@@ -56,23 +59,41 @@ impl From<Bytes> for Answer {
 
 /// The views that exist, as connections look them up: lock-free, so that a storm
 /// of new streams does not queue behind a batch.
-pub struct ViewRegistry<K>(papaya::HashMap<K, Arc<ValueView>, FxBuildHasher>);
+pub struct ViewRegistry<K> {
+    views: papaya::HashMap<K, Arc<ValueView>, FxBuildHasher>,
+    updates: Arc<AtomicU64>,
+}
 
 impl<K> Default for ViewRegistry<K> {
     fn default() -> Self {
-        Self(papaya::HashMap::default())
+        Self {
+            views: papaya::HashMap::default(),
+            updates: Arc::default(),
+        }
     }
 }
 
 impl<K: ViewKey> ViewRegistry<K> {
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.views.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.views.is_empty()
+    }
+
+    /// Looks at each of them.
+    pub fn for_each(&self, mut look: impl FnMut(&K, &Arc<ValueView>)) {
+        for (key, view) in &self.views.pin() {
+            look(key, view);
+        }
+    }
+
+    /// How many values all views have told, those that are gone included.
+    pub fn updates(&self) -> u64 {
+        self.updates.load(Ordering::Relaxed)
     }
 
     /// Begins to follow the view of `key`; `open` asks the index for one that is
@@ -92,7 +113,7 @@ impl<K: ViewKey> ViewRegistry<K> {
         for attempt in 0..ATTEMPTS {
             // One that was just given up may still be listed; the index knows.
             let known = if attempt == 0 {
-                self.0.pin().get(key).cloned()
+                self.views.pin().get(key).cloned()
             } else {
                 None
             };
@@ -113,10 +134,16 @@ impl<K: ViewKey> ViewRegistry<K> {
 /// The index's side of the views.
 pub struct Views<K: ViewKey> {
     views: FxHashMap<K, Arc<ValueView>>,
-    dependents: FxHashMap<K::Dependency, FxHashSet<K>>,
+    dependents: FxHashMap<K::Dependency, Dependents<K>>,
     registry: Arc<ViewRegistry<K>>,
     /// How many were made since some were last given up.
     made: usize,
+}
+
+/// The views that follow one thing.
+struct Dependents<K> {
+    keys: FxHashSet<K>,
+    updates: Arc<Updates>,
 }
 
 impl<K: ViewKey> Views<K> {
@@ -136,17 +163,23 @@ impl<K: ViewKey> Views<K> {
         if let Some(view) = self.views.get(&key) {
             return view.clone();
         }
-        let view = Arc::<ValueView>::default();
         let Answer { frame, refusal } = answer(&key);
-        let refused = refusal.is_some();
-        view.publish(frame, refusal);
-        if !refused {
-            self.made += 1;
-            let keys = self.dependents.entry(key.dependency()).or_default();
-            keys.insert(key.clone());
-            self.registry.0.pin().insert(key.clone(), view.clone());
-            self.views.insert(key, view.clone());
+        if refusal.is_some() {
+            let view = Arc::<ValueView>::default();
+            view.publish(frame, refusal);
+            return view;
         }
+        self.made += 1;
+        let alike = self.dependents.entry(key.dependency());
+        let alike = alike.or_insert_with(|| Dependents {
+            keys: FxHashSet::default(),
+            updates: Updates::new(self.registry.updates.clone()),
+        });
+        alike.keys.insert(key.clone());
+        let view = ValueView::new(alike.updates.clone());
+        view.publish(frame, None);
+        self.registry.views.pin().insert(key.clone(), view.clone());
+        self.views.insert(key, view.clone());
         view
     }
 
@@ -155,7 +188,8 @@ impl<K: ViewKey> Views<K> {
         &'v self,
         dependency: &K::Dependency,
     ) -> impl Iterator<Item = (&'v K, &'v Arc<ValueView>)> + use<'v, K> {
-        let keys = self.dependents.get(dependency).into_iter().flatten();
+        let alike = self.dependents.get(dependency).into_iter();
+        let keys = alike.flat_map(|alike| &alike.keys);
         keys.map(|key| (key, &self.views[key]))
     }
 
@@ -166,8 +200,9 @@ impl<K: ViewKey> Views<K> {
 
     /// Ends the views that follow `dependency`, and their streams with `status`.
     pub fn end(&mut self, dependency: &K::Dependency, status: &Status) {
-        let registry = self.registry.0.pin();
-        for key in self.dependents.remove(dependency).into_iter().flatten() {
+        let registry = self.registry.views.pin();
+        let alike = self.dependents.remove(dependency).into_iter();
+        for key in alike.flat_map(|alike| alike.keys) {
             registry.remove(&key);
             if let Some(view) = self.views.remove(&key) {
                 view.end(status.clone());
@@ -183,16 +218,16 @@ impl<K: ViewKey> Views<K> {
     /// Gives up the views that nobody has followed for so long.
     pub fn give_up(&mut self, linger: Duration, now: Instant) {
         self.made = 0;
-        let registry = self.registry.0.pin();
+        let registry = self.registry.views.pin();
         let dependents = &mut self.dependents;
         self.views.retain(|key, view| {
             let idle = view.subscribers().close_if_idle(linger, now);
             if idle {
                 registry.remove(key);
                 let dependency = key.dependency();
-                if let Some(keys) = dependents.get_mut(&dependency) {
-                    keys.remove(key);
-                    if keys.is_empty() {
+                if let Some(alike) = dependents.get_mut(&dependency) {
+                    alike.keys.remove(key);
+                    if alike.keys.is_empty() {
                         dependents.remove(&dependency);
                     }
                 }

@@ -5,6 +5,7 @@ use crate::{
     listeners::Listeners,
     process::Process,
 };
+use ferrule_cli::DEFAULT_API_ADDR;
 use ferrule_cluster::{
     object::{Kind, Object, ObjectKey},
     source::{CHANNEL_CAPACITY, Event, Sink},
@@ -22,8 +23,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// How many Services are named.
 const NAMED: usize = 3;
-/// The port that `ferrule diagnostics` asks unless it is told otherwise.
-const DEFAULT_API_ADDR: &str = "127.0.0.1:9990";
 
 /// A few of the Services that a source tells first.
 struct Catalog(oneshot::Receiver<Services>);

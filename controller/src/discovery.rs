@@ -38,6 +38,7 @@ pub(crate) fn open(
     let outbound = Outbound::server(policies.clone(), requests);
 
     let discovery = Discovery {
+        cluster_domain: flags.mesh.cluster_domain.clone(),
         interner,
         index: handle.stats,
         watches,

@@ -3,8 +3,8 @@
 use crate::flags::{OwnIdentity, ServeFlags};
 use anyhow::{Context as _, bail};
 use ferrule_identity::{
-    Authenticator, CertificateAuthority, FilesStatus, IdentityFiles, Permission, StateDirectory,
-    TokenReview,
+    Authenticator, CertificateAuthority, FilesStatus, IdentityFiles, IdentityServer,
+    IdentityService, Permission, StateDirectory, TokenReview,
 };
 use std::{
     sync::Arc,
@@ -21,6 +21,8 @@ const PERMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) authority: Arc<CertificateAuthority>,
+    /// What proxies ask of it.
+    pub(crate) api: IdentityServer,
     /// How the issuer's files fare; `None` where it is made here.
     pub(crate) files: Option<Arc<FilesStatus>>,
 }
@@ -79,8 +81,10 @@ impl Identity {
         };
         let authority = CertificateAuthority::new(scope, validity, authenticator);
         authority.install(credentials);
+        let authority = Arc::new(authority);
         let identity = Self {
-            authority: Arc::new(authority),
+            api: IdentityService::server(authority.clone()),
+            authority,
             files,
         };
         Ok((identity, upkeep))

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod api_client;
 mod banner;
 mod discovery;
 mod flags;

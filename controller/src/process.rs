@@ -1,6 +1,7 @@
 //! What runs in this process, for those who report on it.
 
 use crate::{
+    api_client::ApiRequests,
     flags::Role,
     identity::Identity,
     mesh_tls::{Handshakes, OwnCertificate},
@@ -8,13 +9,12 @@ use crate::{
 };
 use ferrule_cluster::{
     Interner,
-    grpc::{Methods, Server},
+    grpc::{Calls, Methods, Server},
     index::IndexStats,
     source::WatchStats,
-    stream::Streams,
 };
-use ferrule_destination::{Destination, DestinationServer};
-use ferrule_policy::{Inbound, InboundServer, Outbound, OutboundServer};
+use ferrule_destination::DestinationServer;
+use ferrule_policy::{InboundServer, OutboundServer};
 use std::{
     fmt,
     sync::{
@@ -24,7 +24,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::{mpsc, oneshot};
-use tonic::Code;
 
 /// How long the index may take to answer before it counts as stuck (operations.md
 /// 9.2).
@@ -38,6 +37,8 @@ pub(crate) struct Process {
     /// Destination and policy; they share an index.
     pub(crate) discovery: Option<Discovery>,
     pub(crate) identity: Option<Identity>,
+    /// What the API server was asked, where there is one.
+    pub(crate) api_requests: Option<Arc<ApiRequests>>,
     /// Its own certificates, for the listeners that speak mesh TLS.
     pub(crate) certificates: Vec<Arc<OwnCertificate>>,
     /// How TLS goes at each of those.
@@ -49,6 +50,8 @@ pub(crate) struct Process {
 
 /// What proxies are told, from one index.
 pub(crate) struct Discovery {
+    /// The suffix of Services' names.
+    pub(crate) cluster_domain: String,
     pub(crate) interner: Interner,
     pub(crate) index: Arc<IndexStats>,
     pub(crate) watches: Arc<WatchStats>,
@@ -60,17 +63,6 @@ pub(crate) struct Discovery {
     pub(crate) questions: mpsc::Sender<ferrule_destination::Request>,
 }
 
-/// The open streams of a method.
-pub(crate) struct MethodStreams<'p> {
-    /// The role that serves it.
-    pub(crate) role: Role,
-    /// The full name of its gRPC service.
-    pub(crate) service: &'static str,
-    /// Its own name.
-    pub(crate) method: &'static str,
-    pub(crate) streams: &'p Arc<Streams>,
-}
-
 impl Process {
     pub(crate) fn new() -> Self {
         Self {
@@ -78,6 +70,7 @@ impl Process {
             started_at: SystemTime::now(),
             discovery: None,
             identity: None,
+            api_requests: None,
             certificates: Vec::new(),
             handshakes: Vec::new(),
             webhooks: None,
@@ -85,12 +78,21 @@ impl Process {
         }
     }
 
-    /// The open streams by method.
-    pub(crate) fn streams(&self) -> Vec<MethodStreams<'_>> {
-        self.discovery
-            .as_ref()
-            .map(Discovery::streams)
-            .unwrap_or_default()
+    /// The calls of each method that is served here, with the role that serves it.
+    pub(crate) fn calls(&self) -> Vec<(Role, Arc<Calls>)> {
+        fn of<M: Methods>(role: Role, api: &Server<M>) -> impl Iterator<Item = (Role, Arc<Calls>)> {
+            api.calls().map(move |calls| (role, calls.clone()))
+        }
+        let mut calls = Vec::new();
+        if let Some(discovery) = &self.discovery {
+            calls.extend(of(Role::Destination, &discovery.destination));
+            calls.extend(of(Role::Policy, &discovery.inbound));
+            calls.extend(of(Role::Policy, &discovery.outbound));
+        }
+        if let Some(identity) = &self.identity {
+            calls.extend(of(Role::Identity, &identity.api));
+        }
+        calls
     }
 
     /// From now on the process is not ready, and never again will be.
@@ -117,45 +119,6 @@ impl Process {
 }
 
 impl Discovery {
-    fn streams(&self) -> Vec<MethodStreams<'_>> {
-        let of = |role, service, method, streams| MethodStreams {
-            role,
-            service,
-            method,
-            streams,
-        };
-        let (destinations, policies) = (&self.destinations, &self.policies);
-        let (destination, policy) = (Role::Destination, Role::Policy);
-        vec![
-            of(destination, Destination::NAME, "Get", &destinations.gets),
-            of(
-                destination,
-                Destination::NAME,
-                "GetProfile",
-                &destinations.get_profiles,
-            ),
-            of(
-                policy,
-                Inbound::NAME,
-                "WatchPort",
-                &policies.inbound_watches,
-            ),
-            of(policy, Outbound::NAME, "Watch", &policies.outbound_watches),
-        ]
-    }
-
-    /// How often calls of each service were refused, by code.
-    pub(crate) fn refused(&self) -> Vec<(&'static str, Code, u64)> {
-        fn of<M: Methods>(server: &Server<M>) -> impl Iterator<Item = (&'static str, Code, u64)> {
-            let counts = server.refused().counts();
-            counts.map(|(code, count)| (M::NAME, code, count))
-        }
-        of(&self.destination)
-            .chain(of(&self.inbound))
-            .chain(of(&self.outbound))
-            .collect()
-    }
-
     /// Puts a question to the index; `None` if it does not answer in time.
     pub(crate) async fn ask<T>(
         &self,

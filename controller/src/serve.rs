@@ -2,6 +2,7 @@
 
 use crate::{
     admin::{self, Admin},
+    api_client::ApiRequests,
     banner::Banner,
     discovery,
     flags::{LogFormat, Role, ServeFlags},
@@ -18,7 +19,6 @@ use crate::{
     webhooks::{CertificateFiles, Webhooks},
 };
 use anyhow::{Context as _, anyhow};
-use ferrule_identity::IdentityService;
 use std::sync::Arc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +41,12 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
     let webhooks = webhooks(flags)?;
     let mut listeners = Listeners::bind(flags, webhooks.is_some())?;
-    let client = source::client(&flags.source).await?;
+    let requests = Arc::<ApiRequests>::default();
+    let client = source::client(&flags.source, &requests).await?;
     let stop = CancellationToken::new();
     let mut parts = Parts::default();
     let mut process = Process::new();
+    process.api_requests = client.is_some().then_some(requests);
 
     if flags.has(Role::Identity) {
         let (identity, upkeep) = Identity::open(flags, client.clone()).await?;
@@ -185,7 +187,7 @@ fn routes(role: Role, process: &Process) -> Routes {
     match role {
         Role::Identity => {
             let identity = process.identity.as_ref().expect("the role is here");
-            Routes::new(IdentityService::server(identity.authority.clone()))
+            Routes::new(identity.api.clone())
         }
         Role::Destination => {
             let discovery = process.discovery.as_ref().expect("the role is here");

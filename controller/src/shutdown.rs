@@ -85,8 +85,8 @@ impl Signals {
 /// then connections are told to go (`stop`) while streams end one after another.
 pub(crate) async fn drain(process: &Process, drain: Drain, stop: &CancellationToken) {
     process.begin_drain();
-    let streams = process.streams();
-    let active = streams.iter().map(|method| method.streams.active());
+    let calls = process.calls();
+    let active = calls.iter().map(|(_, calls)| calls.active());
     tracing::info!(
         streams = active.sum::<usize>(),
         delay = ?drain.delay,
@@ -95,8 +95,6 @@ pub(crate) async fn drain(process: &Process, drain: Drain, stop: &CancellationTo
     );
     tokio::time::sleep(drain.delay).await;
     stop.cancel();
-    let drains = streams
-        .iter()
-        .map(|method| method.streams.drain(drain.window));
+    let drains = calls.iter().map(|(_, calls)| calls.drain(drain.window));
     futures::future::join_all(drains).await;
 }

@@ -1,6 +1,9 @@
 //! The source that the flags choose.
 
-use crate::flags::SourceFlags;
+use crate::{
+    api_client::{self, ApiRequests},
+    flags::SourceFlags,
+};
 use anyhow::{Context as _, anyhow};
 use ferrule_cluster::{
     Interner,
@@ -51,13 +54,16 @@ impl Source {
 }
 
 /// A client of the cluster's API server; `None` where there is no cluster.
-pub(crate) async fn client(flags: &SourceFlags) -> anyhow::Result<Option<Client>> {
+pub(crate) async fn client(
+    flags: &SourceFlags,
+    requests: &Arc<ApiRequests>,
+) -> anyhow::Result<Option<Client>> {
     if flags.manifests.is_some() {
         return Ok(None);
     }
     let config = config(flags).await?;
     tracing::info!(cluster = %config.cluster_url, "using a cluster");
-    Ok(Some(Client::try_from(config)?))
+    Ok(Some(api_client::client(config, requests.clone())?))
 }
 
 async fn config(flags: &SourceFlags) -> anyhow::Result<Config> {

@@ -7,7 +7,9 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod census;
 mod context;
+mod describe;
 mod endpoints;
 mod mesh;
 mod profile;
@@ -18,6 +20,7 @@ mod workload;
 
 pub use self::{
     authority::{Authority, AuthorityError, ServiceName, ServiceNameError},
+    census::{Census, EndpointsCount, ProfileCount},
     context::ProxyContext,
     endpoints::{EndpointsKey, EndpointsRequest, History},
     mesh::{DEFAULT_HTTP2_PARAMS, DEFAULT_OPAQUE_PORTS, Mesh, parse_http2_params},

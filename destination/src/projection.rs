@@ -2,9 +2,10 @@
 //! connections.
 
 use crate::{
+    describe::Description,
     endpoints::{
         EndpointsKey, EndpointsRequest, EndpointsView, EndpointsWriter, History, Rebind, Rebound,
-        is_local, refusal,
+        Tally, is_local, refusal,
     },
     mesh::Mesh,
     profile::{Dependency, ProfileKey},
@@ -12,15 +13,15 @@ use crate::{
 use ferrule_cluster::{
     LINGER, ValueView, ViewRegistry, Views, World,
     index::Projection,
-    object::{Name, ObjectKey},
-    stream::Streams,
+    object::{Kind, Name, Object, ObjectKey},
     world::{Changes, ServiceChange},
 };
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -32,6 +33,9 @@ use tonic::Status;
 /// memory. Counted with one more for each 64 endpoints: about 100 MiB.
 const MAX_IDLE: usize = 4_096;
 
+/// How long copying objects may hold up everything else.
+const COPY_TIME: Duration = Duration::from_millis(1);
+
 type Lookup<K, V> = papaya::HashMap<K, Arc<V>, FxBuildHasher>;
 
 /// What connections read without asking the index: the views that exist, and
@@ -40,14 +44,12 @@ type Lookup<K, V> = papaya::HashMap<K, Arc<V>, FxBuildHasher>;
 #[derive(Default)]
 pub struct Registry {
     ready: AtomicBool,
-    endpoints: Lookup<EndpointsKey, EndpointsView>,
+    pub(crate) endpoints: Lookup<EndpointsKey, EndpointsView>,
     pub(crate) profiles: Arc<ViewRegistry<ProfileKey>>,
     zones: papaya::HashMap<Name, Name, FxBuildHasher>,
     published: AtomicUsize,
-    /// The open `Get` streams.
-    pub gets: Arc<Streams>,
-    /// The open `GetProfile` streams.
-    pub get_profiles: Arc<Streams>,
+    encoded: Arc<AtomicU64>,
+    workload_updates: AtomicU64,
 }
 
 impl Registry {
@@ -67,6 +69,18 @@ impl Registry {
         self.published.load(Ordering::Relaxed)
     }
 
+    /// How many messages were put together for `Get` and for `GetProfile`; the
+    /// others that were sent are the same ones again.
+    pub fn encoded(&self) -> (u64, u64) {
+        let endpoints = self.encoded.load(Ordering::Relaxed);
+        (endpoints, self.profiles.updates())
+    }
+
+    /// How often the profile of a single workload was told anew.
+    pub fn workload_updates(&self) -> u64 {
+        self.workload_updates.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn zone(&self, node: &str) -> Option<Name> {
         self.zones.pin().get(node).cloned()
     }
@@ -81,8 +95,16 @@ pub enum Request {
     /// From a connection.
     #[doc(hidden)]
     Stream(StreamRequest),
-    /// What the index holds and tells of a Service, for people.
-    Describe(ObjectKey, oneshot::Sender<serde_json::Value>),
+    /// What the index holds of a Service, for people.
+    Describe(ObjectKey, oneshot::Sender<Description>),
+    /// Whose cluster IPs these are, in the same order. To be asked in portions.
+    ServicesAt(Vec<IpAddr>, oneshot::Sender<Vec<Option<ObjectKey>>>),
+    /// Where every object of a kind is, in no order; `None` while the kind has not
+    /// been listed.
+    Keys(Kind, oneshot::Sender<Option<Vec<ObjectKey>>>),
+    /// Copies of these objects, in the same order: of as many as a moment allows,
+    /// one at least. To be asked again for the others.
+    Objects(Kind, Vec<ObjectKey>, oneshot::Sender<Vec<Option<Object>>>),
     /// Answered as soon as the index gets to it: is it alive?
     Ping(oneshot::Sender<()>),
 }
@@ -149,7 +171,13 @@ impl Destinations {
         let writers = self.endpoints.entry(key.service.clone()).or_default();
         let at = writers.iter().position(|writer| *writer.key() == key);
         let at = at.unwrap_or_else(|| {
-            let writer = EndpointsWriter::new(&self.mesh, world, key.clone(), self.history);
+            let alike = writers.iter().find(|writer| writer.key().is_alike(&key));
+            let tally = match alike {
+                Some(writer) => writer.view().tally().clone(),
+                None => Tally::new(self.registry.encoded.clone()),
+            };
+            let (mesh, history) = (&self.mesh, self.history);
+            let writer = EndpointsWriter::new(mesh, world, key.clone(), history, tally);
             self.made += 1 + writer.view().len() / 64;
             let view = writer.view().clone();
             self.registry.endpoints.pin().insert(key, view);
@@ -168,7 +196,7 @@ impl Destinations {
         let writer = self.writer(world, &rebind.request);
         let frames = writer.takeover(&rebind.told);
         let view = writer.view().clone();
-        rebind.slot.advance(view.version());
+        rebind.slot.move_to(view.version());
         // Nobody closes a view but this task.
         let Some(membership) = view.subscribers().join(rebind.slot) else {
             return;
@@ -231,7 +259,10 @@ impl Destinations {
         let of_profiles = self.readers(world, &changes.service_profiles);
         for (key, view) in of_services.chain(of_ips).chain(of_profiles) {
             let answer = key.answer(&self.mesh, world);
-            view.publish(answer.frame, answer.refusal);
+            if view.publish(answer.frame, answer.refusal) && key.is_workload(world) {
+                let updates = &self.registry.workload_updates;
+                updates.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -276,60 +307,6 @@ impl Destinations {
         let published = writers.map(|writer| writer.view().len()).sum();
         self.registry.published.store(published, Ordering::Relaxed);
     }
-
-    fn describe(&self, world: &World, key: &ObjectKey) -> serde_json::Value {
-        let slices: Vec<_> = world
-            .slices_of(key)
-            .map(|slice| {
-                serde_json::json!({
-                    "name": &*slice.key.name,
-                    "resourceVersion": slice.slice.resource_version,
-                    "endpoints": slice.slice.endpoints.len(),
-                    "ready": slice.slice.endpoints.iter().filter(|e| e.ready).count(),
-                })
-            })
-            .collect();
-        let views: Vec<_> = self
-            .endpoints
-            .get(key)
-            .into_iter()
-            .flatten()
-            .map(describe_view)
-            .collect();
-        serde_json::json!({
-            "service": key.to_string(),
-            "exists": world.service(key).is_some(),
-            "slices": slices,
-            "views": views,
-        })
-    }
-}
-
-fn describe_view(writer: &EndpointsWriter) -> serde_json::Value {
-    let (snapshot, deltas) = writer.view().size();
-    let mut addrs = writer.view().addrs();
-    addrs.sort_unstable();
-    let endpoints: Vec<_> = addrs
-        .into_iter()
-        .map(|(addr, since)| {
-            let addr = std::net::SocketAddr::new(addr.ip, addr.port);
-            serde_json::json!({"address": addr.to_string(), "sinceVersion": since})
-        })
-        .collect();
-    let slots = writer.view().subscribers().slots();
-    let version = writer.view().version();
-    serde_json::json!({
-        "port": writer.key().port,
-        "hostname": writer.key().hostname.as_deref(),
-        "zone": writer.key().zone.as_deref(),
-        "node": writer.key().node.as_deref(),
-        "version": version,
-        "snapshotBytes": snapshot,
-        "deltaBytes": deltas,
-        "streams": slots.len(),
-        "streamsBehind": slots.iter().filter(|slot| slot.position() != version).count(),
-        "endpoints": endpoints,
-    })
 }
 
 impl Projection for Destinations {
@@ -360,7 +337,19 @@ impl Projection for Destinations {
             }
             Request::Stream(StreamRequest(Ask::Rebind(request))) => self.rebind(world, request),
             Request::Describe(key, reply) => {
-                let _ = reply.send(self.describe(world, &key));
+                let _ = reply.send(Description::of(world, &key));
+            }
+            Request::ServicesAt(ips, reply) => {
+                let ips = ips.into_iter();
+                let owners = ips.map(|ip| world.services_at(ip).first().cloned());
+                let _ = reply.send(owners.collect());
+            }
+            Request::Keys(kind, reply) => {
+                let keys = world.is_kind_synced(kind).then(|| world.keys(kind));
+                let _ = reply.send(keys);
+            }
+            Request::Objects(kind, keys, reply) => {
+                let _ = reply.send(copies(world, kind, &keys));
             }
             Request::Ping(reply) => {
                 let _ = reply.send(());
@@ -404,4 +393,16 @@ impl Destinations {
         });
         self.profiles.give_up(linger, now);
     }
+}
+
+fn copies(world: &World, kind: Kind, keys: &[ObjectKey]) -> Vec<Option<Object>> {
+    let start = Instant::now();
+    let mut objects = Vec::with_capacity(keys.len());
+    for key in keys {
+        objects.push(world.object(kind, key));
+        if start.elapsed() >= COPY_TIME {
+            break;
+        }
+    }
+    objects
 }

@@ -10,13 +10,13 @@ use crate::{
 };
 use ferrule_cluster::{
     Slot,
-    grpc::{self, Methods, Response, Server, read_message},
+    grpc::{self, Call, Method, Methods, Response, Server},
     object::Name,
 };
 use ferrule_proto::destination::GetDestination;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status};
 
 /// How often a stream may find its view given up between looking it up and
 /// joining it. Once would be much.
@@ -51,18 +51,21 @@ impl Destination {
 impl Methods for Destination {
     const NAME: &'static str = "io.linkerd.proxy.destination.Destination";
 
-    async fn call(&self, method: &str, body: Body) -> Option<Result<Response, Status>> {
+    const METHODS: &'static [Method] = &[Method::streaming("Get"), Method::streaming("GetProfile")];
+
+    async fn call(&self, method: &str, call: Call) -> Option<Result<Response, Status>> {
         match method {
-            "Get" => Some(self.get(body).await),
-            "GetProfile" => Some(self.get_profile(body).await),
+            "Get" => Some(self.get(call).await),
+            "GetProfile" => Some(self.get_profile(call).await),
             _ => None,
         }
     }
 }
 
 impl Destination {
-    async fn get(&self, body: Body) -> Result<Response, Status> {
-        let request: GetDestination = read_message(body).await?;
+    async fn get(&self, mut call: Call) -> Result<Response, Status> {
+        let request: GetDestination = call.message().await?;
+        let token = &request.context_token;
         let path = &request.path;
         let invalid = || Status::invalid_argument(format!("Invalid authority: {path}"));
         let authority = Authority::parse(path).map_err(|_| invalid())?;
@@ -76,7 +79,8 @@ impl Destination {
             .service(&self.mesh.cluster_domain)
             .map_err(|_| invalid())?;
         self.ready()?;
-        let context = ProxyContext::parse(&request.context_token);
+        let context = ProxyContext::parse(token);
+        let slot = call.slot(token);
         let request = Arc::new(EndpointsRequest {
             service,
             port: authority.port,
@@ -84,7 +88,6 @@ impl Destination {
             zone: self.registry.zone(&context.node),
             node: context.node.into(),
         });
-        let slot = Slot::new();
         let feed = self
             .follow_endpoints(request, &slot)
             .await
@@ -98,7 +101,7 @@ impl Destination {
                     _ => status,
                 }
             })?;
-        Ok(grpc::stream(feed, slot, &self.registry.gets))
+        Ok(call.stream(feed, slot))
     }
 
     async fn follow_endpoints(
@@ -129,8 +132,8 @@ impl Destination {
         ))
     }
 
-    async fn get_profile(&self, body: Body) -> Result<Response, Status> {
-        let request: GetDestination = read_message(body).await?;
+    async fn get_profile(&self, mut call: Call) -> Result<Response, Status> {
+        let request: GetDestination = call.message().await?;
         let path = &request.path;
         let authority = Authority::parse(path).map_err(|error| {
             Status::invalid_argument(format!("invalid authority: {path:?}: \"{error}\""))
@@ -152,14 +155,14 @@ impl Destination {
             }
         };
         self.ready()?;
-        let slot = Slot::new();
+        let slot = call.slot(&request.context_token);
         let open = |key| self.ask(|reply| Ask::Profile(key, reply));
         let feed = self.registry.profiles.follow(&key, &slot, open).await;
         let feed = feed.map_err(|status| match status.code() {
             Code::InvalidArgument => Status::invalid_argument(format!("Invalid authority: {path}")),
             _ => status,
         })?;
-        Ok(grpc::stream(feed, slot, &self.registry.get_profiles))
+        Ok(call.stream(feed, slot))
     }
 
     /// Nothing is answered from half a world (ruling 5).

@@ -34,11 +34,11 @@ pub use self::{
     },
     key::{KeyError, SigningKey},
     name::{IdentityName, IdentityScope, NameError},
-    server::IdentityService,
+    server::{IdentityServer, IdentityService},
     signature::{KeyAlgorithm, PublicKey, SignatureError},
     state::{StateDirectory, StateError},
     token::{
-        Authenticator, Durations, Permission, ReviewStats, ServiceAccount, TOKEN_AUDIENCE,
-        TokenError, TokenIssuer, TokenKeyError, TokenReview, TokenVerifier,
+        Authenticator, Permission, ReviewStats, ServiceAccount, TOKEN_AUDIENCE, TokenError,
+        TokenIssuer, TokenKeyError, TokenReview, TokenVerifier,
     },
 };

@@ -9,13 +9,13 @@ use crate::{
 };
 use bytes::Bytes;
 use ferrule_cluster::{
-    Answer, LINGER, ValueView, ViewRegistry, Views, World,
-    index::Projection,
-    stream::{Streams, message},
-    world::Changes,
+    Answer, LINGER, ValueView, ViewRegistry, Views, World, describe, index::Projection,
+    object::ObjectKey, stream::message, world::Changes,
 };
 use rustc_hash::FxHashSet;
+use serde_json::{Value, json};
 use std::{
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -37,10 +37,6 @@ pub struct Registry {
     pub(crate) inbound: Arc<ViewRegistry<InboundKey>>,
     pub(crate) outbound: Arc<ViewRegistry<OutboundKey>>,
     values: AtomicUsize,
-    /// The open `WatchPort` streams.
-    pub inbound_watches: Arc<Streams>,
-    /// The open `Watch` streams.
-    pub outbound_watches: Arc<Streams>,
 }
 
 impl Registry {
@@ -58,6 +54,36 @@ impl Registry {
     /// counted, at most ten seconds ago.
     pub fn values(&self) -> usize {
         self.values.load(Ordering::Relaxed)
+    }
+
+    /// How many different messages were told to those who follow inbound and to
+    /// those who follow outbound policies; the others that were sent are the same
+    /// ones again.
+    pub fn encoded(&self) -> (u64, u64) {
+        (self.inbound.updates(), self.outbound.updates())
+    }
+
+    /// What is told of connections to a Service, by name or by one of its cluster
+    /// IPs, and each stream that is told it; as JSON, for people.
+    pub fn describe_outbound(&self, service: &ObjectKey, ips: &[IpAddr]) -> Vec<Value> {
+        let mut policies = Vec::new();
+        self.outbound.for_each(|key, view| {
+            let asked = match key {
+                OutboundKey::Service { service: of, port } if of == service => {
+                    json!({"service": of.to_string(), "port": port})
+                }
+                OutboundKey::Address { ip, port } if ips.contains(ip) => {
+                    json!({"address": SocketAddr::new(*ip, *port).to_string()})
+                }
+                _ => return,
+            };
+            policies.push(json!({
+                "asked": asked,
+                "version": view.version(),
+                "streams": describe::streams(view.subscribers(), view.version()),
+            }));
+        });
+        policies
     }
 
     /// Nothing is answered from half a world (ruling 5).
@@ -231,7 +257,7 @@ impl Projection for Policies {
 mod tests {
     use super::*;
     use ferrule_cluster::{
-        object::{ObjectKey, Owner, Phase, Pod, PodTemplate},
+        object::{Owner, Phase, Pod, PodTemplate},
         source::Event,
     };
 

@@ -8,14 +8,14 @@ use crate::{
 };
 use bytes::Bytes;
 use ferrule_cluster::{
-    Slot, ValueView,
-    grpc::{self, Methods, Response, Server, read_message},
+    ValueView,
+    grpc::{self, Call, Method, Methods, Response, Server},
     object::ObjectKey,
 };
 use ferrule_proto::{inbound::PortSpec, outbound::TrafficSpec};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use tonic::{Status, body::Body};
+use tonic::Status;
 
 /// `io.linkerd.proxy.inbound.InboundServerPolicies`.
 pub type InboundServer = Server<Inbound>;
@@ -42,26 +42,26 @@ impl Inbound {
         Server::new(Self { registry, index })
     }
 
-    async fn watch_port(&self, body: Body) -> Result<Response, Status> {
-        let key = self.key(body).await?;
-        let slot = Slot::new();
+    async fn watch_port(&self, mut call: Call) -> Result<Response, Status> {
+        let (key, token) = self.key(&mut call).await?;
+        let slot = call.slot(&token);
         let open = async |key| -> Result<Arc<ValueView>, Status> {
             grpc::ask(&self.index, |reply| Ask::Inbound(key, reply).into()).await
         };
         let feed = self.registry.inbound.follow(&key, &slot, open).await?;
-        let streams = &self.registry.inbound_watches;
-        Ok(grpc::stream(feed, slot, streams))
+        Ok(call.stream(feed, slot))
     }
 
-    async fn get_port(&self, body: Body) -> Result<Response, Status> {
-        let key = self.key(body).await?;
+    async fn get_port(&self, mut call: Call) -> Result<Response, Status> {
+        let (key, _) = self.key(&mut call).await?;
         let frame: Result<Bytes, Status> =
             grpc::ask(&self.index, |reply| Ask::InboundNow(key, reply).into()).await?;
-        frame.map(grpc::unary)
+        frame.map(|frame| call.unary(frame))
     }
 
-    async fn key(&self, body: Body) -> Result<InboundKey, Status> {
-        let request: PortSpec = read_message(body).await?;
+    /// What is asked for, and what the client says of itself.
+    async fn key(&self, call: &mut Call) -> Result<(InboundKey, String), Status> {
+        let request: PortSpec = call.message().await?;
         let workload = workload(&request.workload)?;
         let port = u16::try_from(request.port).ok().filter(|port| *port != 0);
         let Some(port) = port else {
@@ -72,10 +72,10 @@ impl Inbound {
         };
         self.registry.ready()?;
         match workload.name {
-            WorkloadName::Pod(pod) => Ok(InboundKey {
-                pod: ObjectKey::new(workload.namespace, pod),
-                port,
-            }),
+            WorkloadName::Pod(pod) => {
+                let pod = ObjectKey::new(workload.namespace, pod);
+                Ok((InboundKey { pod, port }, request.workload))
+            }
             WorkloadName::ExternalWorkload(name) => Err(Status::not_found(format!(
                 "unknown server: the mesh has no ExternalWorkload {}/{name}",
                 workload.namespace
@@ -87,10 +87,12 @@ impl Inbound {
 impl Methods for Inbound {
     const NAME: &'static str = "io.linkerd.proxy.inbound.InboundServerPolicies";
 
-    async fn call(&self, method: &str, body: Body) -> Option<Result<Response, Status>> {
+    const METHODS: &'static [Method] = &[Method::streaming("WatchPort"), Method::unary("GetPort")];
+
+    async fn call(&self, method: &str, call: Call) -> Option<Result<Response, Status>> {
         match method {
-            "WatchPort" => Some(self.watch_port(body).await),
-            "GetPort" => Some(self.get_port(body).await),
+            "WatchPort" => Some(self.watch_port(call).await),
+            "GetPort" => Some(self.get_port(call).await),
             _ => None,
         }
     }
@@ -103,26 +105,26 @@ impl Outbound {
         Server::new(Self { registry, index })
     }
 
-    async fn watch(&self, body: Body) -> Result<Response, Status> {
-        let key = self.key(body).await?;
-        let slot = Slot::new();
+    async fn watch(&self, mut call: Call) -> Result<Response, Status> {
+        let (key, token) = self.key(&mut call).await?;
+        let slot = call.slot(&token);
         let open = async |key| -> Result<Arc<ValueView>, Status> {
             grpc::ask(&self.index, |reply| Ask::Outbound(key, reply).into()).await
         };
         let feed = self.registry.outbound.follow(&key, &slot, open).await?;
-        let streams = &self.registry.outbound_watches;
-        Ok(grpc::stream(feed, slot, streams))
+        Ok(call.stream(feed, slot))
     }
 
-    async fn get(&self, body: Body) -> Result<Response, Status> {
-        let key = self.key(body).await?;
+    async fn get(&self, mut call: Call) -> Result<Response, Status> {
+        let (key, _) = self.key(&mut call).await?;
         let frame: Result<Bytes, Status> =
             grpc::ask(&self.index, |reply| Ask::OutboundNow(key, reply).into()).await?;
-        frame.map(grpc::unary)
+        frame.map(|frame| call.unary(frame))
     }
 
-    async fn key(&self, body: Body) -> Result<crate::OutboundKey, Status> {
-        let request: TrafficSpec = read_message(body).await?;
+    /// What is asked for, and what the client says of itself.
+    async fn key(&self, call: &mut Call) -> Result<(crate::OutboundKey, String), Status> {
+        let request: TrafficSpec = call.message().await?;
         if request.target.is_none() {
             return Err(TargetError::Missing.into());
         }
@@ -131,17 +133,19 @@ impl Outbound {
         workload(&request.source_workload)?;
         let key = target(request.target)?;
         self.registry.ready()?;
-        Ok(key)
+        Ok((key, request.source_workload))
     }
 }
 
 impl Methods for Outbound {
     const NAME: &'static str = "io.linkerd.proxy.outbound.OutboundPolicies";
 
-    async fn call(&self, method: &str, body: Body) -> Option<Result<Response, Status>> {
+    const METHODS: &'static [Method] = &[Method::streaming("Watch"), Method::unary("Get")];
+
+    async fn call(&self, method: &str, call: Call) -> Option<Result<Response, Status>> {
         match method {
-            "Watch" => Some(self.watch(body).await),
-            "Get" => Some(self.get(body).await),
+            "Watch" => Some(self.watch(call).await),
+            "Get" => Some(self.get(call).await),
             _ => None,
         }
     }

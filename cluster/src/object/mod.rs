@@ -10,6 +10,7 @@ mod default_policy;
 mod duration;
 mod endpoint_slice;
 mod external_workload;
+mod fingerprint;
 mod labels;
 mod matches;
 mod pod;

@@ -12,6 +12,8 @@ pub use self::{
     stats::{ErrorReason, KindStats, Problem, WatchStats},
 };
 
+pub(crate) use self::stats::unix_millis;
+
 use crate::object::{Kind, Object, ObjectKey};
 use tokio::sync::mpsc;
 

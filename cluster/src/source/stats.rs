@@ -1,6 +1,6 @@
 //! What a source says of itself, for the metrics endpoint and `/debug/state`.
 
-use crate::object::Kind;
+use crate::{Distribution, Histogram, object::Kind};
 use std::{
     fmt,
     path::PathBuf,
@@ -18,9 +18,14 @@ pub struct WatchStats {
     problems: Mutex<Vec<Problem>>,
 }
 
+/// Upper bounds for how late changes are heard of, in seconds (destination.md
+/// section 14). API servers stamp whole seconds.
+const LAG: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 1000.0];
+
 /// The state of the watch of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct KindStats {
+    lag: Histogram,
     restarts: AtomicU64,
     errors: [AtomicU64; ErrorReason::ALL.len()],
     last_event: AtomicU64,
@@ -92,6 +97,26 @@ impl WatchStats {
     }
 }
 
+impl Default for KindStats {
+    fn default() -> Self {
+        Self {
+            lag: Histogram::new(LAG),
+            restarts: AtomicU64::default(),
+            errors: Default::default(),
+            last_event: AtomicU64::default(),
+            connected: AtomicBool::default(),
+        }
+    }
+}
+
+/// Now, in milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl KindStats {
     /// How often the list or watch had to begin again because of an error.
     pub fn restarts(&self) -> u64 {
@@ -116,11 +141,19 @@ impl KindStats {
     }
 
     pub(crate) fn heard(&self) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        self.last_event.store(millis, Relaxed);
+        self.last_event.store(unix_millis(), Relaxed);
+    }
+
+    /// How long after they were written changes were heard of. Lists do not count,
+    /// nor objects on their way out: nothing says when that began.
+    pub fn lag(&self) -> Distribution {
+        self.lag.read()
+    }
+
+    /// Notes a change of an object that was last written at `written`.
+    pub(crate) fn changed(&self, written: SystemTime) {
+        // Another machine's clock may be ahead of ours.
+        self.lag.observe(written.elapsed().unwrap_or_default());
     }
 
     pub(crate) fn set_connected(&self, connected: bool) {

@@ -19,6 +19,7 @@ mod dependents;
 mod external_workloads;
 mod listed;
 mod members;
+mod objects;
 mod opaque;
 mod owners;
 mod pods;
@@ -341,7 +342,8 @@ impl World {
         }
     }
 
-    fn keys(&self, kind: Kind) -> Vec<ObjectKey> {
+    /// Where every object of the kind is, in no order.
+    pub fn keys(&self, kind: Kind) -> Vec<ObjectKey> {
         let cluster_scoped = |name: &Name| ObjectKey::new("", name.clone());
         match kind {
             Kind::Service => self.services.keys(),

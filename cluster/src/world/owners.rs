@@ -44,6 +44,10 @@ impl Owners {
         self.of_mut(kind).remove(key).is_some()
     }
 
+    pub(super) fn get(&self, kind: Kind, key: &ObjectKey) -> Option<&Owner> {
+        self.of(kind).get(key)
+    }
+
     pub(super) fn count(&self, kind: Kind) -> usize {
         self.of(kind).len()
     }

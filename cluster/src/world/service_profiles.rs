@@ -21,6 +21,11 @@ impl ServiceProfiles {
         self.0.get(key)?.as_ref()
     }
 
+    /// As [`get`](Self::get), but `Some(None)` for one that has never been told.
+    pub(super) fn newest(&self, key: &ObjectKey) -> Option<&Option<ServiceProfile>> {
+        self.0.get(key)
+    }
+
     pub(super) fn apply(
         &mut self,
         key: ObjectKey,

@@ -49,6 +49,10 @@ impl Slices {
         &self.entries[id.0 as usize]
     }
 
+    pub(super) fn named(&self, key: &ObjectKey) -> Option<&SliceEntry> {
+        self.ids.get(key).map(|&id| self.get(id))
+    }
+
     pub(super) fn count(&self) -> usize {
         self.entries.len()
     }

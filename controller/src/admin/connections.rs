@@ -1,5 +1,6 @@
 use super::{Admin, Peer};
 use axum::{Extension, Router};
+use ferrule_cluster::grpc;
 use hyper::server::conn::{http1, http2};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -39,7 +40,11 @@ pub(super) async fn serve(listener: TcpListener, admin: Arc<Admin>, router: Rout
             }
         };
         let may_speak_http2 = admin.trusts(peer);
-        let service = TowerToHyperService::new(router.clone().layer(Extension(Peer(peer))));
+        let known = (
+            Extension(Peer(peer)),
+            Extension(grpc::Connection::new(peer)),
+        );
+        let service = TowerToHyperService::new(router.clone().layer(known));
         tokio::spawn(async move {
             let connection = converse(stream, service, may_speak_http2);
             // A peer that goes in the middle of something is no concern of ours.

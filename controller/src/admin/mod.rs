@@ -4,13 +4,7 @@ mod certificates;
 mod connections;
 mod state;
 
-use crate::{
-    flags::LogFilter,
-    logging::LogLevel,
-    metrics::{self, Metrics},
-    process::Process,
-    readiness,
-};
+use crate::{flags::LogFilter, logging::LogLevel, metrics, process::Process, readiness};
 use axum::{
     Extension, Json, Router,
     extract::{DefaultBodyLimit, Query, Request, State},
@@ -33,7 +27,6 @@ const MAX_BODY: usize = 4 << 10;
 /// What the admin listener answers from.
 pub(crate) struct Admin {
     process: Arc<Process>,
-    metrics: Metrics,
     scope: IdentityScope,
     log_level: LogLevel,
     debug_remote: bool,
@@ -51,7 +44,6 @@ impl Admin {
         debug_remote: bool,
     ) -> Self {
         Self {
-            metrics: Metrics::new(process.clone()),
             process,
             scope,
             log_level,
@@ -138,7 +130,8 @@ async fn scrape(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response
     let accepted = headers.get_all(header::ACCEPT).iter();
     let format = metrics::Format::accepted(accepted.filter_map(|value| value.to_str().ok()));
     let content_type = [(header::CONTENT_TYPE, format.content_type())];
-    (content_type, admin.metrics.render(format)).into_response()
+    let text = metrics::scrape(&admin.process, format).await;
+    (content_type, text).into_response()
 }
 
 #[derive(Deserialize)]

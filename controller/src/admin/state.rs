@@ -20,18 +20,18 @@ pub(super) fn process(process: &Process) -> Value {
         "uptimeSeconds": process.started.elapsed().as_secs_f64(),
         "ready": ready.is_ok(),
         "notReadyReason": ready.err().map(|reason| reason.to_string()),
-        "streams": process
-            .streams()
+        "calls": process
+            .calls()
             .iter()
-            .map(|method| {
-                let streams = method.streams;
+            .map(|(_, calls)| {
                 let state = json!({
-                    "active": streams.active(),
-                    "opened": streams.opened.load(Relaxed),
-                    "messagesSent": streams.messages.load(Relaxed),
-                    "bytesSent": streams.bytes.load(Relaxed),
+                    "active": calls.active(),
+                    "started": calls.started(),
+                    "messagesSent": calls.sent(),
+                    "bytesSent": calls.sent_bytes(),
+                    "versionsSkipped": calls.skipped(),
                 });
-                (method.method.to_owned(), state)
+                (format!("{}/{}", calls.service(), calls.method().name), state)
             })
             .collect::<Map<_, _>>(),
     });
@@ -89,6 +89,8 @@ fn watch(discovery: &Discovery, kind: Kind) -> Value {
         "restarts": stats.restarts(),
         "errors": errors,
         "lastHeardSecondsAgo": age(stats.last_event_millis()).map(|age| age.as_secs_f64()),
+        "lastChangeSecondsAgo": age(discovery.index.applied_millis(kind))
+            .map(|age| age.as_secs_f64()),
     })
 }
 
@@ -99,10 +101,22 @@ pub(super) fn service_key(text: &str) -> Option<ObjectKey> {
     (is_name(namespace) && is_name(name)).then(|| ObjectKey::new(namespace, name))
 }
 
-/// What the index holds of a Service.
+/// What the index holds of a Service, what is told of it, and what each stream
+/// was last told.
 pub(super) async fn service(process: &Process, key: ObjectKey) -> Option<Value> {
     let discovery = process.discovery.as_ref()?;
-    discovery.ask(|reply| Request::Describe(key, reply)).await
+    let question = |reply| Request::Describe(key.clone(), reply);
+    let held = discovery.ask(question).await?;
+    let (destinations, policies) = (&discovery.destinations, &discovery.policies);
+    Some(json!({
+        "service": key.to_string(),
+        "exists": held.exists,
+        "clusterIps": held.cluster_ips,
+        "slices": held.slices,
+        "endpoints": destinations.describe_endpoints(&key),
+        "profiles": destinations.describe_profiles(&key, &held.cluster_ips),
+        "outboundPolicies": policies.describe_outbound(&key, &held.cluster_ips),
+    }))
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@ use super::{
     client_auth::ClientAuth,
     own::{OwnCertificate, Served},
 };
+use ferrule_cluster::grpc;
 use futures::{Stream, StreamExt, stream};
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -176,9 +178,17 @@ pub(crate) enum Connection {
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ();
+    type ConnectInfo = grpc::Connection;
 
-    fn connect_info(&self) {}
+    fn connect_info(&self) -> grpc::Connection {
+        let stream = match self {
+            Connection::Plaintext(stream) => stream,
+            Connection::Tls(stream) => stream.get_ref().0,
+        };
+        // One that has gone already calls nothing.
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        grpc::Connection::new(stream.peer_addr().unwrap_or(nowhere))
+    }
 }
 
 impl AsyncRead for Connection {

@@ -26,9 +26,14 @@ impl Collector for Cluster {
 
 fn caches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
     for kind in Kind::ALL {
-        let (name, help) = cache_size(kind);
         let count = discovery.index.count(kind);
-        writer.gauges(name, help, [([("cluster", "local")], count)])?;
+        let sample = [([("cluster", "local")], count)];
+        writer.gauges(&cache_size(kind), &format!("{kind}s known"), sample)?;
+    }
+    for kind in Kind::ALL {
+        let lag = discovery.watches.kind(kind).lag();
+        let help = format!("How long after they were written changes of {kind}s were heard of");
+        writer.histogram(&informer_lag(kind), &help, lag)?;
     }
     Ok(())
 }
@@ -71,6 +76,16 @@ fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
         "Seconds since the last sign of life of the kind's watch; absent before the first",
         ages,
     )?;
+    let ages = Kind::ALL.into_iter().filter_map(|kind| {
+        let age = age(index.applied_millis(kind))?;
+        Some((of(kind), age.as_secs_f64()))
+    });
+    writer.gauges(
+        "index_event_age_seconds",
+        "Seconds since the index last took in a change of an object of the kind; absent before \
+         the first",
+        ages,
+    )?;
     writer.gauge(
         "manifest_problems",
         "Places in the manifests that cannot be read now; always 0 with a cluster",
@@ -101,18 +116,19 @@ fn of(kind: Kind) -> [(&'static str, &'static str); 1] {
     [("kind", kind.as_str())]
 }
 
-/// The names are the reference's: some kinds in the plural (destination.md 14).
-const fn cache_size(kind: Kind) -> (&'static str, &'static str) {
+/// The names are the reference's (destination.md 14): all kinds but one in the
+/// singular here,
+fn cache_size(kind: Kind) -> String {
     match kind {
-        Kind::Service => ("service_cache_size", "Services known"),
-        Kind::EndpointSlice => ("endpointslices_cache_size", "EndpointSlices known"),
-        Kind::Pod => ("pod_cache_size", "Pods known"),
-        Kind::Node => ("node_cache_size", "Nodes known"),
-        Kind::Namespace => ("namespace_cache_size", "Namespaces known"),
-        Kind::ReplicaSet => ("replicaset_cache_size", "ReplicaSets known"),
-        Kind::Job => ("job_cache_size", "Jobs known"),
-        Kind::Server => ("server_cache_size", "Servers known"),
-        Kind::ServiceProfile => ("serviceprofile_cache_size", "ServiceProfiles known"),
-        Kind::ExternalWorkload => ("externalworkload_cache_size", "ExternalWorkloads known"),
+        Kind::EndpointSlice => "endpointslices_cache_size".to_owned(),
+        kind => format!("{}_cache_size", kind.as_str().to_lowercase()),
+    }
+}
+
+/// all but one in the plural here.
+fn informer_lag(kind: Kind) -> String {
+    match kind {
+        Kind::ExternalWorkload => "externalworkload_informer_lag_seconds".to_owned(),
+        kind => format!("{}_informer_lag_seconds", kind.plural()),
     }
 }

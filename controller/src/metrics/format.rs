@@ -31,7 +31,7 @@ impl Format {
 }
 
 /// OpenMetrics as the older format: there a counter is declared by the name of
-/// its samples, what has no type is untyped, and nothing marks the end.
+/// its samples, whatever that is, and nothing marks the end.
 pub(super) fn to_text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;
@@ -45,7 +45,8 @@ pub(super) fn to_text(open_metrics: &str) -> String {
             let (suffix, kind) = match kind {
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),
-                "unknown" => ("", "untyped"),
+                // What grows, and has a name that only this format allows.
+                "unknown" => ("", "counter"),
                 kind => ("", kind),
             };
             if let Some((_, help)) = help.take() {
@@ -97,7 +98,7 @@ known 0
 # TYPE streams_total counter
 streams_total{a=\"b\"} 3
 # HELP known Known.
-# TYPE known untyped
+# TYPE known counter
 known 0
 ";
         assert_eq!(to_text(open_metrics), text);

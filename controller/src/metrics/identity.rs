@@ -1,4 +1,4 @@
-use super::writer::Writer;
+use super::writer::{NONE, Writer};
 use crate::{identity::Identity, process::Process};
 use ferrule_identity::{Authenticator, Reason, ReviewStats};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
@@ -45,8 +45,6 @@ fn certificates(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         (last > 0).then_some((NONE, last as f64 / 1000.0)),
     )
 }
-
-const NONE: [(&str, &str); 0] = [];
 
 fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     let now = SystemTime::now();
@@ -95,13 +93,10 @@ fn reviews(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         Authenticator::TokenReview(review) => review.stats(),
         Authenticator::Local(_) => &none,
     };
-    let durations = stats.durations();
     writer.histogram(
         "token_review_duration_seconds",
         "How long the API server took to review a token",
-        durations.sum,
-        durations.count,
-        &durations.buckets,
+        stats.durations(),
     )?;
     writer.counter(
         "token_review_failures",

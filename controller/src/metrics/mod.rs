@@ -3,6 +3,7 @@
 //! Nothing is counted here: each collector reads the counters of its part of
 //! the process when it is scraped.
 
+mod api_requests;
 mod build;
 mod cluster;
 mod format;
@@ -11,41 +12,49 @@ mod mesh_tls;
 mod runtime;
 mod streams;
 mod system;
+mod views;
 mod webhooks;
 mod writer;
 
 pub(crate) use self::format::Format;
 
 use crate::process::Process;
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use ferrule_destination::Census;
+use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use std::sync::Arc;
 
-/// All metrics of the process.
-#[derive(Debug)]
-pub(crate) struct Metrics(Registry);
+/// All metrics of the process as they are now.
+pub(crate) async fn scrape(process: &Arc<Process>, format: Format) -> String {
+    let census = views::census(process).await;
+    let process = process.clone();
+    // Thousands of views are some milliseconds of work, which streams need not
+    // wait for.
+    let rendered = tokio::task::spawn_blocking(move || render(&process, census, format));
+    rendered.await.unwrap_or_default()
+}
 
-impl Metrics {
-    pub(crate) fn new(process: Arc<Process>) -> Self {
-        let mut registry = Registry::default();
-        registry.register_collector(Box::new(build::Build));
-        registry.register_collector(Box::new(cluster::Cluster(process.clone())));
-        registry.register_collector(Box::new(streams::Streams(process.clone())));
-        registry.register_collector(Box::new(identity::Authority(process.clone())));
-        registry.register_collector(Box::new(mesh_tls::MeshTls(process.clone())));
-        registry.register_collector(Box::new(webhooks::Webhooks(process.clone())));
-        registry.register_collector(Box::new(runtime::Runtime));
-        registry.register_collector(Box::new(system::System(process)));
-        Self(registry)
+fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
+    let mut registry = Registry::default();
+    let collectors: [Box<dyn Collector>; 10] = [
+        Box::new(build::Build),
+        Box::new(cluster::Cluster(process.clone())),
+        Box::new(streams::Streams(process.clone())),
+        Box::new(views::Views::new(process.clone(), census)),
+        Box::new(api_requests::Requests(process.clone())),
+        Box::new(identity::Authority(process.clone())),
+        Box::new(mesh_tls::MeshTls(process.clone())),
+        Box::new(webhooks::Webhooks(process.clone())),
+        Box::new(runtime::Runtime),
+        Box::new(system::System(process.clone())),
+    ];
+    for collector in collectors {
+        registry.register_collector(collector);
     }
-
-    /// The metrics as they are now.
-    pub(crate) fn render(&self, format: Format) -> String {
-        let mut text = String::new();
-        encode(&mut text, &self.0).expect("a String takes everything");
-        match format {
-            Format::OpenMetrics => text,
-            Format::Text => format::to_text(&text),
-        }
+    let mut text = String::new();
+    encode(&mut text, &registry).expect("a String takes everything");
+    match format {
+        Format::OpenMetrics => text,
+        Format::Text => format::to_text(&text),
     }
 }
 
@@ -63,7 +72,7 @@ mod tests {
     }
 
     /// The metrics of a process with every role, without a cluster.
-    async fn metrics() -> Metrics {
+    async fn metrics(format: Format) -> String {
         let directory = tempfile::tempdir().expect("a directory");
         let directory = directory.path().to_str().expect("UTF-8");
         let args = ["serve", "--manifests", directory, "--state-dir", directory];
@@ -72,7 +81,7 @@ mod tests {
         process.discovery = Some(crate::discovery::open(&flags, None).expect("opens").0);
         let identity = crate::identity::Identity::open(&flags, None).await;
         process.identity = Some(identity.expect("opens").0);
-        Metrics::new(Arc::new(process))
+        scrape(&Arc::new(process), format).await
     }
 
     /// The names on the lines that begin so.
@@ -85,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_metric_has_help_and_stands_in_the_documentation() {
-        let text = metrics().await.render(Format::Text);
+        let text = metrics(Format::Text).await;
         let typed = names(&text, "# TYPE ");
         assert_eq!(typed, names(&text, "# HELP "));
         for line in text.lines().filter(|line| line.starts_with("# HELP ")) {
@@ -102,10 +111,10 @@ mod tests {
 
     #[tokio::test]
     async fn open_metrics_ends_with_its_mark() {
-        let text = metrics().await.render(Format::OpenMetrics);
+        let text = metrics(Format::OpenMetrics).await;
         assert!(text.ends_with("# EOF\n"), "{text}");
         assert!(
-            text.contains("\nstream_opened_total{service=\"destination\",method=\"Get\"} 0\n"),
+            text.contains("\nstream_bytes_sent_total{service=\"destination\",method=\"Get\"} 0\n"),
             "{text}"
         );
     }

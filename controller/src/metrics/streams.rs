@@ -1,127 +1,119 @@
 use super::writer::Writer;
-use crate::process::{Discovery, MethodStreams, Process};
+use crate::{flags::Role, process::Process};
+use ferrule_cluster::grpc::Calls;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{fmt, sync::Arc};
 use tonic::Code;
 
-/// What proxies are told: streams, and the views behind them.
+/// The calls of all roles, and the streams among them.
 #[derive(Debug)]
 pub(super) struct Streams(pub(super) Arc<Process>);
 
 impl Collector for Streams {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = Writer::new(encoder);
-        let Some(discovery) = &self.0.discovery else {
-            return Ok(());
-        };
-        self.streams(&mut writer)?;
-        views(discovery, &mut writer)?;
-        self.calls(discovery, &mut writer)
+        let calls = self.0.calls();
+        grpc(&calls, &mut writer)?;
+        self.streams(&calls, &mut writer)
     }
 }
 
 impl Streams {
-    fn streams(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let streams = self.0.streams();
-        let streams = || streams.iter();
+    fn streams(&self, calls: &[(Role, Arc<Calls>)], writer: &mut Writer<'_>) -> fmt::Result {
+        let Some(discovery) = &self.0.discovery else {
+            return Ok(());
+        };
+        let streaming = || {
+            calls
+                .iter()
+                .filter(|(_, calls)| calls.method().is_streaming)
+        };
         writer.gauges(
             "stream_active",
             "Streams that are open",
-            streams().map(|method| (of(method), method.streams.active())),
-        )?;
-        writer.counters(
-            "stream_opened",
-            "Streams that were opened",
-            streams().map(|method| (of(method), method.streams.opened.load(Relaxed))),
-        )?;
-        writer.counters(
-            "stream_messages_sent",
-            "Messages handed to the transport",
-            streams().map(|method| (of(method), method.streams.messages.load(Relaxed))),
+            streaming().map(|(role, calls)| (stream(*role, calls), calls.active())),
         )?;
         writer.counters(
             "stream_bytes_sent",
             "Bytes handed to the transport, message headers included",
-            streams().map(|method| (of(method), method.streams.bytes.load(Relaxed))),
+            streaming().map(|(role, calls)| (stream(*role, calls), calls.sent_bytes())),
+        )?;
+        writer.counters(
+            "stream_versions_skipped",
+            "Versions that streams were not told, since a newer one was there before their \
+             client was ready",
+            streaming().map(|(role, calls)| (stream(*role, calls), calls.skipped())),
+        )?;
+        let (get, get_profile) = discovery.destinations.encoded();
+        let (watch_port, watch) = discovery.policies.encoded();
+        let encoded = [
+            ("destination", "Get", get),
+            ("destination", "GetProfile", get_profile),
+            ("policy", "WatchPort", watch_port),
+            ("policy", "Watch", watch),
+        ];
+        writer.counters(
+            "stream_messages_encoded",
+            "Messages that were put together; all others that were sent are these again",
+            encoded.map(|(service, method, count)| {
+                ([("service", service), ("method", method)], count)
+            }),
         )
     }
+}
 
-    fn calls(&self, discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
-        let refused = discovery.refused();
-        let mut refused_calls = BTreeMap::<_, u64>::new();
-        for (service, _, count) in &refused {
-            *refused_calls.entry(*service).or_default() += count;
-        }
-        let streams = self.0.streams();
-        let of_methods = streams.iter().map(|method| {
-            let mut labels = unnamed(method.service).to_vec();
-            labels.push(("grpc_method", method.method));
-            (labels, method.streams.opened.load(Relaxed))
-        });
-        let unnamed_calls = refused_calls
-            .into_iter()
-            .map(|(service, count)| (unnamed(service).to_vec(), count));
-        writer.counters(
-            "grpc_server_started",
-            "Calls begun; those that were refused have no grpc_method",
-            of_methods.chain(unnamed_calls),
-        )?;
-        let handled = refused.into_iter().map(|(service, code, count)| {
-            let mut labels = unnamed(service).to_vec();
-            labels.push(("grpc_code", code_name(code)));
+/// What every gRPC server of a Linkerd control plane tells (destination.md 14).
+fn grpc(calls: &[(Role, Arc<Calls>)], writer: &mut Writer<'_>) -> fmt::Result {
+    let each = || calls.iter().map(|(_, calls)| (of(calls), calls));
+    writer.counters(
+        "grpc_server_started",
+        "Calls begun",
+        each().map(|(labels, calls)| (labels, calls.started())),
+    )?;
+    let handled = each().flat_map(|([service, method, kind], calls)| {
+        calls.handled().map(move |(code, count)| {
+            let labels = [service, method, kind, ("grpc_code", code_name(code))];
             (labels, count)
-        });
-        writer.counters(
-            "grpc_server_handled",
-            "Calls refused, by code; streams that ended are not among them",
-            handled,
-        )
-    }
-}
-
-fn views(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
-    let (endpoints, profiles) = discovery.destinations.views();
-    let (inbound, outbound) = discovery.policies.views();
-    writer.gauges(
-        "views",
-        "Answers kept up to date, each shared by all streams that are told the same",
-        [
-            ([("kind", "endpoints")], endpoints),
-            ([("kind", "profiles")], profiles),
-            ([("kind", "inbound")], inbound),
-            ([("kind", "outbound")], outbound),
-        ],
+        })
+    });
+    writer.counters(
+        "grpc_server_handled",
+        "Calls that have ended, streams included, by code; a client that went away is Canceled",
+        handled,
     )?;
-    writer.gauge(
-        "endpoints_published",
-        "Endpoints in all views of endpoints, counted every ten seconds",
-        discovery.destinations.published(),
+    writer.counters(
+        "grpc_server_msg_received",
+        "Messages that clients sent and that could be read",
+        each().map(|(labels, calls)| (labels, calls.received())),
     )?;
-    // Streams have no queues (ruling 6); dashboards ask for these.
-    for name in [
-        "endpoint_updates_queue_overflow",
-        "profile_updates_queue_overflow",
-        "endpoint_profile_updates_queue_overflow",
-    ] {
-        writer.untyped(
-            name,
-            "Always 0: streams have no queue that could overflow",
-            0u32,
-        )?;
-    }
-    Ok(())
+    writer.counters(
+        "grpc_server_msg_sent",
+        "Messages handed to the transport",
+        each().map(|(labels, calls)| (labels, calls.sent())),
+    )?;
+    writer.histograms(
+        "grpc_server_handling_seconds",
+        "How long calls took that have ended; streams are open for long",
+        each().map(|(labels, calls)| (labels, calls.handling())),
+    )
 }
 
-fn of(method: &MethodStreams<'_>) -> [(&'static str, &'static str); 2] {
-    [("service", method.role.as_str()), ("method", method.method)]
+fn of(calls: &Calls) -> [(&'static str, &'static str); 3] {
+    let method = calls.method();
+    let kind = if method.is_streaming {
+        "server_stream"
+    } else {
+        "unary"
+    };
+    [
+        ("grpc_service", calls.service()),
+        ("grpc_method", method.name),
+        ("grpc_type", kind),
+    ]
 }
 
-fn unnamed(service: &'static str) -> [(&'static str, &'static str); 2] {
-    [("grpc_service", service), ("grpc_type", "server_stream")]
+fn stream(role: Role, calls: &Calls) -> [(&'static str, &'static str); 2] {
+    [("service", role.as_str()), ("method", calls.method().name)]
 }
 
 /// The code as other gRPC servers' metrics spell it.

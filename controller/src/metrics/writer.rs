@@ -1,12 +1,17 @@
 use ferrule_cluster::Distribution;
 use prometheus_client::{
-    encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, NoLabelSet},
+    encoding::{
+        DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, NoLabelSet,
+    },
     metrics::MetricType,
 };
 use std::fmt;
 
 /// Labels of a sample.
-pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
+type Labels<'a> = &'a [(&'a str, &'a str)];
+
+/// No labels.
+pub(super) const NONE: [(&str, &str); 0] = [];
 
 /// Writes families of samples.
 pub(super) struct Writer<'a>(DescriptorEncoder<'a>);
@@ -40,90 +45,106 @@ impl<'a> Writer<'a> {
             .encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    /// A value that only grows, under a name that OpenMetrics does not allow a
-    /// counter: dashboards know it so.
-    pub(super) fn untyped(
+    /// A value that only grows for each set of labels, under a name that
+    /// OpenMetrics does not allow a counter: dashboards know it so.
+    pub(super) fn old_counter<'l, L, V>(
         &mut self,
         name: &str,
         help: &str,
-        value: impl EncodeGaugeValue + Copy,
-    ) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Unknown)?
-            .encode_gauge(&value)
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result
+    where
+        L: AsRef<[(&'l str, &'l str)]>,
+        V: EncodeGaugeValue,
+    {
+        self.family(name, help, MetricType::Unknown, samples, |sample, value| {
+            sample.encode_gauge(&value)
+        })
     }
 
-    /// A histogram without labels; `buckets` are upper bounds with how many
-    /// observations are in each and in none before.
+    /// A histogram without labels.
     pub(super) fn histogram(
         &mut self,
         name: &str,
         help: &str,
-        sum: f64,
-        count: u64,
-        buckets: &[(f64, u64)],
+        distribution: Distribution,
     ) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?
-            .encode_histogram::<NoLabelSet>(sum, count, buckets, None)
+        self.histograms(name, help, [(NONE, distribution)])
+    }
+
+    /// A gauge for each set of labels.
+    pub(super) fn gauges<'l, L, V>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result
+    where
+        L: AsRef<[(&'l str, &'l str)]>,
+        V: EncodeGaugeValue,
+    {
+        self.family(name, help, MetricType::Gauge, samples, |sample, value| {
+            sample.encode_gauge(&value)
+        })
+    }
+
+    /// A counter for each set of labels; `_total` is added to the name.
+    pub(super) fn counters<'l, L, V>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result
+    where
+        L: AsRef<[(&'l str, &'l str)]>,
+        V: EncodeCounterValue,
+    {
+        self.family(name, help, MetricType::Counter, samples, |sample, value| {
+            sample.encode_counter::<NoLabelSet, _, u64>(&value, None)
+        })
     }
 
     /// A histogram for each set of labels.
-    pub(super) fn histograms<L: AsRef<[(&'static str, &'static str)]>>(
+    pub(super) fn histograms<'l, L>(
         &mut self,
         name: &str,
         help: &str,
         samples: impl IntoIterator<Item = (L, Distribution)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Histogram)?;
-        for (labels, value) in samples {
-            let labels: Labels<'_> = labels.as_ref();
-            let Distribution {
-                sum,
-                count,
-                buckets,
-            } = value;
-            family
-                .encode_family(&labels)?
-                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
-        }
-        Ok(())
+    ) -> fmt::Result
+    where
+        L: AsRef<[(&'l str, &'l str)]>,
+    {
+        self.family(
+            name,
+            help,
+            MetricType::Histogram,
+            samples,
+            |sample, value| {
+                let Distribution {
+                    sum,
+                    count,
+                    buckets,
+                } = value;
+                sample.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            },
+        )
     }
 
-    /// A gauge for each set of labels.
-    pub(super) fn gauges<L: AsRef<[(&'static str, &'static str)]>, V: EncodeGaugeValue>(
+    fn family<'l, L, V>(
         &mut self,
         name: &str,
         help: &str,
+        metric_type: MetricType,
         samples: impl IntoIterator<Item = (L, V)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?;
+        encode: impl Fn(&mut MetricEncoder<'_>, V) -> fmt::Result,
+    ) -> fmt::Result
+    where
+        L: AsRef<[(&'l str, &'l str)]>,
+    {
+        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
         for (labels, value) in samples {
             let labels: Labels<'_> = labels.as_ref();
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    /// A counter for each set of labels; `_total` is added to the name.
-    pub(super) fn counters<L: AsRef<[(&'static str, &'static str)]>, V: EncodeCounterValue>(
-        &mut self,
-        name: &str,
-        help: &str,
-        samples: impl IntoIterator<Item = (L, V)>,
-    ) -> fmt::Result {
-        let mut family = self
-            .0
-            .encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in samples {
-            let labels: Labels<'_> = labels.as_ref();
-            family
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            encode(&mut family.encode_family(&labels)?, value)?;
         }
         Ok(())
     }

@@ -33,6 +33,23 @@ pub struct EndpointsRequest {
     pub node: Name,
 }
 
+impl EndpointsKey {
+    /// Whether the other differs in nothing but the clients' zone.
+    pub(crate) fn is_alike(&self, other: &Self) -> bool {
+        let Self {
+            service,
+            port,
+            hostname,
+            zone: _,
+            node,
+        } = self;
+        *service == other.service
+            && *port == other.port
+            && *hostname == other.hostname
+            && *node == other.node
+    }
+}
+
 impl EndpointsRequest {
     /// The view for this client.
     pub fn key(&self, local_traffic: bool) -> EndpointsKey {

@@ -14,7 +14,7 @@ mod writer;
 pub(crate) use self::{
     candidates::Addr,
     feed::{EndpointsFeed, Rebind, Rebound},
-    view::EndpointsView,
+    view::{EndpointsView, Tally},
     writer::{EndpointsWriter, is_local, refusal},
 };
 pub use self::{

@@ -20,7 +20,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 use tonic::Status;
@@ -48,6 +48,29 @@ impl Default for History {
     }
 }
 
+/// What views count together.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Versions of the views that differ in nothing but their clients' zone.
+    updates: AtomicU64,
+    /// Messages that all views put together.
+    encoded: Arc<AtomicU64>,
+}
+
+impl Tally {
+    /// A new one of those that count what they encode there.
+    pub(crate) fn new(encoded: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self {
+            updates: AtomicU64::new(0),
+            encoded,
+        })
+    }
+
+    fn encoded(&self, frames: usize) {
+        self.encoded.fetch_add(frames as u64, Ordering::Relaxed);
+    }
+}
+
 /// What the index writes and streams read. The lock is held for microseconds,
 /// except while a merge or a snapshot is put together (about a millisecond for
 /// 5,000 endpoints), which happens once for all who need it, and while a
@@ -56,12 +79,16 @@ impl Default for History {
 pub(crate) struct EndpointsView {
     subscribers: Arc<Subscribers>,
     version: AtomicU64,
+    /// How many endpoints are published, for those who only count.
+    count: AtomicUsize,
+    tally: Arc<Tally>,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     history: History,
+    tally: Arc<Tally>,
     version: u64,
     /// What newcomers get instead of a stream; those who are here stay.
     refusal: Option<Status>,
@@ -136,12 +163,14 @@ pub(super) struct Update {
 }
 
 impl EndpointsView {
-    pub(super) fn new(history: History) -> Self {
+    pub(super) fn new(history: History, tally: Arc<Tally>) -> Self {
         let state = State {
             history,
+            tally: tally.clone(),
             ..State::default()
         };
         Self {
+            tally,
             state: Mutex::new(state),
             ..Self::default()
         }
@@ -191,7 +220,23 @@ impl EndpointsView {
 
     /// How many endpoints are published.
     pub(crate) fn len(&self) -> usize {
-        self.lock().entries.len()
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether newcomers are let in, as they are while there is such a Service.
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().refusal.is_none()
+    }
+
+    /// What it counts together with others.
+    pub(crate) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+
+    /// Versions of all views that differ from this one in nothing but their
+    /// clients' zone.
+    pub(crate) fn updates(&self) -> u64 {
+        self.tally.updates.load(Ordering::Relaxed)
     }
 
     /// What is published, and since which version.
@@ -234,6 +279,8 @@ impl EndpointsView {
             state.snapshot();
         }
         self.version.store(state.version, Ordering::Release);
+        self.count.store(state.entries.len(), Ordering::Relaxed);
+        self.tally.updates.fetch_add(1, Ordering::Relaxed);
         drop(state);
         self.subscribers.wake();
         true
@@ -261,7 +308,9 @@ impl EndpointsView {
         let mut state = self.lock();
         let mut frames = state.since(0);
         let rest = told.iter().filter(|addr| !state.entries.contains_key(addr));
-        frames.extend(removes(rest.copied()));
+        let rest = removes(rest.copied());
+        state.tally.encoded(rest.len());
+        frames.extend(rest);
         frames
     }
 
@@ -331,6 +380,7 @@ impl State {
             .iter()
             .map(|(addr, element)| (*addr, element.as_ref()));
         let frames = encode(changed.clone(), &self.set_labels);
+        self.tally.encoded(frames.len());
         let elements: usize = changed
             .filter_map(|(_, element)| Some(element?.len()))
             .sum();
@@ -373,6 +423,7 @@ impl State {
         if self.snapshot.version != self.version {
             let elements = self.entries.values().map(|entry| &entry.element);
             let (frames, slices) = snapshot(elements, &self.set_labels);
+            self.tally.encoded(frames.len());
             for (entry, slice) in self.entries.values_mut().zip(slices) {
                 entry.element = slice;
             }
@@ -398,6 +449,7 @@ impl State {
         }
         let changes = merged.iter().map(|(addr, element)| (*addr, *element));
         let frames = encode(changes, &self.set_labels);
+        self.tally.encoded(frames.len());
         self.merged.insert(position, frames.clone());
         frames
     }
@@ -409,12 +461,14 @@ impl State {
             return frames.clone();
         }
         let mut frames = self.snapshot();
-        frames.extend(removes(
+        let gone = removes(
             self.tombstones
                 .iter()
                 .filter(|(_, lifetime)| lifetime.added <= position && position < lifetime.removed)
                 .map(|(addr, _)| *addr),
-        ));
+        );
+        self.tally.encoded(gone.len());
+        frames.extend(gone);
         self.merged.insert(position, frames.clone());
         frames
     }

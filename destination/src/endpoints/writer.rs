@@ -1,7 +1,7 @@
 use super::{
     candidates::{Addr, Candidate, Identity, Resolver, is_few},
     key::EndpointsKey,
-    view::{EndpointsView, History, Update},
+    view::{EndpointsView, History, Tally, Update},
     wire::{element, set_labels},
 };
 use crate::{
@@ -33,9 +33,15 @@ pub(crate) struct EndpointsWriter {
 }
 
 impl EndpointsWriter {
-    pub(crate) fn new(mesh: &Mesh, world: &World, key: EndpointsKey, history: History) -> Self {
+    pub(crate) fn new(
+        mesh: &Mesh,
+        world: &World,
+        key: EndpointsKey,
+        history: History,
+        tally: Arc<Tally>,
+    ) -> Self {
         let mut writer = Self {
-            view: Arc::new(EndpointsView::new(history)),
+            view: Arc::new(EndpointsView::new(history, tally)),
             addrs: FxHashMap::default(),
             contested: false,
             labels: BTreeMap::new(),

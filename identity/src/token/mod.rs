@@ -5,7 +5,7 @@ mod review;
 
 pub use self::{
     local::{TokenIssuer, TokenKeyError, TokenVerifier},
-    review::{Durations, Permission, ReviewStats, TokenReview},
+    review::{Permission, ReviewStats, TokenReview},
 };
 
 use crate::{NameError, Reason, name::check_label};

@@ -3,7 +3,7 @@
 mod flight;
 mod stats;
 
-pub use self::stats::{Durations, ReviewStats};
+pub use self::stats::ReviewStats;
 
 use self::flight::Flights;
 use super::{ServiceAccount, TOKEN_AUDIENCE, TokenError};

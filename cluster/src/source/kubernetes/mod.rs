@@ -17,7 +17,10 @@
 mod backoff;
 mod failure;
 mod transport;
+mod truth;
 mod watch;
+
+pub use self::truth::{Listed, list};
 
 use super::{Event, Sink, WatchStats, wire};
 use crate::Interner;

@@ -173,7 +173,12 @@ impl<T: Watched> Watch<T> {
                 debug!(kind = %T::KIND, "listed");
                 send(&self.sink, Event::Synced(T::KIND)).await?;
             }
-            watcher::Event::Apply(object) => self.apply(object).await?,
+            watcher::Event::Apply(object) => {
+                if let Some(written) = object.last_write() {
+                    self.link.stats().changed(written);
+                }
+                self.apply(object).await?;
+            }
             watcher::Event::Delete(mut object) => match object.key(&self.interner, "") {
                 Ok(key) => send(&self.sink, Event::Deleted(T::KIND, key)).await?,
                 Err(problem) => warn!(kind = %T::KIND, "a deleted object is skipped: {problem}"),

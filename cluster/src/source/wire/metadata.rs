@@ -1,9 +1,10 @@
-//! `metadata`, without what is not read: above all `managedFields`, which is
-//! often half of an object.
+//! `metadata`, without what is not read: above all most of `managedFields`, which
+//! is often half of an object.
 
 use super::{
     Reader,
     field::{Field, Shape, object_shapes},
+    last_write::LastWrite,
 };
 use crate::object::{Labels, Name, Owner, OwnerRef};
 use serde::{
@@ -20,6 +21,7 @@ pub(crate) struct Metadata {
     pub(crate) name: Field<Box<str>>,
     pub(crate) namespace: Field<Box<str>>,
     pub(crate) resource_version: Field<Version>,
+    pub(crate) managed_fields: Field<LastWrite>,
     deletion_timestamp: Field<Box<str>>,
     owner_references: Field<Vec<Field<OwnerReference>>>,
     labels: Field<Pairs>,

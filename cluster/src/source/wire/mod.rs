@@ -9,6 +9,7 @@ mod bounded;
 mod endpoint_slice;
 mod external_workload;
 pub(crate) mod field;
+mod last_write;
 mod metadata;
 mod metadata_only;
 mod pod;
@@ -41,7 +42,7 @@ use kube::{
     core::{DynamicResourceScope, Resource},
 };
 use serde::{Deserialize, Deserializer};
-use std::{borrow::Cow, fmt, net::IpAddr};
+use std::{borrow::Cow, fmt, net::IpAddr, time::SystemTime};
 
 /// A kind as it is received.
 pub(crate) trait Watched: Shape + Clone + fmt::Debug + Send + Sync + 'static {
@@ -99,6 +100,15 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<T: Watched> Wire<T> {
+    /// When it was last written, where something says so: not of an object on its
+    /// way out, since who sent it there is not written on it.
+    pub(crate) fn last_write(&self) -> Option<SystemTime> {
+        match &self.metadata.managed_fields {
+            Field::Is(written) if !self.metadata.is_terminating() => written.time(),
+            _ => None,
+        }
+    }
+
     /// The object's key. `namespace` is that of an object that names none.
     ///
     /// # Errors

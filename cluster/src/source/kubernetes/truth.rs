@@ -1,0 +1,111 @@
+//! What the API server says now, for those who compare it with an index.
+
+use crate::{
+    Interner,
+    object::{Kind, Object, ObjectKey},
+    source::wire::{self, ApiVersion, Watched, Wire},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ListParams, ObjectList},
+};
+use std::time::SystemTime;
+
+/// Objects in a page.
+const PAGE: u32 = 500;
+/// How often a list is begun again whose pages are not kept for long enough.
+const ATTEMPTS: usize = 3;
+
+/// An object as the API server has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Where.
+    pub key: ObjectKey,
+    /// What the mesh reads of it, exactly as an index would have it.
+    pub object: Object,
+    /// `metadata.resourceVersion`.
+    pub resource_version: Option<String>,
+    /// When it was last written, where it says so.
+    pub last_write: Option<SystemTime>,
+}
+
+/// All objects of a kind; `None` if the API server does not serve it.
+///
+/// # Errors
+/// The API server does not answer, or refuses.
+pub async fn list(client: &Client, kind: Kind) -> Result<Option<Vec<Listed>>, kube::Error> {
+    match kind {
+        Kind::Service => served::<wire::Service>(client).await,
+        Kind::EndpointSlice => served::<wire::EndpointSlice>(client).await,
+        Kind::Pod => served::<wire::Pod>(client).await,
+        Kind::Node => served::<wire::Node>(client).await,
+        Kind::Namespace => served::<wire::Namespace>(client).await,
+        Kind::ReplicaSet => served::<wire::ReplicaSet>(client).await,
+        Kind::Job => served::<wire::Job>(client).await,
+        Kind::Server => served::<wire::Server>(client).await,
+        Kind::ServiceProfile => served::<wire::ServiceProfile>(client).await,
+        Kind::ExternalWorkload => served::<wire::ExternalWorkload>(client).await,
+    }
+}
+
+/// By the first version that is served, as a watch does.
+async fn served<T: Watched>(client: &Client) -> Result<Option<Vec<Listed>>, kube::Error> {
+    let mut version = ApiVersion::default();
+    loop {
+        match whole::<T>(client, version).await {
+            Err(error) if has_code(&error, 404) => {
+                version = version.next(T::KIND);
+                if version.is_first() {
+                    return Ok(None);
+                }
+            }
+            listed => return listed.map(Some),
+        }
+    }
+}
+
+async fn whole<T: Watched>(
+    client: &Client,
+    version: ApiVersion,
+) -> Result<Vec<Listed>, kube::Error> {
+    let mut attempt = 1;
+    loop {
+        match pages::<T>(client, version).await {
+            Err(error) if has_code(&error, 410) && attempt < ATTEMPTS => attempt += 1,
+            listed => return listed,
+        }
+    }
+}
+
+async fn pages<T: Watched>(
+    client: &Client,
+    version: ApiVersion,
+) -> Result<Vec<Listed>, kube::Error> {
+    let api = Api::<Wire<T>>::all_with(client.clone(), &version);
+    let interner = Interner::new();
+    let mut listed = Vec::new();
+    let mut parameters = ListParams::default().limit(PAGE);
+    loop {
+        let page: ObjectList<Wire<T>> = api.list(&parameters).await?;
+        listed.extend(page.items.into_iter().filter_map(|object| {
+            let resource_version = object.resource_version();
+            let last_write = object.last_write();
+            // One without a name is in no index either.
+            let converted = object.convert(&interner, "").ok()?;
+            Some(Listed {
+                key: converted.key,
+                object: converted.object,
+                resource_version,
+                last_write,
+            })
+        }));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(listed),
+        }
+    }
+}
+
+fn has_code(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
+}
