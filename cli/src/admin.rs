@@ -9,16 +9,39 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use std::io;
+use std::{io, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
 
 /// The longest answer that is read: hundreds of certificates are well below it.
 const MAX_ANSWER: usize = 4 << 20;
+/// The longest answer about a whole cluster: a million objects.
+const MAX_CLUSTER: usize = 128 << 20;
+/// How long that may take.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The longest refusal that is shown.
 const MAX_REASON: usize = 300;
 
 /// The body that is served at `path`.
 pub(crate) async fn get(addr: &ApiAddr, path: &'static str) -> Result<Bytes, Error> {
+    fetch(addr, path, "", MAX_ANSWER, ANSWER_TIMEOUT).await
+}
+
+/// A body that is as large as the cluster: `path` with a query.
+pub(crate) async fn get_all(
+    addr: &ApiAddr,
+    path: &'static str,
+    query: &str,
+) -> Result<Bytes, Error> {
+    fetch(addr, path, query, MAX_CLUSTER, CLUSTER_TIMEOUT).await
+}
+
+async fn fetch(
+    addr: &ApiAddr,
+    path: &'static str,
+    query: &str,
+    limit: usize,
+    patience: Duration,
+) -> Result<Bytes, Error> {
     let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(addr.as_str())).await;
     let stream = connected
         .map_err(io::Error::from)
@@ -29,7 +52,11 @@ pub(crate) async fn get(addr: &ApiAddr, path: &'static str) -> Result<Bytes, Err
         path,
         reason,
     };
-    let answer = timeout(ANSWER_TIMEOUT, ask(stream, addr, path)).await;
+    let target = match query {
+        "" => path.to_owned(),
+        query => format!("{path}?{query}"),
+    };
+    let answer = timeout(patience, ask(stream, addr, &target, limit)).await;
     let (status, body) = answer
         .map_err(|_| fail("it does not answer".to_owned()))?
         .map_err(fail)?;
@@ -45,8 +72,13 @@ pub(crate) async fn get(addr: &ApiAddr, path: &'static str) -> Result<Bytes, Err
     }
 }
 
-async fn ask(stream: TcpStream, addr: &ApiAddr, path: &str) -> Result<(StatusCode, Bytes), String> {
-    let request = Request::get(path)
+async fn ask(
+    stream: TcpStream,
+    addr: &ApiAddr,
+    target: &str,
+    limit: usize,
+) -> Result<(StatusCode, Bytes), String> {
+    let request = Request::get(target)
         .header(header::HOST, addr.as_str())
         .body(Empty::<Bytes>::new())
         .map_err(|error| error.to_string())?;
@@ -59,7 +91,7 @@ async fn ask(stream: TcpStream, addr: &ApiAddr, path: &str) -> Result<(StatusCod
     let connection = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(no_http)?;
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await;
+    let body = Limited::new(body, limit).collect().await;
     let body = body.map_err(|error| format!("its answer cannot be read: {error}"))?;
     connection.abort();
     Ok((head.status, body.to_bytes()))

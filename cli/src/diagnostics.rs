@@ -9,6 +9,7 @@ use crate::{
     output::{self, Format},
     policy::{self, PolicyAsk},
     profile,
+    staleness::{self, Staleness},
 };
 use clap::{Args, Subcommand};
 use ferrule_proto::destination::GetDestination;
@@ -32,6 +33,9 @@ enum Question {
     /// what goes out to a Service or an address
     #[command(after_help = policy::EXAMPLES)]
     Policy(PolicyAsk),
+    /// Compare what it holds of the cluster with what the API server has
+    #[command(after_help = staleness::EXAMPLES)]
+    Staleness(Staleness),
 }
 
 const ENDPOINTS_EXAMPLES: &str = "\
@@ -83,6 +87,7 @@ impl Diagnostics {
             Question::Endpoints(ask) => endpoints::run(ask).await,
             Question::Profile(ask) => profile::run(ask).await,
             Question::Policy(ask) => policy::run(ask).await,
+            Question::Staleness(ask) => ask.run().await,
         };
         output::seen_enough(result)
     }
@@ -138,10 +143,12 @@ mod tests {
             "endpoints web.shop.svc.cluster.local:80",
             "profile 10.42.0.1:80",
             "policy svc/web.shop 80",
+            "staleness --kind Pod --grace 1m -o json",
         ] {
             let addr = |line: &str| match parse(line).expect(line) {
                 Question::Endpoints(ask) | Question::Profile(ask) => ask.server.api_addr,
                 Question::Policy(ask) => ask.server.api_addr,
+                Question::Staleness(ask) => ask.server.api_addr,
             };
             // The variable may be set where this runs.
             if std::env::var_os("FERRULE_API_ADDR").is_none() {

@@ -1,5 +1,5 @@
 use crate::{api_addr::ApiAddr, hint::Asked, policy::TargetError};
-use std::{fmt, io};
+use std::{fmt, io, time::Duration};
 use tonic::{Code, Status};
 
 /// Why a command could not do what it was asked for.
@@ -46,6 +46,29 @@ pub enum Error {
         /// Where.
         addr: String,
     },
+    /// The API server is not to be had.
+    #[error(
+        "cannot {what}: {reason}\n\
+         --kubeconfig FILE and --context NAME say which API server is meant; what kubectl \
+         can read, this can."
+    )]
+    ApiServer {
+        /// What was to be done.
+        what: String,
+        /// What was wrong.
+        reason: String,
+    },
+    /// An index is out of date.
+    #[error("{count} objects are out of date for longer than {grace:?}")]
+    Stale {
+        /// How many objects.
+        count: usize,
+        /// How long a change may be on its way.
+        grace: Duration,
+    },
+    /// Some kinds could not be looked at.
+    #[error("could not compare {0}")]
+    Uncompared(String),
     /// Nothing says where state is kept.
     #[error("neither XDG_STATE_HOME nor HOME is set; say with --state-dir DIR where state is kept")]
     NoStateDir,

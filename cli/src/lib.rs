@@ -23,6 +23,7 @@ mod output;
 mod policy;
 mod profile;
 mod profile_fields;
+mod staleness;
 mod state_dir;
 mod token;
 

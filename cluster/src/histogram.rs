@@ -45,7 +45,7 @@ impl Histogram {
 
     /// What was counted.
     pub fn read(&self) -> Distribution {
-        let bounds = self.bounds.iter().copied().chain([f64::MAX]);
+        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         let counts = self.buckets.iter().map(|count| count.load(Relaxed));
         let buckets: Vec<_> = bounds.zip(counts).collect();
         Distribution {
@@ -71,7 +71,7 @@ mod tests {
         assert!((read.sum - 20.012).abs() < 1e-9);
         assert_eq!(
             read.buckets,
-            [(0.005, 2), (0.01, 1), (10.0, 1), (f64::MAX, 1)]
+            [(0.005, 2), (0.01, 1), (10.0, 1), (f64::INFINITY, 1)]
         );
     }
 }

@@ -38,6 +38,7 @@ pub(crate) fn open(
     let outbound = Outbound::server(policies.clone(), requests);
 
     let discovery = Discovery {
+        has_cluster: !flags.is_embedded(),
         cluster_domain: flags.mesh.cluster_domain.clone(),
         interner,
         index: handle.stats,

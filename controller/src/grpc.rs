@@ -17,9 +17,14 @@ const MAX_HEADERS: u32 = 16 << 10;
 /// A proxy drops the streams of everything it no longer talks to at once, before
 /// they may have been looked at; h2's default of 20 would take it for an attack.
 const MAX_EARLY_RESETS: usize = 1024;
-/// A proxy whose node is gone is noticed after 30 s; one that is only idle is
-/// left alone.
+/// A proxy whose node is gone is noticed after 30 s, by mesh TLS and in plaintext
+/// alike; one that is only idle is left alone. Proxies do not ping these
+/// connections themselves (api.md section 2.2), and a load balancer in between
+/// forgets idle ones after a minute or more: well below that. 10,000 connections
+/// are 500 PINGs a second.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Longer than a proxy on a busy node takes to be scheduled, or lost packets take
+/// to be sent again.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves until the token is cancelled and the last connection has ended: their
@@ -31,7 +36,9 @@ pub(crate) async fn serve(
 ) -> Result<(), Error> {
     Server::builder()
         // Limits per connection are for clients that share a server by being
-        // polite; a proxy opens a stream for each Service it talks to.
+        // polite; a proxy opens a stream for each Service it talks to. Nor is there
+        // a limit to a stream's or a connection's age, or to how often clients
+        // ping: proxies stand between us and them (destination.md section 1.5).
         .max_concurrent_streams(u32::MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -50,6 +50,8 @@ pub(crate) struct Process {
 
 /// What proxies are told, from one index.
 pub(crate) struct Discovery {
+    /// Whether what is known comes from a cluster, rather than from manifests.
+    pub(crate) has_cluster: bool,
     /// The suffix of Services' names.
     pub(crate) cluster_domain: String,
     pub(crate) interner: Interner,

@@ -108,3 +108,83 @@ impl ProfileKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Destinations, EndpointsRequest, Mesh,
+        projection::{Ask, Request},
+    };
+    use ferrule_cluster::{
+        LINGER, Slot,
+        index::Projection,
+        object::{Name, Service},
+        source::Event,
+        world::Changes,
+    };
+    use std::{sync::Arc, time::Instant};
+    use tokio::sync::oneshot;
+
+    #[test]
+    fn views_that_differ_by_zone_are_one_series_and_it_goes_with_them() {
+        let mut world = World::default();
+        let service = ObjectKey::new("ns", "web");
+        let event = Event::Applied {
+            key: service.clone(),
+            object: Service::default().into(),
+            problems: Vec::new(),
+        };
+        world.apply(event, &mut Changes::default());
+        let registry = Arc::<Registry>::default();
+        let mut destinations = Destinations::new(Arc::new(Mesh::default()), registry.clone());
+        let slots = [Slot::new(), Slot::new()];
+        let zones = [Some(Name::from("a")), None];
+        let streams = slots.iter().zip(zones).map(|(slot, zone)| {
+            let (reply, mut answer) = oneshot::channel();
+            let request = EndpointsRequest {
+                service: service.clone(),
+                port: 80,
+                hostname: None,
+                zone,
+                node: "".into(),
+            };
+            destinations.handle(&world, Request::from(Ask::Endpoints(request, reply)));
+            let view = answer.try_recv().expect("answered").expect("no refusal");
+            view.join(slot).expect("no refusal")
+        });
+        let streams: Vec<_> = streams.collect();
+
+        assert_eq!(registry.views().0, 2);
+        let endpoints = registry.census().endpoints;
+        let counts: Vec<_> = endpoints.values().map(|count| count.subscribers).collect();
+        assert_eq!(counts, [2]);
+        assert!(endpoints.values().all(|count| count.exists));
+        drop(streams);
+        destinations.tidy(Instant::now() + 2 * LINGER);
+        assert!(registry.census().endpoints.is_empty());
+    }
+
+    #[test]
+    fn the_profiles_of_addresses_count_for_whose_they_are() {
+        let count = |subscribers, updates| ProfileCount {
+            subscribers,
+            updates,
+        };
+        let ips: [IpAddr; 3] = [
+            [10, 0, 0, 1].into(),
+            [10, 0, 0, 2].into(),
+            [10, 0, 0, 3].into(),
+        ];
+        let web = ObjectKey::new("ns", "web");
+        let mut census = Census {
+            services: [(web.clone(), count(1, 5))].into_iter().collect(),
+            addresses: ips.into_iter().map(|ip| (ip, count(2, 3))).collect(),
+            ..Census::default()
+        };
+        census.attribute([(ips[0], Some(web.clone())), (ips[1], None)]);
+        assert_eq!(census.services[&web], count(3, 5));
+        assert_eq!(census.workloads, 2);
+        assert_eq!(census.addresses.len(), 1, "nobody knows whose the third is");
+    }
+}

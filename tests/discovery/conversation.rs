@@ -138,6 +138,17 @@ async fn a_proxy_is_certified_and_told_endpoints_and_policy_by_mesh_tls() -> any
             .await?
             .is_some_and(|count| count >= 1.0)
     );
+    let certify = [("grpc_method", "Certify"), ("grpc_type", "unary")];
+    let now = ferrule.scrape().await?;
+    for (code, least) in [("OK", 2.0), ("FailedPrecondition", 1.0)] {
+        let handled = [certify[0], certify[1], ("grpc_code", code)];
+        let handled = now.sum("grpc_server_handled_total", &handled);
+        assert!(handled >= Some(least), "{code}: {now}");
+    }
+    assert!(
+        now.sum("grpc_server_started_total", &certify) >= Some(3.0),
+        "{now}"
+    );
     Ok(())
 }
 

@@ -1,5 +1,6 @@
-use crate::proxy::PATIENCE;
+use crate::{proxy::PATIENCE, scrape::Scrape};
 use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     net::SocketAddr,
@@ -14,6 +15,17 @@ use tokio::{
     process::{Child, Command},
     time::{Instant, sleep},
 };
+
+/// What a command printed.
+#[derive(Clone, Debug)]
+pub struct Printed {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// To standard output.
+    pub stdout: String,
+    /// To standard error.
+    pub stderr: String,
+}
 
 /// `ferrule serve` as a process, killed when dropped.
 #[derive(Debug)]
@@ -119,6 +131,89 @@ impl Ferrule {
     /// If the admin listener does not answer.
     pub async fn is_ready(&self) -> anyhow::Result<bool> {
         Ok(self.admin("/ready").await?.0 == 200)
+    }
+
+    /// Where it is asked about itself.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A page of the admin listener that is JSON.
+    ///
+    /// # Errors
+    /// If it does not answer with that.
+    pub async fn json(&self, path: &str) -> anyhow::Result<Value> {
+        let (status, body) = self.admin(path).await?;
+        ensure!(status == 200, "{path}: {status}: {body}");
+        serde_json::from_str(&body).with_context(|| format!("{path}: {body}"))
+    }
+
+    /// All metrics, as a Prometheus server reads them.
+    ///
+    /// # Errors
+    /// If the admin listener does not answer, or with something that is none.
+    pub async fn scrape(&self) -> anyhow::Result<Scrape> {
+        Scrape::parse(&self.admin("/metrics").await?.1)
+    }
+
+    /// Waits until what a scrape finds is so.
+    ///
+    /// # Errors
+    /// If it is not within a minute; the error says what was waited for.
+    pub async fn scraped(
+        &self,
+        what: &str,
+        is_so: impl Fn(&Scrape) -> bool,
+    ) -> anyhow::Result<Scrape> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let scrape = self.scrape().await?;
+            if is_so(&scrape) {
+                return Ok(scrape);
+            }
+            ensure!(Instant::now() < deadline, "{what}: not so in\n{scrape}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Runs `ferrule diagnostics` against it to the end.
+    ///
+    /// # Errors
+    /// If it cannot be run, or prints no text.
+    pub async fn diagnostics(&self, args: &[&str]) -> anyhow::Result<Printed> {
+        let binary = tokio::task::spawn_blocking(binary).await??;
+        let output = Command::new(binary)
+            .arg("diagnostics")
+            .args(args)
+            .args(["--api-addr", &self.admin.to_string()])
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        Ok(Printed {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+
+    /// Asks it to end, as a kubelet does.
+    ///
+    /// # Errors
+    /// If it has ended already.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        let pid = self.process.id().context("it has ended")?;
+        let pid = Pid::from_raw(i32::try_from(pid)?).context("a pid is not 0")?;
+        Ok(kill_process(pid, Signal::TERM)?)
+    }
+
+    /// Its exit code, once it has ended.
+    ///
+    /// # Errors
+    /// If it does not within a minute.
+    pub async fn ended(&mut self) -> anyhow::Result<Option<i32>> {
+        let status = tokio::time::timeout(PATIENCE, self.process.wait()).await;
+        Ok(status.context("it does not end")??.code())
     }
 
     /// The value of a series (name and labels as written), if it is there.

@@ -5,13 +5,17 @@
 mod authority;
 mod ferrule;
 mod proxy;
+mod relay;
+mod scrape;
 
 pub use self::{
     authority::{Leaf, TestAuthority, Validity},
-    ferrule::Ferrule,
+    ferrule::{Ferrule, Printed},
     proxy::{
         Api, Builder, Certificate, CertifyFailure, ClientCertificate, Describe, EndpointSet,
         Endpoints, Failure, Invalid, Limits, Proxy, Rejection, Seen, ServiceAddr, StreamFailure,
         TestProxy, Transport, Watched, acceptance, discovered_by,
     },
+    relay::Relay,
+    scrape::Scrape,
 };

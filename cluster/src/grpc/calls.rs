@@ -137,10 +137,12 @@ impl Calls {
         let size = slots.len().div_ceil(groups).max(1);
         let pause = window / u32::try_from(groups).expect("clamped to 1,000");
         for group in slots.chunks(size) {
+            // The first ones wait, too: connections are told to go at the same time,
+            // and a client that hears of its stream first would ask here again.
+            tokio::time::sleep(pause).await;
             for slot in group {
                 slot.end();
             }
-            tokio::time::sleep(pause).await;
         }
     }
 

@@ -20,6 +20,8 @@ const CONNECTIONS: usize = 64;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How often a client of the gRPC services is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long its answer may take: as long as a proxy's.
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait before accepting again when the system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,6 +70,7 @@ async fn converse(
         return http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
             .await;
     }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod connections;
+mod objects;
 mod state;
 
 use crate::{flags::LogFilter, logging::LogLevel, metrics, process::Process, readiness};
@@ -137,9 +138,19 @@ async fn scrape(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response
 #[derive(Deserialize)]
 struct StateQuery {
     service: Option<String>,
+    kind: Option<String>,
 }
 
 async fn debug_state(State(admin): State<Arc<Admin>>, Query(query): Query<StateQuery>) -> Response {
+    if let Some(name) = query.kind {
+        return match objects::kind(&name) {
+            Some(kind) => objects::list(admin.process.clone(), kind).await,
+            None => {
+                let text = format!("kind={name:?} is not watched; Service and Pod are\n");
+                (StatusCode::BAD_REQUEST, text).into_response()
+            }
+        };
+    }
     let Some(service) = query.service else {
         return Json(state::process(&admin.process)).into_response();
     };

@@ -1,0 +1,210 @@
+//! `ferrule diagnostics staleness`: what an index holds against what the API
+//! server has.
+//!
+//! Both sides come to the same form: a fingerprint of what the mesh reads of an
+//! object, by the same code. What differs is looked at twice, since changes are
+//! always on their way.
+
+mod look;
+mod report;
+
+use self::{
+    look::{Difference, Held, Truth, compare, lasting},
+    report::KindReport,
+};
+use crate::{
+    Error,
+    api::root_cause,
+    api_addr::ServerFlags,
+    output::{self, Format},
+};
+use clap::Args;
+use ferrule_cluster::object::Kind;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  ferrule diagnostics staleness
+  ferrule diagnostics staleness --kind Pod --kind EndpointSlice -o json
+  ferrule diagnostics staleness --grace 30s --context prod
+
+Exit code 1 if anything is out of date for longer than the grace period, or
+could not be compared.";
+
+/// How long the API server may take to go on with an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is compared, and how the answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct Staleness {
+    /// Only this kind, such as Pod; may be given several times
+    #[arg(long = "kind", value_name = "KIND", value_parser = kind)]
+    kinds: Vec<Kind>,
+
+    /// How long a change may be on its way: what differs is looked at again after
+    /// that
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    grace: Duration,
+
+    /// How to print the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+
+    #[command(flatten)]
+    pub(crate) server: ServerFlags,
+
+    /// How the API server is reached [default: as kubectl, or the pod's account]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// Both sides of a kind, at one moment.
+struct Look {
+    /// `None` where the API server may not be asked.
+    truth: Option<Truth>,
+    note: Option<String>,
+    held: Held,
+}
+
+impl Staleness {
+    pub(crate) async fn run(self) -> Result<(), Error> {
+        let client = self.client().await?;
+        let kinds = match &*self.kinds {
+            [] => &Kind::ALL,
+            kinds => kinds,
+        };
+        let mut looks = Vec::new();
+        for &kind in kinds {
+            let look = self.look(&client, kind).await?;
+            let differences = look.differences();
+            looks.push((kind, look, differences));
+        }
+        if looks
+            .iter()
+            .any(|(_, _, differences)| !differences.is_empty())
+        {
+            tokio::time::sleep(self.grace).await;
+        }
+        for (kind, look, differences) in &mut looks {
+            if !differences.is_empty() {
+                *look = self.look(&client, *kind).await?;
+                *differences = lasting(differences, look.differences());
+            }
+        }
+        let reports = looks
+            .into_iter()
+            .map(|(kind, look, stale)| look.report(kind, stale));
+        self.print(&reports.collect::<Vec<_>>())
+    }
+
+    async fn look(&self, client: &Client, kind: Kind) -> Result<Look, Error> {
+        // The index second: it has had time to hear of what is listed.
+        let (truth, note) = match look::truth(client, kind).await {
+            Ok(Some(truth)) => (Some(truth), None),
+            Ok(None) => {
+                let note = "the API server does not serve it".to_owned();
+                (Some(Truth::new()), Some(note))
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 401 | 403) => (
+                None,
+                Some(format!("you may not list it: {}", status.message)),
+            ),
+            Err(error) => {
+                return Err(Error::ApiServer {
+                    what: format!("list {}", kind.plural()),
+                    reason: root_cause(&error),
+                });
+            }
+        };
+        let held = look::held(&self.server.api_addr, kind).await?;
+        Ok(Look { truth, note, held })
+    }
+
+    fn print(&self, reports: &[KindReport]) -> Result<(), Error> {
+        match self.output {
+            Format::Json => output::print_json(&reports)?,
+            Format::Table => output::print(&report::text(reports))?,
+        }
+        let stale = reports.iter().map(|report| report.stale.len()).sum();
+        if stale > 0 {
+            return Err(Error::Stale {
+                count: stale,
+                grace: self.grace,
+            });
+        }
+        let unasked = reports.iter().filter(|report| report.api_server.is_none());
+        let unasked: Vec<_> = unasked.map(|report| report.kind.plural()).collect();
+        if unasked.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Uncompared(unasked.join(", ")))
+    }
+
+    async fn client(&self) -> Result<Client, Error> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let fail = |reason| Error::ApiServer {
+            what: "find the API server".to_owned(),
+            reason,
+        };
+        // These errors have their causes in their text.
+        let mut config = match &self.kubeconfig {
+            Some(file) => {
+                let fail = |error| fail(format!("{}: {error}", file.display()));
+                let kubeconfig = Kubeconfig::read_from(file).map_err(fail)?;
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+                config.map_err(fail)?
+            }
+            None if self.context.is_some() => {
+                let config = Config::from_kubeconfig(&options).await;
+                config.map_err(|error| fail(error.to_string()))?
+            }
+            None => {
+                let config = Config::infer().await;
+                config.map_err(|error| fail(error.to_string()))?
+            }
+        };
+        config.read_timeout = Some(READ_TIMEOUT);
+        Client::try_from(config).map_err(|error| fail(root_cause(&error)))
+    }
+}
+
+impl Look {
+    fn differences(&self) -> BTreeMap<String, Difference> {
+        match &self.truth {
+            Some(truth) => compare(truth, &self.held),
+            None => BTreeMap::new(),
+        }
+    }
+
+    fn report(self, kind: Kind, stale: BTreeMap<String, Difference>) -> KindReport {
+        let Held { watch, objects } = &self.held;
+        let mut report = KindReport::new(kind, self.truth.as_ref(), objects.len(), watch, stale);
+        report.note = report.note.or(self.note);
+        report
+    }
+}
+
+fn kind(name: &str) -> Result<Kind, String> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+    kind.ok_or_else(|| {
+        let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
+    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected a duration such as 5s".to_owned())
+}
