@@ -1,7 +1,7 @@
 use super::writer::{NONE, Writer};
 use crate::process::{Discovery, Process};
 use ferrule_cluster::object::ObjectKey;
-use ferrule_destination::{Census, EndpointsCount, EndpointsKey, Request};
+use ferrule_destination::{Census, EndpointsKey, Request};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -103,30 +103,21 @@ impl Views {
                 .iter()
                 .map(|(key, port, count)| (of(key, port), *count))
         };
-        let gauges: [(_, _, fn(&EndpointsCount) -> usize); 3] = [
-            (
-                "endpoints_subscribers",
-                "Streams that are told the endpoints",
-                |count| count.subscribers,
-            ),
-            (
-                "endpoints_pods",
-                "Endpoints that are told; the most that clients of any zone are",
-                |count| count.endpoints,
-            ),
-            (
-                "endpoints_exists",
-                "1 while there is such a Service",
-                |count| count.exists.into(),
-            ),
-        ];
-        for (name, help, value) in gauges {
-            writer.gauges(
-                name,
-                help,
-                each().map(|(labels, count)| (labels, value(count))),
-            )?;
-        }
+        writer.gauges(
+            "endpoints_subscribers",
+            "Streams that are told the endpoints",
+            each().map(|(labels, count)| (labels, count.subscribers)),
+        )?;
+        writer.gauges(
+            "endpoints_pods",
+            "Endpoints that are told; the most that clients of any zone are",
+            each().map(|(labels, count)| (labels, count.endpoints)),
+        )?;
+        writer.gauges(
+            "endpoints_exists",
+            "1 while there is such a Service",
+            each().map(|(labels, count)| (labels, u32::from(count.exists))),
+        )?;
         writer.old_counter(
             "endpoints_updates",
             "How often what is told of the endpoints changed",
