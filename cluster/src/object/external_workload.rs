@@ -1,4 +1,4 @@
-use super::{Labels, Name, Owner, PortSet};
+use super::{DefaultPolicy, Labels, Name, Owner, PortSet};
 use smallvec::SmallVec;
 use std::{net::IpAddr, sync::Arc};
 
@@ -28,6 +28,11 @@ pub struct ExternalWorkload {
     pub ports: Box<[WorkloadPort]>,
     /// Annotation `config.linkerd.io/opaque-ports`; `None` where there is none.
     pub opaque_ports: Option<PortSet>,
+    /// Annotation `config.linkerd.io/default-inbound-policy`, where it is one.
+    pub default_policy: Option<DefaultPolicy>,
+    /// Annotation `config.linkerd.io/proxy-require-identity-inbound-ports`
+    /// (numbers only).
+    pub require_identity_ports: PortSet,
 }
 
 /// A port of an ExternalWorkload.
@@ -37,6 +42,8 @@ pub struct WorkloadPort {
     pub name: Name,
     /// The number.
     pub port: u16,
+    /// `protocol` is TCP: Servers name no others.
+    pub is_tcp: bool,
 }
 
 impl ExternalWorkload {

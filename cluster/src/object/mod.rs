@@ -6,6 +6,9 @@
 //! [`Interner`](crate::Interner), and what pods of one template share is one
 //! [`PodTemplate`].
 
+mod authentication;
+mod authorization_policy;
+mod client_identity;
 mod default_policy;
 mod duration;
 mod endpoint_slice;
@@ -13,14 +16,21 @@ mod external_workload;
 mod fingerprint;
 mod labels;
 mod matches;
+mod network;
 mod pod;
 mod ports;
 mod quantity;
 mod server;
+mod server_authorization;
 mod service;
 mod service_profile;
 
 pub use self::{
+    authentication::{MeshTlsAuthentication, NetworkAuthentication},
+    authorization_policy::{
+        AuthorizationPolicy, IdentitySource, PolicyTarget, RequiredAuthentications, RouteKind,
+    },
+    client_identity::ClientIdentity,
     default_policy::{DefaultPolicy, DefaultPolicyError},
     duration::{GoDuration, GoDurationError},
     endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
@@ -29,6 +39,7 @@ pub use self::{
     matches::{
         MAX_MATCH_DEPTH, Match, MatchError, RequestTest, StatusRange, StatusRangeError, Test,
     },
+    network::Network,
     pod::{
         ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
         ProxyPorts,
@@ -36,6 +47,7 @@ pub use self::{
     ports::{PortSet, PortSetError},
     quantity::{Quantity, QuantityError},
     server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},
+    server_authorization::{Clients, ServerAuthorization, ServerSelector},
     service::{Multicluster, PortProtocol, Service, ServicePort},
     service_profile::{Override, ResponseClass, RetryBudget, Route, ServiceProfile},
 };
@@ -97,11 +109,19 @@ pub enum Kind {
     ServiceProfile,
     /// `workload.linkerd.io` ExternalWorkload.
     ExternalWorkload,
+    /// `policy.linkerd.io` ServerAuthorization.
+    ServerAuthorization,
+    /// `policy.linkerd.io` AuthorizationPolicy.
+    AuthorizationPolicy,
+    /// `policy.linkerd.io` MeshTLSAuthentication.
+    MeshTlsAuthentication,
+    /// `policy.linkerd.io` NetworkAuthentication.
+    NetworkAuthentication,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are reported.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Pod,
@@ -112,6 +132,10 @@ impl Kind {
         Kind::Server,
         Kind::ServiceProfile,
         Kind::ExternalWorkload,
+        Kind::ServerAuthorization,
+        Kind::AuthorizationPolicy,
+        Kind::MeshTlsAuthentication,
+        Kind::NetworkAuthentication,
     ];
 
     /// The kind's name as manifests spell it.
@@ -127,6 +151,10 @@ impl Kind {
             Kind::Server => "Server",
             Kind::ServiceProfile => "ServiceProfile",
             Kind::ExternalWorkload => "ExternalWorkload",
+            Kind::ServerAuthorization => "ServerAuthorization",
+            Kind::AuthorizationPolicy => "AuthorizationPolicy",
+            Kind::MeshTlsAuthentication => "MeshTLSAuthentication",
+            Kind::NetworkAuthentication => "NetworkAuthentication",
         }
     }
 
@@ -143,6 +171,10 @@ impl Kind {
             Kind::Server => "servers",
             Kind::ServiceProfile => "serviceprofiles",
             Kind::ExternalWorkload => "externalworkloads",
+            Kind::ServerAuthorization => "serverauthorizations",
+            Kind::AuthorizationPolicy => "authorizationpolicies",
+            Kind::MeshTlsAuthentication => "meshtlsauthentications",
+            Kind::NetworkAuthentication => "networkauthentications",
         }
     }
 
@@ -153,7 +185,11 @@ impl Kind {
             Kind::EndpointSlice => "discovery.k8s.io",
             Kind::ReplicaSet => "apps",
             Kind::Job => "batch",
-            Kind::Server => "policy.linkerd.io",
+            Kind::Server
+            | Kind::ServerAuthorization
+            | Kind::AuthorizationPolicy
+            | Kind::MeshTlsAuthentication
+            | Kind::NetworkAuthentication => "policy.linkerd.io",
             Kind::ServiceProfile => "linkerd.io",
             Kind::ExternalWorkload => "workload.linkerd.io",
         }
@@ -165,7 +201,10 @@ impl Kind {
         match self {
             Kind::Server => &["v1beta3", "v1beta2", "v1beta1", "v1alpha1"],
             Kind::ServiceProfile => &["v1alpha2", "v1alpha1"],
-            Kind::ExternalWorkload => &["v1beta1", "v1alpha1"],
+            Kind::ExternalWorkload | Kind::ServerAuthorization => &["v1beta1", "v1alpha1"],
+            Kind::AuthorizationPolicy
+            | Kind::MeshTlsAuthentication
+            | Kind::NetworkAuthentication => &["v1alpha1"],
             _ => &["v1"],
         }
     }
@@ -174,7 +213,13 @@ impl Kind {
     pub const fn is_custom(self) -> bool {
         matches!(
             self,
-            Kind::Server | Kind::ServiceProfile | Kind::ExternalWorkload
+            Kind::Server
+                | Kind::ServiceProfile
+                | Kind::ExternalWorkload
+                | Kind::ServerAuthorization
+                | Kind::AuthorizationPolicy
+                | Kind::MeshTlsAuthentication
+                | Kind::NetworkAuthentication
         )
     }
 
@@ -215,6 +260,14 @@ pub enum Object {
     ServiceProfile(Option<ServiceProfile>),
     /// An ExternalWorkload.
     ExternalWorkload(ExternalWorkload),
+    /// A ServerAuthorization.
+    ServerAuthorization(ServerAuthorization),
+    /// An AuthorizationPolicy.
+    AuthorizationPolicy(AuthorizationPolicy),
+    /// A MeshTLSAuthentication.
+    MeshTlsAuthentication(MeshTlsAuthentication),
+    /// A NetworkAuthentication.
+    NetworkAuthentication(NetworkAuthentication),
 }
 
 impl Object {
@@ -231,6 +284,10 @@ impl Object {
             Object::Server(_) => Kind::Server,
             Object::ServiceProfile(_) => Kind::ServiceProfile,
             Object::ExternalWorkload(_) => Kind::ExternalWorkload,
+            Object::ServerAuthorization(_) => Kind::ServerAuthorization,
+            Object::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
+            Object::MeshTlsAuthentication(_) => Kind::MeshTlsAuthentication,
+            Object::NetworkAuthentication(_) => Kind::NetworkAuthentication,
         }
     }
 }
@@ -283,5 +340,29 @@ impl From<ServiceProfile> for Object {
 impl From<ExternalWorkload> for Object {
     fn from(workload: ExternalWorkload) -> Self {
         Object::ExternalWorkload(workload)
+    }
+}
+
+impl From<ServerAuthorization> for Object {
+    fn from(authorization: ServerAuthorization) -> Self {
+        Object::ServerAuthorization(authorization)
+    }
+}
+
+impl From<AuthorizationPolicy> for Object {
+    fn from(policy: AuthorizationPolicy) -> Self {
+        Object::AuthorizationPolicy(policy)
+    }
+}
+
+impl From<MeshTlsAuthentication> for Object {
+    fn from(authentication: MeshTlsAuthentication) -> Self {
+        Object::MeshTlsAuthentication(authentication)
+    }
+}
+
+impl From<NetworkAuthentication> for Object {
+    fn from(authentication: NetworkAuthentication) -> Self {
+        Object::NetworkAuthentication(authentication)
     }
 }

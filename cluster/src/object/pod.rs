@@ -62,6 +62,8 @@ pub struct ContainerPort {
     pub port: u16,
     /// `hostPort`, where it is not 0.
     pub host_port: Option<u16>,
+    /// `protocol` is TCP: Servers name no others.
+    pub is_tcp: bool,
 }
 
 /// A request by which a kubelet asks a container how it is.

@@ -1,15 +1,38 @@
-use super::{LabelSelector, Name};
+use super::{DefaultPolicy, LabelSelector, Labels, Name};
+use std::sync::Arc;
 
 /// What the mesh reads of a Server: how a port of the workloads that it selects
 /// is to be treated (policy.md section 3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
+    /// `metadata.labels`: ServerAuthorizations select by them.
+    pub labels: Arc<Labels>,
+    /// `metadata.creationTimestamp` in seconds since 1970. Of two Servers about
+    /// one port the older counts.
+    pub created: Option<i64>,
     /// Whose port it is. `None` where that cannot be read: it selects nothing.
     pub workloads: Option<WorkloadSelector>,
     /// Which port. `None` where that cannot be read: it is about none.
     pub port: Option<ServerPort>,
     /// What is spoken on it.
     pub protocol: ProxyProtocol,
+    /// Who is let in besides those whom authorizations let in: nobody, where
+    /// nothing is said or that cannot be read.
+    pub access: DefaultPolicy,
+}
+
+impl Default for Server {
+    /// A Server without a spec: it is about nothing.
+    fn default() -> Self {
+        Self {
+            labels: Arc::default(),
+            created: None,
+            workloads: None,
+            port: None,
+            protocol: ProxyProtocol::default(),
+            access: DefaultPolicy::Deny,
+        }
+    }
 }
 
 /// Which workloads a Server is about, in its own namespace.

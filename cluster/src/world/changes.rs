@@ -13,8 +13,13 @@ pub struct Changes {
     pub addresses: FxHashSet<IpAddr>,
     /// Nodes that came, went or changed their zone.
     pub nodes: FxHashSet<Name>,
-    /// Pods that came, went, or have another template.
+    /// Pods that came, went, or have another template or other labels.
     pub pods: FxHashSet<ObjectKey>,
+    /// ExternalWorkloads that came, went, or read differently.
+    pub external_workloads: FxHashSet<ObjectKey>,
+    /// Namespaces in which a port's policy may be another: a Server there came,
+    /// went or reads differently, or what says who may call it.
+    pub policies: FxHashSet<Name>,
     /// ServiceProfiles that came, went, or read differently.
     pub service_profiles: FxHashSet<ObjectKey>,
 }
@@ -50,6 +55,8 @@ impl Changes {
             && self.addresses.is_empty()
             && self.nodes.is_empty()
             && self.pods.is_empty()
+            && self.external_workloads.is_empty()
+            && self.policies.is_empty()
             && self.service_profiles.is_empty()
     }
 
@@ -60,16 +67,21 @@ impl Changes {
             addresses,
             nodes,
             pods,
+            external_workloads,
+            policies,
             service_profiles,
         } = self;
         services.clear();
         addresses.clear();
         nodes.clear();
         pods.clear();
+        external_workloads.clear();
+        policies.clear();
         service_profiles.clear();
         services.shrink_to(1024);
         addresses.shrink_to(1024);
         pods.shrink_to(1024);
+        external_workloads.shrink_to(1024);
     }
 
     pub(super) fn service(&mut self, key: &ObjectKey) -> &mut ServiceChange {

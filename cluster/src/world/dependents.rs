@@ -54,6 +54,7 @@ impl World {
             // Nobody has been told anything yet, or nothing else.
             return;
         }
+        changes.policies.insert(key.namespace.clone());
         let opaque = [old, new].into_iter().flatten();
         let opaque: Vec<_> = opaque.filter(|server| server.is_opaque()).collect();
         if opaque.is_empty() {

@@ -74,6 +74,7 @@ impl ExternalWorkloads {
         if self.named(key) == Some(&workload) {
             return None;
         }
+        changes.external_workloads.insert(key.clone());
         changes.addresses.extend(&workload.ips);
         let places: Vec<_> = places(&workload).collect();
         let (id, old) = self.workloads.put(key, workload);
@@ -90,6 +91,7 @@ impl ExternalWorkloads {
         if let Some(id) = self.workloads.id(key)
             && let Some(old) = self.workloads.take(id)
         {
+            changes.external_workloads.insert(key.clone());
             self.unindex(id, &old, changes);
         }
     }

@@ -7,18 +7,20 @@
 //!                                        ▼
 //!                                     ExternalWorkloads (ids), as pods
 //!   nodes, namespaces, owners of ReplicaSets and Jobs,
-//!   Servers, ServiceProfiles
+//!   Servers and authorizations by namespace, ServiceProfiles
 //! ```
 //!
 //! Applying an event says what may have changed for whoever looks at it
 //! ([`Changes`]); an object that comes again with the same content changes
 //! nothing.
 
+mod authorizations;
 mod changes;
 mod dependents;
 mod external_workloads;
 mod listed;
 mod members;
+mod namespaced;
 mod objects;
 mod opaque;
 mod owners;
@@ -39,8 +41,8 @@ pub use self::{
 };
 
 use self::{
-    members::Members, owners::Owners, relist::Relists, servers::Servers,
-    service_profiles::ServiceProfiles, services::Services, slices::Slices,
+    authorizations::Authorizations, members::Members, owners::Owners, relist::Relists,
+    servers::Servers, service_profiles::ServiceProfiles, services::Services, slices::Slices,
 };
 use crate::{
     object::{
@@ -62,6 +64,7 @@ pub struct World {
     namespaces: FxHashMap<Name, Namespace>,
     owners: Owners,
     servers: Servers,
+    authorizations: Authorizations,
     service_profiles: ServiceProfiles,
     relists: Relists,
 }
@@ -77,6 +80,7 @@ impl World {
                         || self.slices.is(key, object)
                         || self.members.pods.is(key, object)
                         || self.members.external_workloads.is(key, object)
+                        || self.authorizations.is(key, object)
                 }) {
                     self.upsert(key, object, changes);
                 }
@@ -125,6 +129,10 @@ impl World {
             Kind::Server => self.servers.count(),
             Kind::ServiceProfile => self.service_profiles.count(),
             Kind::ExternalWorkload => self.members.external_workloads.count(),
+            Kind::ServerAuthorization => self.authorizations.of_servers.count(),
+            Kind::AuthorizationPolicy => self.authorizations.policies.count(),
+            Kind::MeshTlsAuthentication => self.authorizations.mesh_tls.count(),
+            Kind::NetworkAuthentication => self.authorizations.networks.count(),
         }
     }
 
@@ -222,6 +230,11 @@ impl World {
         self.servers.of(namespace)
     }
 
+    /// The Server of this name.
+    pub fn server(&self, namespace: &str, name: &str) -> Option<&Server> {
+        self.servers.named(namespace, name)
+    }
+
     /// The ServiceProfile of this name, as it last was without a mistake that
     /// cannot be left out.
     pub fn service_profile(&self, key: &ObjectKey) -> Option<&ServiceProfile> {
@@ -298,6 +311,26 @@ impl World {
                     self.member_changed(Member::ExternalWorkload(id), changes);
                 }
             }
+            Object::ServerAuthorization(authorization) => {
+                if self.authorizations.of_servers.apply(&key, authorization) {
+                    changes.policies.insert(key.namespace);
+                }
+            }
+            Object::AuthorizationPolicy(policy) => {
+                if self.authorizations.policies.apply(&key, policy) {
+                    changes.policies.insert(key.namespace);
+                }
+            }
+            Object::MeshTlsAuthentication(authentication) => {
+                if self.authorizations.mesh_tls.apply(&key, authentication) {
+                    self.authentication_changed(Kind::MeshTlsAuthentication, &key, changes);
+                }
+            }
+            Object::NetworkAuthentication(authentication) => {
+                if self.authorizations.networks.apply(&key, authentication) {
+                    self.authentication_changed(Kind::NetworkAuthentication, &key, changes);
+                }
+            }
         }
     }
 
@@ -339,6 +372,26 @@ impl World {
                     self.members.external_workloads.remove(key, changes);
                 }
             }
+            Kind::ServerAuthorization => {
+                if self.authorizations.of_servers.remove(key).is_some() {
+                    changes.policies.insert(key.namespace.clone());
+                }
+            }
+            Kind::AuthorizationPolicy => {
+                if self.authorizations.policies.remove(key).is_some() {
+                    changes.policies.insert(key.namespace.clone());
+                }
+            }
+            Kind::MeshTlsAuthentication => {
+                if self.authorizations.mesh_tls.remove(key).is_some() {
+                    self.authentication_changed(kind, key, changes);
+                }
+            }
+            Kind::NetworkAuthentication => {
+                if self.authorizations.networks.remove(key).is_some() {
+                    self.authentication_changed(kind, key, changes);
+                }
+            }
         }
     }
 
@@ -355,6 +408,10 @@ impl World {
             Kind::Server => self.servers.keys(),
             Kind::ServiceProfile => self.service_profiles.keys(),
             Kind::ExternalWorkload => self.members.external_workloads.keys(),
+            Kind::ServerAuthorization => self.authorizations.of_servers.keys(),
+            Kind::AuthorizationPolicy => self.authorizations.policies.keys(),
+            Kind::MeshTlsAuthentication => self.authorizations.mesh_tls.keys(),
+            Kind::NetworkAuthentication => self.authorizations.networks.keys(),
         }
     }
 }

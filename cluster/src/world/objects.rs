@@ -16,6 +16,18 @@ impl World {
             Kind::ServiceProfile => {
                 Object::ServiceProfile(self.service_profiles.newest(key)?.clone())
             }
+            Kind::ServerAuthorization => {
+                Object::ServerAuthorization(self.authorizations.of_servers.get(key)?.clone())
+            }
+            Kind::AuthorizationPolicy => {
+                Object::AuthorizationPolicy(self.authorizations.policies.get(key)?.clone())
+            }
+            Kind::MeshTlsAuthentication => {
+                Object::MeshTlsAuthentication(self.authorizations.mesh_tls.get(key)?.clone())
+            }
+            Kind::NetworkAuthentication => {
+                Object::NetworkAuthentication(self.authorizations.networks.get(key)?.clone())
+            }
             Kind::ExternalWorkload => {
                 Object::ExternalWorkload(self.external_workload_named(key)?.clone())
             }

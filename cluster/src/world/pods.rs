@@ -89,7 +89,8 @@ impl Pods {
             return None;
         }
         changes.addresses_of(&pod);
-        if known.map(|known| &known.template) != Some(&pod.template) {
+        let has_same = |known: &Pod| known.template == pod.template && known.labels == pod.labels;
+        if !known.is_some_and(has_same) {
             changes.pods.insert(key.clone());
         }
         let (id, old) = self.pods.put(key, pod);

@@ -1,82 +1,53 @@
+use super::namespaced::Namespaced;
 use crate::object::{
-    ExternalWorkload, Name, ObjectKey, Pod, ProxyProtocol, Server, ServerPort, WorkloadSelector,
+    ExternalWorkload, Name, Pod, ProxyProtocol, Server, ServerPort, WorkloadSelector,
 };
-use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
 
 /// The Servers of each namespace, by name.
-#[derive(Default)]
-pub(super) struct Servers {
-    namespaces: FxHashMap<Name, BTreeMap<Name, Server>>,
-    count: usize,
-}
-
-impl Servers {
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
-
-    pub(super) fn keys(&self) -> Vec<ObjectKey> {
-        let all = self.namespaces.iter();
-        all.flat_map(|(namespace, servers)| {
-            let keys = servers.keys();
-            keys.map(|name| ObjectKey::new(namespace.clone(), name.clone()))
-        })
-        .collect()
-    }
-
-    pub(super) fn get(&self, key: &ObjectKey) -> Option<&Server> {
-        self.namespaces.get(&key.namespace)?.get(&key.name)
-    }
-
-    pub(super) fn of(&self, namespace: &str) -> impl Iterator<Item = (&Name, &Server)> {
-        self.namespaces.get(namespace).into_iter().flatten()
-    }
-
-    /// The Server that was there before.
-    pub(super) fn insert(&mut self, key: &ObjectKey, server: Server) -> Option<Server> {
-        let servers = self.namespaces.entry(key.namespace.clone()).or_default();
-        let old = servers.insert(key.name.clone(), server);
-        self.count += usize::from(old.is_none());
-        old
-    }
-
-    pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<Server> {
-        let servers = self.namespaces.get_mut(&key.namespace)?;
-        let old = servers.remove(&key.name)?;
-        self.count -= 1;
-        if servers.is_empty() {
-            self.namespaces.remove(&key.namespace);
-        }
-        Some(old)
-    }
-}
+pub(super) type Servers = Namespaced<Server>;
 
 impl Server {
-    /// Whether it is about this port of a pod of its namespace.
+    /// Whether it is about this port of a pod of its namespace: a port of a
+    /// container, as the pod's proxy knows it.
+    pub fn governs_pod_port(&self, pod: &Pod, port: u16) -> bool {
+        self.has_port(port, |name| {
+            let mut ports = pod.template.ports.iter();
+            ports.any(|declared| declared.is_tcp && declared.name == *name && declared.port == port)
+        }) && self.selects_pod(pod)
+    }
+
+    /// The same, or a port of the pod's host, which clients may call as well.
     pub fn selects_pod_port(&self, pod: &Pod, port: u16) -> bool {
-        let is_port = match &self.port {
-            None => false,
-            Some(ServerPort::Number(number)) => *number == port,
-            Some(ServerPort::Name(name)) => pod.template.ports.iter().any(|declared| {
-                declared.name == *name
+        self.has_port(port, |name| {
+            let mut ports = pod.template.ports.iter();
+            ports.any(|declared| {
+                declared.is_tcp
+                    && declared.name == *name
                     && (declared.port == port || declared.host_port == Some(port))
-            }),
-        };
-        is_port && self.selects_pod(pod)
+            })
+        }) && self.selects_pod(pod)
     }
 
     /// Whether it is about this port of an ExternalWorkload of its namespace.
     pub fn selects_workload_port(&self, workload: &ExternalWorkload, port: u16) -> bool {
-        let is_port = match &self.port {
+        self.has_port(port, |name| {
+            let mut ports = workload.ports.iter();
+            ports.any(|declared| declared.is_tcp && declared.name == *name && declared.port == port)
+        }) && self.selects_workload(workload)
+    }
+
+    /// What decides between Servers about one port: the smaller one counts. The
+    /// older ones come first, those of which nothing is known before all.
+    pub fn precedence<'n>(&self, name: &'n Name) -> (Option<i64>, &'n Name) {
+        (self.created, name)
+    }
+
+    fn has_port(&self, port: u16, is_named: impl Fn(&Name) -> bool) -> bool {
+        match &self.port {
             None => false,
             Some(ServerPort::Number(number)) => *number == port,
-            Some(ServerPort::Name(name)) => workload
-                .ports
-                .iter()
-                .any(|declared| declared.name == *name && declared.port == port),
-        };
-        is_port && self.selects_workload(workload)
+            Some(ServerPort::Name(name)) => is_named(name),
+        }
     }
 
     pub(super) fn selects_pod(&self, pod: &Pod) -> bool {

@@ -125,10 +125,12 @@ async fn s57_62_71_its_hint_is_http_2_whatever_the_mesh_upgrades_and_opaque_wher
             WorkloadPort {
                 name: "linkerd-proxy".into(),
                 port: 5143,
+                is_tcp: true,
             },
             WorkloadPort {
                 name: "http".into(),
                 port: 8080,
+                is_tcp: true,
             },
         ]
         .into(),
@@ -405,6 +407,7 @@ async fn s114_a_machine_by_its_address_and_a_declared_port() {
         ports: [WorkloadPort {
             name: "".into(),
             port: 3306,
+            is_tcp: true,
         }]
         .into(),
         ..machine

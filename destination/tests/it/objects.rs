@@ -3,7 +3,8 @@
 use crate::support::*;
 use ferrule_cluster::object::{
     Condition, Endpoint, ExternalWorkload, LabelSelector, Labels, Name, ObjectKey, Owner, Pod,
-    ProxyProtocol, Requirement, Server, ServerPort, Target, WorkloadPort, WorkloadSelector,
+    PortSet, ProxyProtocol, Requirement, Server, ServerPort, Target, WorkloadPort,
+    WorkloadSelector,
 };
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) fn server(port: ServerPort, protocol: ProxyProtocol) -> Server {
         workloads: Some(WorkloadSelector::Pods(selector(&[("app", "web")]))),
         port: Some(port),
         protocol,
+        ..Server::default()
     }
 }
 
@@ -64,9 +66,12 @@ pub(crate) fn external(ips: &[&str]) -> ExternalWorkload {
         ports: [WorkloadPort {
             name: "http".into(),
             port: 8080,
+            is_tcp: true,
         }]
         .into(),
         opaque_ports: None,
+        default_policy: None,
+        require_identity_ports: PortSet::default(),
     }
 }
 

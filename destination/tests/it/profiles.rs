@@ -340,6 +340,7 @@ async fn s109_110_116_a_host_port_is_its_pods_and_other_ports_of_the_host_nobody
                     name: "http".into(),
                     port: 80,
                     host_port: Some(7777),
+                    is_tcp: true,
                 }]
                 .into(),
                 ..template()

@@ -129,11 +129,13 @@ async fn s66_a_server_may_name_a_port_of_any_container() {
                 name: "http".into(),
                 port: 1,
                 host_port: None,
+                is_tcp: true,
             },
             ContainerPort {
                 name: "grpc".into(),
                 port: 8080,
                 host_port: None,
+                is_tcp: true,
             },
         ]
         .into(),
@@ -247,6 +249,7 @@ async fn s109_a_host_port_is_opaque_by_the_ports_name() {
         name: "http".into(),
         port: 80,
         host_port: Some(7777),
+        is_tcp: true,
     };
     let host = |name: &str| {
         let template = PodTemplate {

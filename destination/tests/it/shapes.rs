@@ -237,6 +237,7 @@ impl ServerShape {
             }),
             port: self.port.clone(),
             protocol: self.protocol,
+            ..Server::default()
         }
     }
 }
@@ -251,6 +252,7 @@ impl ExternalShape {
         let port = |name: &str, port| WorkloadPort {
             name: name.into(),
             port,
+            is_tcp: true,
         };
         ExternalWorkload {
             labels: labels_of(&app(self.app)),

@@ -363,6 +363,7 @@ pub(crate) fn template() -> PodTemplate {
             name: "http".into(),
             port: 8080,
             host_port: None,
+            is_tcp: true,
         }]
         .into(),
         proxy: ProxyContainer::Listening(ProxyPorts {

@@ -106,9 +106,13 @@ fn consequence(kind: Kind) -> &'static str {
         Kind::Node => "clients count as being in no zone",
         Kind::Namespace => "opaque ports set on a namespace do not count",
         Kind::ReplicaSet | Kind::Job => "metric labels name it, not what owns it",
-        Kind::Server => "no port is opaque because of a Server",
+        Kind::Server => "every port has its workload's default policy",
         Kind::ServiceProfile => "every Service has the default profile",
         Kind::ExternalWorkload => "endpoints outside of the cluster are left out",
+        Kind::ServerAuthorization
+        | Kind::AuthorizationPolicy
+        | Kind::MeshTlsAuthentication
+        | Kind::NetworkAuthentication => "it lets nobody in",
     }
 }
 

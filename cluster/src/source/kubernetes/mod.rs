@@ -58,6 +58,10 @@ impl Kubernetes {
         self.spawn::<wire::Server>(&mut watches, &sink);
         self.spawn::<wire::ServiceProfile>(&mut watches, &sink);
         self.spawn::<wire::ExternalWorkload>(&mut watches, &sink);
+        self.spawn::<wire::ServerAuthorization>(&mut watches, &sink);
+        self.spawn::<wire::AuthorizationPolicy>(&mut watches, &sink);
+        self.spawn::<wire::MeshTlsAuthentication>(&mut watches, &sink);
+        self.spawn::<wire::NetworkAuthentication>(&mut watches, &sink);
         drop(sink);
         let ended = async {
             while let Some(watch) = watches.join_next().await {

@@ -45,6 +45,10 @@ pub async fn list(client: &Client, kind: Kind) -> Result<Option<Vec<Listed>>, ku
         Kind::Server => served::<wire::Server>(client).await,
         Kind::ServiceProfile => served::<wire::ServiceProfile>(client).await,
         Kind::ExternalWorkload => served::<wire::ExternalWorkload>(client).await,
+        Kind::ServerAuthorization => served::<wire::ServerAuthorization>(client).await,
+        Kind::AuthorizationPolicy => served::<wire::AuthorizationPolicy>(client).await,
+        Kind::MeshTlsAuthentication => served::<wire::MeshTlsAuthentication>(client).await,
+        Kind::NetworkAuthentication => served::<wire::NetworkAuthentication>(client).await,
     }
 }
 

@@ -157,6 +157,10 @@ fn convert(kind: Kind, value: Value, line: usize, interner: &Interner) -> Outcom
         Kind::Server => parse::<wire::Server>(value, interner),
         Kind::ServiceProfile => parse::<wire::ServiceProfile>(value, interner),
         Kind::ExternalWorkload => parse::<wire::ExternalWorkload>(value, interner),
+        Kind::ServerAuthorization => parse::<wire::ServerAuthorization>(value, interner),
+        Kind::AuthorizationPolicy => parse::<wire::AuthorizationPolicy>(value, interner),
+        Kind::MeshTlsAuthentication => parse::<wire::MeshTlsAuthentication>(value, interner),
+        Kind::NetworkAuthentication => parse::<wire::NetworkAuthentication>(value, interner),
     }?;
     found.extend(problems);
     if let (Object::Pod(pod), Facts::Pod(facts)) = (&mut object, &facts)

@@ -1,7 +1,8 @@
 use super::{
     Reader, Watched,
     field::{Field, object_shapes},
-    metadata::{Mark, Metadata},
+    metadata::{Mark, Metadata, default_policy, port_numbers},
+    pod::is_tcp,
     service::port_set,
 };
 use crate::object::{self, Kind, Object, ObjectKey, WorkloadPort};
@@ -46,6 +47,7 @@ struct Ip {
 struct Port {
     name: Field<Box<str>>,
     port: Field<u16>,
+    protocol: Field<Box<str>>,
 }
 
 object_shapes!(ExternalWorkload, Spec, MeshTls, Ip, Port);
@@ -81,6 +83,8 @@ impl Watched for ExternalWorkload {
                 .collect(),
             ports: ports(spec.ports, reader),
             opaque_ports: None,
+            default_policy: default_policy(&mut metadata, reader),
+            require_identity_ports: port_numbers(&mut metadata, Mark::RequireIdentityPorts, reader),
         };
         if !workload.is_meshed() {
             reader.problems.push(
@@ -109,6 +113,7 @@ fn ports(field: Field<Vec<Field<Port>>>, reader: &mut Reader<'_>) -> Box<[Worklo
             Some(WorkloadPort {
                 name: reader.name(port.name, "spec.ports[].name"),
                 port: port.port.read("spec.ports[].port", &mut reader.problems)?,
+                is_tcp: is_tcp(&reader.text(port.protocol, "spec.ports[].protocol")),
             })
         })
         .collect()

@@ -5,8 +5,9 @@ use super::{
     Reader,
     field::{Field, Shape, object_shapes},
     last_write::LastWrite,
+    service::port_set,
 };
-use crate::object::{Labels, Name, Owner, OwnerRef};
+use crate::object::{DefaultPolicy, Labels, Name, Owner, OwnerRef, PortSet};
 use serde::{
     Deserialize,
     de::{IgnoredAny, MapAccess},
@@ -22,6 +23,7 @@ pub(crate) struct Metadata {
     pub(crate) namespace: Field<Box<str>>,
     pub(crate) resource_version: Field<Version>,
     pub(crate) managed_fields: Field<LastWrite>,
+    creation_timestamp: Field<Created>,
     deletion_timestamp: Field<Box<str>>,
     owner_references: Field<Vec<Field<OwnerReference>>>,
     labels: Field<Pairs>,
@@ -52,6 +54,19 @@ impl Shape for Version {
 
     fn from_integer(number: i64) -> Option<Self> {
         Some(Self(number.to_string()))
+    }
+}
+
+/// `creationTimestamp`, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+struct Created(i64);
+
+impl Shape for Created {
+    const EXPECTED: &'static str = "a time such as 2026-01-31T12:00:00Z";
+
+    fn from_text(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(time.as_second()))
     }
 }
 
@@ -173,6 +188,13 @@ impl Shape for Pairs {
 }
 
 impl Metadata {
+    /// When the object was made, in seconds since 1970.
+    pub(crate) fn created(&mut self, reader: &mut Reader<'_>) -> Option<i64> {
+        let created = std::mem::take(&mut self.creation_timestamp);
+        let created = created.read("metadata.creationTimestamp", &mut reader.problems);
+        created.map(|created| created.0)
+    }
+
     /// Whether the object is on its way out.
     pub(crate) fn is_terminating(&self) -> bool {
         self.deletion_timestamp.is_present()
@@ -256,4 +278,30 @@ impl Metadata {
             })
             .collect()
     }
+}
+
+/// A port list that knows no names, empty where there is none.
+pub(super) fn port_numbers(
+    metadata: &mut Metadata,
+    mark: Mark,
+    reader: &mut Reader<'_>,
+) -> PortSet {
+    metadata
+        .annotation(mark, reader)
+        .map(|text| port_set(mark, &text, |_| None, reader))
+        .unwrap_or_default()
+}
+
+/// The annotation of who is let in, where it says so.
+pub(super) fn default_policy(
+    metadata: &mut Metadata,
+    reader: &mut Reader<'_>,
+) -> Option<DefaultPolicy> {
+    let text = metadata.annotation(Mark::DefaultPolicy, reader)?;
+    let read = text.parse();
+    if let Err(error) = &read {
+        let key = Mark::DefaultPolicy.key();
+        reader.problems.push(format!("annotation {key}: {error}"));
+    }
+    read.ok()
 }

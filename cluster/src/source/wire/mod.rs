@@ -5,26 +5,36 @@
 //! costs its text and these structs. Nothing in an object can make it
 //! unreadable as a whole except the lack of a name: see [`field`].
 
+mod authorization_policy;
 mod bounded;
 mod endpoint_slice;
 mod external_workload;
 pub(crate) mod field;
 mod last_write;
+mod mesh_tls_authentication;
 mod metadata;
 mod metadata_only;
+mod network;
+mod network_authentication;
 mod pod;
 mod probe;
+mod reference;
 mod selector;
 mod server;
+mod server_authorization;
 mod service;
 mod service_profile;
 
 pub(crate) use self::{
+    authorization_policy::AuthorizationPolicy,
     endpoint_slice::EndpointSlice,
     external_workload::ExternalWorkload,
+    mesh_tls_authentication::MeshTlsAuthentication,
     metadata_only::{Job, Namespace, Node, ReplicaSet},
+    network_authentication::NetworkAuthentication,
     pod::Pod,
     server::Server,
+    server_authorization::ServerAuthorization,
     service::Service,
     service_profile::ServiceProfile,
 };

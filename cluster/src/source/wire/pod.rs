@@ -1,13 +1,13 @@
 use super::{
     Reader, Watched,
     field::{Field, Shape, object_shapes},
-    metadata::{Mark, Metadata},
+    metadata::{Mark, Metadata, default_policy, port_numbers},
     probe::Probe,
     service::port_set,
 };
 use crate::object::{
-    self, ContainerPort, HttpProbe, Kind, Object, ObjectKey, Phase, PodTemplate, PortSet,
-    ProxyContainer, ProxyPorts,
+    self, ContainerPort, HttpProbe, Kind, Object, ObjectKey, Phase, PodTemplate, ProxyContainer,
+    ProxyPorts,
 };
 use serde::{
     Deserialize,
@@ -240,27 +240,6 @@ fn template(metadata: &mut Metadata, spec: Spec, reader: &mut Reader<'_>) -> Pod
     template
 }
 
-/// A port list that knows no names, empty where there is none.
-fn port_numbers(metadata: &mut Metadata, mark: Mark, reader: &mut Reader<'_>) -> PortSet {
-    metadata
-        .annotation(mark, reader)
-        .map(|text| port_set(mark, &text, |_| None, reader))
-        .unwrap_or_default()
-}
-
-fn default_policy(
-    metadata: &mut Metadata,
-    reader: &mut Reader<'_>,
-) -> Option<object::DefaultPolicy> {
-    let text = metadata.annotation(Mark::DefaultPolicy, reader)?;
-    let read = text.parse();
-    if let Err(error) = &read {
-        let key = Mark::DefaultPolicy.key();
-        reader.problems.push(format!("annotation {key}: {error}"));
-    }
-    read.ok()
-}
-
 /// What all containers of a pod say together.
 #[derive(Default)]
 struct Containers {
@@ -276,8 +255,8 @@ fn read_containers(containers: Vec<Container>, reader: &mut Reader<'_>) -> Conta
         // Names of ports mean those of the same container to a kubelet.
         let mut tcp_ports = Vec::new();
         for port in reader.elements(container.ports, "containers[].ports") {
-            if let Some((port, is_tcp)) = read_port(port, reader) {
-                if is_tcp && !port.name.is_empty() {
+            if let Some(port) = read_port(port, reader) {
+                if port.is_tcp && !port.name.is_empty() {
                     tcp_ports.push((port.name.clone(), port.port));
                 }
                 read.ports.push(port);
@@ -305,22 +284,26 @@ fn read_containers(containers: Vec<Container>, reader: &mut Reader<'_>) -> Conta
     read
 }
 
-/// The port, unless its number cannot be read, and whether it is TCP.
-fn read_port(port: Port, reader: &mut Reader<'_>) -> Option<(ContainerPort, bool)> {
+/// The port, unless its number cannot be read.
+fn read_port(port: Port, reader: &mut Reader<'_>) -> Option<ContainerPort> {
     let number = port
         .container_port
         .read("containers[].ports[].containerPort", &mut reader.problems)?;
     let protocol = reader.text(port.protocol, "containers[].ports[].protocol");
-    let port = ContainerPort {
+    Some(ContainerPort {
         name: reader.name(port.name, "containers[].ports[].name"),
         port: number,
         host_port: port
             .host_port
             .read("containers[].ports[].hostPort", &mut reader.problems)
             .filter(|port| *port != 0),
-    };
-    let is_tcp = protocol.is_empty() || protocol.eq_ignore_ascii_case("TCP");
-    Some((port, is_tcp))
+        is_tcp: is_tcp(&protocol),
+    })
+}
+
+/// Whether a port's `protocol` is TCP, as it is where nothing is said.
+pub(super) fn is_tcp(protocol: &str) -> bool {
+    protocol.is_empty() || protocol.eq_ignore_ascii_case("TCP")
 }
 
 fn phase(text: &str) -> Phase {

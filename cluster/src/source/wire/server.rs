@@ -4,7 +4,9 @@ use super::{
     metadata::Metadata,
     selector::Selector,
 };
-use crate::object::{self, Kind, Object, ObjectKey, ProxyProtocol, ServerPort, WorkloadSelector};
+use crate::object::{
+    self, DefaultPolicy, Kind, Object, ObjectKey, ProxyProtocol, ServerPort, WorkloadSelector,
+};
 use serde::Deserialize;
 
 /// `policy.linkerd.io` Server, any version.
@@ -22,6 +24,7 @@ struct Spec {
     external_workload_selector: Field<Selector>,
     port: Field<Port>,
     proxy_protocol: Field<Box<str>>,
+    access_policy: Field<Box<str>>,
 }
 
 object_shapes!(Server, Spec);
@@ -54,13 +57,16 @@ impl Watched for Server {
         &mut self.metadata
     }
 
-    fn into_object(self, _: Metadata, _: &ObjectKey, reader: &mut Reader<'_>) -> Object {
+    fn into_object(self, mut metadata: Metadata, _: &ObjectKey, reader: &mut Reader<'_>) -> Object {
         let spec = reader.part(self.spec, "spec");
         let port = port(spec.port, reader);
         Object::Server(object::Server {
+            labels: metadata.labels(reader),
+            created: metadata.created(reader),
             workloads: workloads(spec.pod_selector, spec.external_workload_selector, reader),
             port,
             protocol: protocol(spec.proxy_protocol, reader),
+            access: access(spec.access_policy, reader),
         })
     }
 }
@@ -115,5 +121,19 @@ fn protocol(field: Field<Box<str>>, reader: &mut Reader<'_>) -> ProxyProtocol {
             .problems
             .push(format!("spec.proxyProtocol: {text:?} is none of {known}"));
         ProxyProtocol::default()
+    })
+}
+
+/// Nobody where nothing is said, as versions before v1beta3 had it, and where it
+/// cannot be read.
+fn access(field: Field<Box<str>>, reader: &mut Reader<'_>) -> DefaultPolicy {
+    const PATH: &str = "spec.accessPolicy";
+    let text = reader.text(field, PATH);
+    if text.is_empty() {
+        return DefaultPolicy::Deny;
+    }
+    text.parse().unwrap_or_else(|error| {
+        reader.problems.push(format!("{PATH}: {error}"));
+        DefaultPolicy::Deny
     })
 }

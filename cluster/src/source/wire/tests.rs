@@ -1,6 +1,7 @@
 // Values are written where they are used.
 #![allow(clippy::needless_pass_by_value)]
 
+mod authorizations;
 mod endpoint_slice;
 mod external_workload;
 mod pod;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::object::{Labels, WorkloadPort};
+use crate::object::{DefaultPolicy, Labels, WorkloadPort};
 
 fn workload(value: Value) -> (object::ExternalWorkload, Vec<String>) {
     let converted = convert::<ExternalWorkload>(named(value));
@@ -19,6 +19,7 @@ fn port(name: &str, port: u16) -> WorkloadPort {
     WorkloadPort {
         name: name.into(),
         port,
+        is_tcp: true,
     }
 }
 
@@ -30,18 +31,26 @@ fn an_external_workload_is_read() {
     let (found, problems) = workload(json!({
         "metadata": {
             "labels": {"app": "web", "topology.kubernetes.io/zone": "west"},
-            "annotations": {"config.linkerd.io/opaque-ports": "db,9000-9001"},
+            "annotations": {
+                "config.linkerd.io/opaque-ports": "db,9000-9001",
+                "config.linkerd.io/default-inbound-policy": "deny",
+                "config.linkerd.io/proxy-require-identity-inbound-ports": "80",
+            },
             "ownerReferences": [{"kind": "ExternalGroup", "name": "vms"}],
         },
         "spec": {
             "meshTLS": {"identity": "spiffe://x/y", "serverName": "s"},
-            "ports": [{"name": "db", "port": 3306, "protocol": "TCP"}, {"port": 80}],
+            "ports": [{"name": "db", "port": 3306, "protocol": "TCP"}, {"port": 80}, {"name": "dns", "port": 53, "protocol": "UDP"}],
             "workloadIPs": [{"ip": "192.0.2.1"}, {"ip": "2001:db8::1"}],
         },
         "status": {"conditions": [{"type": "Ready", "status": "False"}]},
     }));
     let labels = [("app", "web"), ("topology.kubernetes.io/zone", "west")];
     let labels = labels.map(|(key, value)| (key.into(), value.into()));
+    let dns = WorkloadPort {
+        is_tcp: false,
+        ..port("dns", 53)
+    };
     assert_eq!(
         found,
         object::ExternalWorkload {
@@ -54,8 +63,10 @@ fn an_external_workload_is_read() {
             identity: "spiffe://x/y".into(),
             server_name: "s".into(),
             ips: ips(&["192.0.2.1", "2001:db8::1"]).into(),
-            ports: [port("db", 3306), port("", 80)].into(),
+            ports: [port("db", 3306), port("", 80), dns].into(),
             opaque_ports: Some(PortSet::parse("3306,9000-9001", |_| None).0),
+            default_policy: Some(DefaultPolicy::Deny),
+            require_identity_ports: PortSet::parse("80", |_| None).0,
         }
     );
     assert_eq!(problems, Vec::<String>::new());

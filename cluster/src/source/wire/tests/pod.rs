@@ -40,6 +40,7 @@ fn a_pod_is_read() {
         name: name.into(),
         port,
         host_port,
+        is_tcp: true,
     };
     let set = |text: &str| PortSet::parse(text, |_| None).0;
     assert_eq!(

@@ -29,6 +29,7 @@ fn a_server_is_read() {
         workloads: Some(WorkloadSelector::Pods(web())),
         port: Some(ServerPort::Number(8080)),
         protocol: ProxyProtocol::Grpc,
+        ..object::Server::default()
     };
     assert_eq!((found, problems), (expected, vec![]));
     let (found, problems) = server(json!({
@@ -38,6 +39,7 @@ fn a_server_is_read() {
         workloads: Some(WorkloadSelector::ExternalWorkloads(web())),
         port: Some(ServerPort::Name("http".into())),
         protocol: ProxyProtocol::Unknown,
+        ..object::Server::default()
     };
     assert_eq!((found, problems), (expected, vec![]));
 }
