@@ -5,6 +5,7 @@ use bytes::Bytes;
 use rustc_hash::{FxBuildHasher, FxHashMap, FxHashSet};
 use std::{
     hash::Hash,
+    iter,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -25,8 +26,13 @@ pub trait ViewKey: Clone + Hash + Eq + Send + Sync + 'static {
     /// What its value depends on.
     type Dependency: Hash + Eq + Send;
 
-    /// The one thing whose changes it follows.
+    /// The one thing whose changes it follows, and with which it ends.
     fn dependency(&self) -> Self::Dependency;
+
+    /// Something wider, such as a namespace, whose changes it follows too.
+    fn scope(&self) -> Option<Self::Dependency> {
+        None
+    }
 }
 
 /// What there is to tell.
@@ -170,17 +176,27 @@ impl<K: ViewKey> Views<K> {
             return view;
         }
         self.made += 1;
-        let alike = self.dependents.entry(key.dependency());
+        let updates = self.attach(key.dependency(), &key);
+        if let Some(scope) = key.scope() {
+            self.attach(scope, &key);
+        }
+        let view = ValueView::new(updates);
+        view.publish(frame, None);
+        self.registry.views.pin().insert(key.clone(), view.clone());
+        self.views.insert(key, view.clone());
+        view
+    }
+
+    /// Lets a view follow `dependency`, and says where the updates of all that
+    /// follow it are counted.
+    fn attach(&mut self, dependency: K::Dependency, key: &K) -> Arc<Updates> {
+        let alike = self.dependents.entry(dependency);
         let alike = alike.or_insert_with(|| Dependents {
             keys: FxHashSet::default(),
             updates: Updates::new(self.registry.updates.clone()),
         });
         alike.keys.insert(key.clone());
-        let view = ValueView::new(alike.updates.clone());
-        view.publish(frame, None);
-        self.registry.views.pin().insert(key.clone(), view.clone());
-        self.views.insert(key, view.clone());
-        view
+        alike.updates.clone()
     }
 
     /// The views that follow `dependency`.
@@ -204,6 +220,7 @@ impl<K: ViewKey> Views<K> {
         let alike = self.dependents.remove(dependency).into_iter();
         for key in alike.flat_map(|alike| alike.keys) {
             registry.remove(&key);
+            detach(&mut self.dependents, &key);
             if let Some(view) = self.views.remove(&key) {
                 view.end(status.clone());
             }
@@ -224,15 +241,21 @@ impl<K: ViewKey> Views<K> {
             let idle = view.subscribers().close_if_idle(linger, now);
             if idle {
                 registry.remove(key);
-                let dependency = key.dependency();
-                if let Some(alike) = dependents.get_mut(&dependency) {
-                    alike.keys.remove(key);
-                    if alike.keys.is_empty() {
-                        dependents.remove(&dependency);
-                    }
-                }
+                detach(dependents, key);
             }
             !idle
         });
+    }
+}
+
+/// Ends that a view follows anything.
+fn detach<K: ViewKey>(dependents: &mut FxHashMap<K::Dependency, Dependents<K>>, key: &K) {
+    for dependency in iter::once(key.dependency()).chain(key.scope()) {
+        if let Some(alike) = dependents.get_mut(&dependency) {
+            alike.keys.remove(key);
+            if alike.keys.is_empty() {
+                dependents.remove(&dependency);
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 //! with those it makes (outbound).
 //!
 //! ```text
-//!   (pod, port) ───── InboundKey ──► Server           who may call, by what route
+//!   (workload, port) ─ InboundKey ─► Server           who may call, by what route
 //!   address or name ─ OutboundKey ─► OutboundPolicy   protocol, routes, backends
 //! ```
 //!
@@ -23,7 +23,7 @@ mod settings;
 mod workload;
 
 pub use self::{
-    inbound::InboundKey,
+    inbound::{InboundDependency, InboundKey, WorkloadKey},
     network::{NetworkError, parse_networks},
     outbound::{Dependency, OutboundKey},
     projection::{Policies, Registry, Request},

@@ -4,7 +4,7 @@
 use crate::{
     PolicySettings,
     frames::Frames,
-    inbound::{InboundKey, meshed_pod},
+    inbound::{Batch, InboundDependency, InboundKey, Namespace, Workload, WorkloadKey},
     outbound::{Dependency, OutboundKey},
 };
 use bytes::Bytes;
@@ -132,7 +132,8 @@ struct Writer {
 
 impl Writer {
     fn inbound(&mut self, world: &World, key: &InboundKey) -> Result<Bytes, Status> {
-        let server = key.policy(&self.settings, world)?;
+        let namespace = namespace(&self.settings, world, key.workload.namespace());
+        let server = namespace.policy(key)?;
         Ok(self.frames.share(message(&server)))
     }
 
@@ -157,14 +158,29 @@ impl Policies {
     }
 
     fn update_inbound(&mut self, world: &World, changes: &Changes) {
-        for pod in &changes.pods {
-            if meshed_pod(world, pod).is_none() {
-                // Its proxy asks again should there be such a pod later.
-                self.inbound.end(pod, &Status::ok(""));
-                continue;
+        let pods = changes.pods.iter().cloned().map(WorkloadKey::Pod);
+        let external = changes.external_workloads.iter().cloned();
+        let external = external.map(WorkloadKey::ExternalWorkload);
+        for workload in pods.chain(external) {
+            let is_known = Workload::find(world, &workload).is_some();
+            let is_looked_at_below = changes.policies.contains(workload.namespace());
+            let workload = InboundDependency::Workload(workload);
+            if !is_known {
+                // Its proxy asks again should there be such a workload later.
+                self.inbound.end(&workload, &Status::ok(""));
+            } else if !is_looked_at_below {
+                for (key, view) in self.inbound.dependents(&workload) {
+                    publish(view, self.writer.inbound(world, key));
+                }
             }
-            for (key, view) in self.inbound.dependents(pod) {
-                publish(view, self.writer.inbound(world, key));
+        }
+        let Writer { settings, frames } = &mut self.writer;
+        for name in &changes.policies {
+            let mut batch = Batch::new(namespace(settings, world, name));
+            let dependency = InboundDependency::Namespace(name.clone());
+            for (key, view) in self.inbound.dependents(&dependency) {
+                let frame = batch.frame(key, |server| frames.share(message(server)));
+                publish(view, frame);
             }
         }
     }
@@ -191,6 +207,14 @@ impl Policies {
     fn give_up(&mut self, linger: Duration, now: Instant) {
         self.inbound.give_up(linger, now);
         self.outbound.give_up(linger, now);
+    }
+}
+
+fn namespace<'w>(settings: &'w PolicySettings, world: &'w World, name: &'w str) -> Namespace<'w> {
+    Namespace {
+        settings,
+        world,
+        name,
     }
 }
 
@@ -292,7 +316,7 @@ mod tests {
     fn open(policies: &mut Policies, world: &World, pod: &str, port: u16) -> Arc<ValueView> {
         let (reply, mut answer) = oneshot::channel();
         let key = InboundKey {
-            pod: ObjectKey::new("ns", pod),
+            workload: WorkloadKey::Pod(ObjectKey::new("ns", pod)),
             port,
         };
         policies.handle(world, Ask::Inbound(key, reply).into());

@@ -1,7 +1,7 @@
 //! The gRPC services, on streams of our own (see `ferrule_cluster::grpc`).
 
 use crate::{
-    inbound::InboundKey,
+    inbound::{InboundKey, WorkloadKey},
     outbound::{TargetError, target},
     projection::{Ask, Registry, Request},
     workload::{Workload, WorkloadName},
@@ -71,16 +71,12 @@ impl Inbound {
             )));
         };
         self.registry.ready()?;
-        match workload.name {
-            WorkloadName::Pod(pod) => {
-                let pod = ObjectKey::new(workload.namespace, pod);
-                Ok((InboundKey { pod, port }, request.workload))
-            }
-            WorkloadName::ExternalWorkload(name) => Err(Status::not_found(format!(
-                "unknown server: the mesh has no ExternalWorkload {}/{name}",
-                workload.namespace
-            ))),
-        }
+        let key = |name| ObjectKey::new(workload.namespace, name);
+        let workload = match workload.name {
+            WorkloadName::Pod(name) => WorkloadKey::Pod(key(name)),
+            WorkloadName::ExternalWorkload(name) => WorkloadKey::ExternalWorkload(key(name)),
+        };
+        Ok((InboundKey { workload, port }, request.workload))
     }
 }
 

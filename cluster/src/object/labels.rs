@@ -57,6 +57,16 @@ impl LabelSelector {
         Self(requirements.into_iter().collect())
     }
 
+    /// A label that it requires, and the values that will do. To look for objects
+    /// by: what has none of these is not meant.
+    pub fn required_label(&self) -> Option<(&Name, &[Name])> {
+        let mut required = self.0.iter();
+        required.find_map(|requirement| match &requirement.condition {
+            Condition::In(values) => Some((&requirement.key, &**values)),
+            _ => None,
+        })
+    }
+
     /// Whether an object with these labels is meant.
     pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| requirement.holds(labels))

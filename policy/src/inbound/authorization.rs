@@ -1,16 +1,105 @@
 //! Who may call.
 
-use crate::{PolicySettings, metadata, network};
-use ferrule_cluster::object::DefaultPolicy;
-use ferrule_proto::inbound::{
-    Authn, Authz, IdentitySuffix, Network,
-    authn::{
-        Permit, PermitMeshTls, PermitUnauthenticated,
-        permit_mesh_tls::{Clients, PermitClientIdentities},
+use super::{clients, origin::Origin};
+use crate::{PolicySettings, network};
+use ferrule_cluster::{
+    World,
+    object::{
+        self, AuthorizationPolicy, ClientIdentity, Clients, DefaultPolicy, IdentitySource, Name,
+        PolicyTarget, ServerAuthorization, ServerSelector,
     },
 };
+use ferrule_proto::inbound::{Authn, Authz, Network, authn::Permit};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
+use std::slice;
+
+/// All that let somebody in to what a Server is about (policy.md section 5.5).
+/// Proxies take the first that fits and tell it in their metrics: those whom an
+/// object names come before those whom the Server lets in anyway, so that only
+/// the latter are audited. Among objects of a kind the name decides.
+pub(super) fn of_server(
+    settings: &PolicySettings,
+    world: &World,
+    namespace: &str,
+    name: &Name,
+    server: &object::Server,
+) -> Vec<Authz> {
+    let policies = of_target(settings, world, namespace, |target| match target {
+        PolicyTarget::Server(target) => target == name,
+        PolicyTarget::Namespace => true,
+        PolicyTarget::Route { .. } => false,
+    });
+    let of_servers = world
+        .server_authorizations(namespace)
+        .filter(|(_, authorization)| match &authorization.servers {
+            None => false,
+            Some(ServerSelector::Name(selected)) => selected == name,
+            Some(ServerSelector::Labels(selector)) => selector.matches(&server.labels),
+        })
+        .filter_map(|(name, authorization)| of_server_authorization(settings, name, authorization));
+    policies
+        .chain(of_servers)
+        .chain(of_policy(settings, server.access))
+        .collect()
+}
+
+/// The AuthorizationPolicies of a namespace about some target, by name.
+fn of_target<'w>(
+    settings: &'w PolicySettings,
+    world: &'w World,
+    namespace: &str,
+    is_target: impl Fn(&PolicyTarget) -> bool,
+) -> impl Iterator<Item = Authz> {
+    world
+        .authorization_policies(namespace)
+        .filter(move |(_, policy)| policy.target.as_ref().is_some_and(&is_target))
+        .filter_map(|(name, policy)| of_authorization_policy(settings, world, name, policy))
+}
+
+/// Nothing while something that it requires is not there (policy.md section 5.9).
+fn of_authorization_policy(
+    settings: &PolicySettings,
+    world: &World,
+    name: &str,
+    policy: &AuthorizationPolicy,
+) -> Option<Authz> {
+    let required = policy.required.as_ref()?;
+    let permit = match &required.identity {
+        None => clients::unauthenticated(),
+        Some(IdentitySource::MeshTls(key)) => {
+            let authentication = world.mesh_tls_authentication(key)?;
+            clients::identities(settings, &authentication.identities)?
+        }
+        Some(IdentitySource::ServiceAccount(key)) => {
+            let account = ClientIdentity::ServiceAccount(key.clone());
+            clients::identities(settings, slice::from_ref(&account))?
+        }
+    };
+    let networks = match &required.network {
+        None => whole(&network::any()),
+        Some(key) => some(&world.network_authentication(key)?.networks),
+    };
+    authz(Origin::AuthorizationPolicy(name), networks, permit)
+}
+
+/// Nothing where it names no client; from the cluster's networks where it names
+/// none (policy.md section 5.8).
+fn of_server_authorization(
+    settings: &PolicySettings,
+    name: &str,
+    authorization: &ServerAuthorization,
+) -> Option<Authz> {
+    let permit = match authorization.clients.as_ref()? {
+        Clients::Unauthenticated => clients::unauthenticated(),
+        Clients::UnauthenticatedTls => clients::unauthenticated_tls(),
+        Clients::Identities(identities) => clients::identities(settings, identities)?,
+    };
+    let networks = match &authorization.networks {
+        None => whole(&settings.cluster_networks),
+        Some(networks) => some(networks),
+    };
+    authz(Origin::ServerAuthorization(name), networks, permit)
+}
 
 /// The authorization that a policy's name stands for (policy.md section 5.4).
 pub(super) fn of_policy(settings: &PolicySettings, policy: DefaultPolicy) -> Option<Authz> {
@@ -19,58 +108,61 @@ pub(super) fn of_policy(settings: &PolicySettings, policy: DefaultPolicy) -> Opt
         // Proxies log what is let in by the name `audit`; nothing else tells it
         // from the first.
         DefaultPolicy::AllUnauthenticated | DefaultPolicy::Audit => {
-            (&network::any()[..], unauthenticated())
+            (&network::any()[..], clients::unauthenticated())
         }
-        DefaultPolicy::AllAuthenticated => (&network::any()[..], any_identity()),
-        DefaultPolicy::ClusterUnauthenticated => (cluster, unauthenticated()),
-        DefaultPolicy::ClusterAuthenticated => (cluster, any_identity()),
+        DefaultPolicy::AllAuthenticated => (&network::any()[..], clients::any_identity()),
+        DefaultPolicy::ClusterUnauthenticated => (cluster, clients::unauthenticated()),
+        DefaultPolicy::ClusterAuthenticated => (cluster, clients::any_identity()),
         DefaultPolicy::Deny => return None,
     };
-    authz(policy.as_str(), networks, permit)
+    authz(Origin::Default(policy.as_str()), whole(networks), permit)
 }
 
 /// The authorization of probes.
 pub(super) fn of_probes(settings: &PolicySettings) -> Option<Authz> {
-    authz("probe", &settings.probe_networks, unauthenticated())
-}
-
-/// The labels of what no object configures.
-pub(super) fn labels(name: &str) -> BTreeMap<String, String> {
-    [("group", ""), ("kind", "default"), ("name", name)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    let networks = whole(&settings.probe_networks);
+    authz(
+        Origin::Default("probe"),
+        networks,
+        clients::unauthenticated(),
+    )
 }
 
 /// None where there is no network to let in: proxies refuse a whole server for
 /// one authorization without any.
-fn authz(name: &str, networks: &[IpNet], permit: Permit) -> Option<Authz> {
+fn authz(origin: Origin<'_>, networks: Vec<Network>, permit: Permit) -> Option<Authz> {
     if networks.is_empty() {
         return None;
     }
+    Some(Authz {
+        networks,
+        authentication: Some(Authn {
+            permit: Some(permit),
+        }),
+        labels: origin.labels(),
+        metadata: Some(origin.metadata()),
+    })
+}
+
+/// Networks without exceptions.
+fn whole(networks: &[IpNet]) -> Vec<Network> {
     let networks = networks.iter().map(|network| Network {
         net: Some(network::message(*network)),
         except: Vec::new(),
     });
-    Some(Authz {
-        networks: networks.collect(),
-        authentication: Some(Authn {
-            permit: Some(permit),
-        }),
-        labels: labels(name),
-        metadata: Some(metadata::default(name)),
-    })
+    networks.collect()
 }
 
-fn unauthenticated() -> Permit {
-    Permit::Unauthenticated(PermitUnauthenticated {})
-}
-
-fn any_identity() -> Permit {
-    let any = IdentitySuffix { parts: Vec::new() };
-    Permit::MeshTls(PermitMeshTls {
-        clients: Some(Clients::Identities(PermitClientIdentities {
-            identities: Vec::new(),
-            suffixes: vec![any],
-        })),
-    })
+/// Networks but for their exceptions.
+fn some(networks: &[object::Network]) -> Vec<Network> {
+    let networks = networks.iter().map(|network| Network {
+        net: Some(network::message(network.cidr)),
+        except: network
+            .except
+            .iter()
+            .copied()
+            .map(network::message)
+            .collect(),
+    });
+    networks.collect()
 }

@@ -3,16 +3,17 @@
 
 use super::authorization;
 use crate::{PolicySettings, metadata};
-use ferrule_cluster::object::PodTemplate;
+use ferrule_cluster::object::Name;
 use ferrule_proto::{
+    grpc_route::{GrpcRouteMatch, GrpcRpcMatch},
     http_route::{HttpRouteMatch, PathMatch, path_match},
     http_types::{HttpMethod, http_method},
-    inbound::{Authz, HttpRoute, http_route::Rule},
+    inbound::{Authz, GrpcRoute, HttpRoute, grpc_route, http_route::Rule},
 };
 
 /// All requests, and those by which kubelets probe: the latter are let in
 /// whoever else is not.
-pub(super) fn defaults(settings: &PolicySettings, pod: &PodTemplate, port: u16) -> Vec<HttpRoute> {
+pub(super) fn defaults(settings: &PolicySettings, probes: &[&Name]) -> Vec<HttpRoute> {
     let mut routes = vec![route(
         "default",
         Vec::new(),
@@ -23,13 +24,29 @@ pub(super) fn defaults(settings: &PolicySettings, pod: &PodTemplate, port: u16) 
             ..HttpRouteMatch::default()
         }],
     )];
-    let probes: Vec<_> = pod.probe_paths(port).map(|path| get(path)).collect();
     if !probes.is_empty()
         && let Some(authz) = authorization::of_probes(settings)
     {
+        let probes = probes.iter().map(|path| get(path)).collect();
         routes.push(route("probe", vec![authz], probes));
     }
     routes
+}
+
+/// All calls.
+pub(super) fn grpc_defaults() -> Vec<GrpcRoute> {
+    let any = GrpcRouteMatch {
+        rpc: Some(GrpcRpcMatch::default()),
+        ..GrpcRouteMatch::default()
+    };
+    vec![GrpcRoute {
+        metadata: Some(metadata::default("default")),
+        rules: vec![grpc_route::Rule {
+            matches: vec![any],
+            filters: Vec::new(),
+        }],
+        ..GrpcRoute::default()
+    }]
 }
 
 fn route(name: &str, authorizations: Vec<Authz>, matches: Vec<HttpRouteMatch>) -> HttpRoute {

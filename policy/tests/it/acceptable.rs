@@ -3,7 +3,7 @@
 //! port or target.
 
 use ferrule_proto::{
-    inbound::{self, Authn, Authz, Server, authn},
+    inbound::{self, Authn, Authz, Server, authn, authn::permit_mesh_tls::Clients},
     meta::{Metadata, metadata},
     net::{IpAddress, IpNetwork, ip_address},
     outbound::{
@@ -34,8 +34,19 @@ impl Acceptable for Server {
                 assert!(!detect.http_routes.is_empty());
                 detect.http_routes.iter().for_each(accept_inbound_route);
             }
-            Kind::Opaque(_) => {}
-            other => panic!("not served yet: {other:?}"),
+            Kind::Http1(http) => {
+                assert!(http.local_rate_limit.is_none() && !http.routes.is_empty());
+                http.routes.iter().for_each(accept_inbound_route);
+            }
+            Kind::Http2(http) => {
+                assert!(http.local_rate_limit.is_none() && !http.routes.is_empty());
+                http.routes.iter().for_each(accept_inbound_route);
+            }
+            Kind::Grpc(grpc) => {
+                assert!(!grpc.routes.is_empty());
+                grpc.routes.iter().for_each(accept_inbound_grpc_route);
+            }
+            Kind::Opaque(_) | Kind::Tls(_) => {}
         }
         assert!(!self.labels["name"].is_empty());
         assert!(self.labels.contains_key("group") && self.labels.contains_key("kind"));
@@ -56,20 +67,47 @@ fn accept_inbound_route(route: &inbound::HttpRoute) {
     assert!(route.rules.iter().all(|rule| rule.filters.is_empty()));
 }
 
+fn accept_inbound_grpc_route(route: &inbound::GrpcRoute) {
+    accept_metadata(route.metadata.as_ref());
+    route.authorizations.iter().for_each(accept_authz);
+    assert!(!route.rules.is_empty(), "matches nothing");
+    for call in route.rules.iter().flat_map(|rule| &rule.matches) {
+        assert!(call.rpc.is_some());
+    }
+    assert!(route.rules.iter().all(|rule| rule.filters.is_empty()));
+}
+
 fn accept_authz(authz: &Authz) {
     assert!(!authz.networks.is_empty());
     for network in &authz.networks {
         accept_network(network.net.as_ref().expect("a network"));
         network.except.iter().for_each(accept_network);
     }
-    accept_metadata(authz.metadata.as_ref());
+    let metadata = authz.metadata.as_ref();
+    match metadata.and_then(|metadata| metadata.kind.as_ref()) {
+        // Without a namespace, which is the workload's.
+        Some(metadata::Kind::Resource(resource)) => {
+            for part in [&resource.group, &resource.kind, &resource.name] {
+                assert!(!part.is_empty(), "{resource:?}");
+            }
+        }
+        _ => accept_metadata(metadata),
+    }
     assert!(!authz.labels["name"].is_empty());
     let Some(Authn { permit }) = &authz.authentication else {
         panic!("no authentication");
     };
     match permit.as_ref().expect("a permit") {
         authn::Permit::Unauthenticated(_) => {}
-        authn::Permit::MeshTls(tls) => assert!(tls.clients.is_some()),
+        authn::Permit::MeshTls(tls) => match tls.clients.as_ref().expect("clients") {
+            Clients::Unauthenticated(_) => {}
+            Clients::Identities(clients) => {
+                assert!(
+                    clients.identities.len() + clients.suffixes.len() > 0,
+                    "nobody"
+                );
+            }
+        },
     }
 }
 

@@ -2,9 +2,11 @@
 //! be, by this process and by one that has just started.
 
 use crate::{
-    history::{Cluster, KINDS, Op, Question, histories},
+    history::{Cluster, Op, Question, histories, kinds},
+    shapes,
     support::*,
 };
+use ferrule_cluster::object::Kind;
 use ferrule_policy::PolicySettings;
 use ferrule_proto::{inbound::Server, outbound::OutboundPolicy};
 use proptest::prelude::*;
@@ -25,6 +27,11 @@ impl Open {
         let stream = match question {
             Question::Pod { pod, port } => {
                 let workload = format!("{NS}:pod{pod}");
+                Stream::Inbound(mesh.watch_port(&workload, port.into()).await?)
+            }
+            Question::External { workload, port } => {
+                let name = shapes::key(Kind::ExternalWorkload, workload).name;
+                let workload = format!(r#"{{"ns":"{NS}","external_workload":"{name}"}}"#);
                 Stream::Inbound(mesh.watch_port(&workload, port.into()).await?)
             }
             Question::Address { address, port } => {
@@ -90,7 +97,7 @@ async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
             mesh.feed(event);
         }
         match op {
-            Op::Publish => mesh.publish(),
+            Op::Publish | Op::Settle => mesh.publish(),
             Op::Open(question) => {
                 mesh.publish();
                 clients.extend(Open::new(&mut mesh, *question).await.ok());
@@ -111,7 +118,7 @@ async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
     mesh.publish();
 
     let mut restarted = TestMesh::new(PolicySettings::default());
-    for kind in KINDS {
+    for kind in kinds() {
         for event in cluster.list(kind, 1) {
             restarted.feed(event);
         }

@@ -2,7 +2,11 @@
 //! kind's watch has not delivered yet. Watches break, lists come whole, in any
 //! order and with repetitions, and the truth itself may go back in time.
 
-use crate::support::*;
+use crate::{
+    objects::container_port,
+    shapes::{self, INBOUND_KINDS, app, labels_of},
+    support::*,
+};
 use ferrule_cluster::{
     object::{DefaultPolicy, HttpProbe, Kind, Object, ObjectKey, Phase, Pod, PodTemplate, Service},
     source::Event,
@@ -21,7 +25,10 @@ const PORTS: [u16; 3] = [80, 8080, 3306];
 pub(crate) enum Op {
     Service(usize, ServiceShape),
     Pod(usize, PodShape),
+    Relabel(usize, Option<&'static str>),
     Namespace(Option<&'static str>),
+    /// What inbound policy looks at besides pods.
+    Inbound(ObjectKey, Object),
     Delete(Kind, usize),
     /// The watch of a kind brings some events,
     Deliver(Kind, usize),
@@ -30,6 +37,8 @@ pub(crate) enum Op {
     /// A list breaks off after some objects and is begun again.
     BrokenList(Kind, usize, u64),
     Publish,
+    /// Everything that is on its way arrives.
+    Settle,
     /// etcd is saved,
     Save,
     /// or restored to what was saved: every kind is listed again.
@@ -43,6 +52,7 @@ pub(crate) enum Op {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Question {
     Pod { pod: usize, port: u16 },
+    External { workload: usize, port: u16 },
     Address { address: &'static str, port: u16 },
     Service { service: usize, port: u16 },
 }
@@ -63,6 +73,8 @@ pub(crate) struct PodShape {
     opaque: Option<&'static str>,
     require_identity: bool,
     probe: Option<u16>,
+    app: Option<&'static str>,
+    named: bool,
 }
 
 /// The truth, and what is on its way.
@@ -73,7 +85,11 @@ pub(crate) struct Cluster {
     watches: BTreeMap<Kind, VecDeque<Event>>,
 }
 
-pub(crate) const KINDS: [Kind; 3] = [Kind::Service, Kind::Pod, Kind::Namespace];
+/// Every kind that there are objects of.
+pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
+    let others = [Kind::Service, Kind::Pod, Kind::Namespace];
+    others.into_iter().chain(INBOUND_KINDS)
+}
 
 impl Cluster {
     /// What the operation does to the cluster and to what is on its way; events
@@ -82,9 +98,18 @@ impl Cluster {
         match op {
             Op::Service(n, shape) => self.put(key("svc", *n), shape.build().into()),
             Op::Pod(n, shape) => self.put(key("pod", *n), shape.build().into()),
+            Op::Relabel(n, app) => {
+                let key = key("pod", *n);
+                let known = self.truth.get(&(Kind::Pod, key.clone()));
+                if let Some(Object::Pod(mut pod)) = known.cloned() {
+                    pod.labels = labels_of(*app);
+                    self.put(key, pod.into());
+                }
+            }
             Op::Namespace(opaque_ports) => {
                 self.put(ObjectKey::new("", NS), namespace(*opaque_ports));
             }
+            Op::Inbound(key, object) => self.put(key.clone(), object.clone()),
             Op::Delete(kind, n) => self.delete(*kind, *n),
             Op::Deliver(kind, count) => {
                 let watch = self.watches.entry(*kind).or_default();
@@ -103,11 +128,12 @@ impl Cluster {
             Op::Save => self.saved = self.truth.clone(),
             Op::Restore(seed) => {
                 self.truth = self.saved.clone();
-                for kind in KINDS {
+                for kind in kinds() {
                     let list = self.list(kind, *seed);
                     self.watches.insert(kind, list.into());
                 }
             }
+            Op::Settle => return self.rest(),
             Op::Publish | Op::Open(_) | Op::Read(_) | Op::Close(_) => {}
         }
         Vec::new()
@@ -152,7 +178,8 @@ impl Cluster {
         let key = match kind {
             Kind::Service => key("svc", n % SERVICES),
             Kind::Pod => key("pod", n % PODS),
-            _ => ObjectKey::new("", NS),
+            Kind::Namespace => ObjectKey::new("", NS),
+            _ => shapes::key(kind, n % 4),
         };
         if self.truth.remove(&(kind, key.clone())).is_some() {
             let watch = self.watches.entry(kind).or_default();
@@ -193,8 +220,10 @@ impl PodShape {
             opaque_ports: self.opaque.map(ports),
             require_identity_ports: ports(if self.require_identity { "80" } else { "" }),
             probes: self.probe.map(probe).into_iter().collect(),
+            ports: [container_port("http", if self.named { 80 } else { 8080 })].into(),
             ..template()
         });
+        pod.labels = labels_of(self.app);
         if self.running {
             pod.phase = Phase::Running;
             pod.ips = [ip("10.0.0.1")].into_iter().collect();
@@ -203,23 +232,65 @@ impl PodShape {
     }
 }
 
-/// Any history, with clients that come, read at their own speed and go.
+/// Any history, with clients that come, read at their own speed and go. In the
+/// end few things change, or each would be looked at again because of another.
 pub(crate) fn histories() -> impl Strategy<Value = Vec<Op>> {
-    prop::collection::vec(op(), 1..120)
+    let events = prop_oneof![
+        1 => prop::collection::vec(op(), 1..12),
+        2 => prop::collection::vec(op(), 1..120),
+    ];
+    let last = prop::collection::vec(change(), 0..3);
+    (any::<bool>(), events, last).prop_map(|(is_settled, events, last)| {
+        let mut all = if is_settled { settled() } else { Vec::new() };
+        all.extend(events);
+        all.push(Op::Settle);
+        all.extend(last);
+        all
+    })
+}
+
+/// A port that somebody may call, and one who follows that.
+fn settled() -> Vec<Op> {
+    let pod = PodShape {
+        meshed: true,
+        running: true,
+        policy: None,
+        opaque: None,
+        require_identity: false,
+        probe: None,
+        app: Some("a"),
+        named: true,
+    };
+    let objects = shapes::settled().into_iter();
+    let mut all = vec![Op::Pod(0, pod)];
+    all.extend(objects.map(|(key, object)| Op::Inbound(key, object)));
+    all.push(Op::Settle);
+    all.push(Op::Open(Question::Pod { pod: 0, port: 80 }));
+    all
+}
+
+/// The truth changes.
+fn change() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        8 => (0..SERVICES, service_shape()).prop_map(|(n, shape)| Op::Service(n, shape)),
+        8 => (0..PODS, pod_shape()).prop_map(|(n, shape)| Op::Pod(n, shape)),
+        3 => (0..PODS, app()).prop_map(|(n, app)| Op::Relabel(n, app)),
+        16 => shapes::object().prop_map(|(key, object)| Op::Inbound(key, object)),
+        2 => prop::sample::select(vec![None, Some("80"), Some("8080,bad-")])
+            .prop_map(Op::Namespace),
+        8 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
+    ]
 }
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        8 => (0..SERVICES, service_shape()).prop_map(|(n, shape)| Op::Service(n, shape)),
-        8 => (0..PODS, pod_shape()).prop_map(|(n, shape)| Op::Pod(n, shape)),
-        2 => prop::sample::select(vec![None, Some("80"), Some("8080,bad-")])
-            .prop_map(Op::Namespace),
-        6 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
-        14 => (kind(), 1..6_usize).prop_map(|(kind, count)| Op::Deliver(kind, count)),
+        45 => change(),
+        24 => (kind(), 1..6_usize).prop_map(|(kind, count)| Op::Deliver(kind, count)),
         2 => (kind(), any::<u64>()).prop_map(|(kind, seed)| Op::Relist(kind, seed)),
         1 => (kind(), 0..4_usize, any::<u64>())
             .prop_map(|(kind, after, seed)| Op::BrokenList(kind, after, seed)),
         8 => Just(Op::Publish),
+        2 => Just(Op::Settle),
         1 => Just(Op::Save),
         1 => any::<u64>().prop_map(Op::Restore),
         8 => question().prop_map(Op::Open),
@@ -233,6 +304,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         4 => Just(Kind::Service),
         4 => Just(Kind::Pod),
         1 => Just(Kind::Namespace),
+        12 => prop::sample::select(INBOUND_KINDS.to_vec()),
     ]
 }
 
@@ -242,10 +314,13 @@ fn port() -> impl Strategy<Value = u16> {
 
 fn question() -> impl Strategy<Value = Question> {
     prop_oneof![
-        (0..PODS, port()).prop_map(|(pod, port)| Question::Pod { pod, port }),
-        (prop::sample::select(ADDRESSES.to_vec()), port())
+        4 => (0..PODS, port()).prop_map(|(pod, port)| Question::Pod { pod, port }),
+        1 => (0..4_usize, port())
+            .prop_map(|(workload, port)| Question::External { workload, port }),
+        2 => (prop::sample::select(ADDRESSES.to_vec()), port())
             .prop_map(|(address, port)| Question::Address { address, port }),
-        (0..SERVICES, port()).prop_map(|(service, port)| Question::Service { service, port }),
+        2 => (0..SERVICES, port())
+            .prop_map(|(service, port)| Question::Service { service, port }),
     ]
 }
 
@@ -281,15 +356,19 @@ fn pod_shape() -> impl Strategy<Value = PodShape> {
         prop::sample::select(vec![None, Some("80"), Some("1-65535")]),
         any::<bool>(),
         prop::option::weighted(0.3, port()),
+        app(),
+        any::<bool>(),
     )
         .prop_map(
-            |(meshed, running, policy, opaque, require_identity, probe)| PodShape {
+            |(meshed, running, policy, opaque, require_identity, probe, app, named)| PodShape {
                 meshed,
                 running,
                 policy,
                 opaque,
                 require_identity,
                 probe,
+                app,
+                named,
             },
         )
 }

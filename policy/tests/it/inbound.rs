@@ -1,17 +1,9 @@
 //! policy.md section 11, inbound: the default server of a port.
 
-use crate::support::*;
+use crate::{support::*, told::*};
 use ferrule_cluster::object::{DefaultPolicy, Kind as ObjectKind, Phase, PodTemplate};
 use ferrule_policy::{PolicySettings, parse_networks};
-use ferrule_proto::inbound::{
-    Authn, Authz, HttpRoute, IdentitySuffix, Network, Server,
-    authn::{
-        Permit, PermitMeshTls, PermitUnauthenticated,
-        permit_mesh_tls::{Clients, PermitClientIdentities},
-    },
-    proxy_protocol::Kind,
-};
-use std::net::IpAddr;
+use ferrule_proto::inbound::{Server, proxy_protocol::Kind};
 use tonic::Code;
 
 fn with_default(default_policy: DefaultPolicy) -> PolicySettings {
@@ -25,78 +17,6 @@ async fn server(settings: PolicySettings, template: PodTemplate, port: u32) -> S
     let mut mesh = TestMesh::new(settings);
     mesh.apply("web", pod(template));
     mesh.port("ns:web", port).await.expect("known")
-}
-
-/// The name in the labels, after checking the rest of them.
-fn name(server: &Server) -> &str {
-    assert_eq!(
-        (&*server.labels["group"], &*server.labels["kind"]),
-        ("", "default")
-    );
-    assert_eq!(server.labels.len(), 3);
-    assert!(server.server_ips.is_empty());
-    &server.labels["name"]
-}
-
-fn kind(server: &Server) -> &Kind {
-    server
-        .protocol
-        .as_ref()
-        .and_then(|protocol| protocol.kind.as_ref())
-        .expect("a kind")
-}
-
-/// The routes of a detecting server, after checking the rest of it.
-fn routes(server: &Server) -> &[HttpRoute] {
-    let Kind::Detect(detect) = kind(server) else {
-        panic!("{server:?}");
-    };
-    assert_eq!(detect.timeout.map(|timeout| timeout.seconds), Some(10));
-    assert!(detect.http_local_rate_limit.is_none());
-    &detect.http_routes
-}
-
-fn networks(authz: &Authz) -> Vec<String> {
-    let text = |network: &Network| {
-        assert!(network.except.is_empty());
-        let net = network.net.expect("set");
-        let ip = IpAddr::try_from(net.ip.expect("set")).expect("valid");
-        format!("{ip}/{}", net.prefix_len)
-    };
-    authz.networks.iter().map(text).collect()
-}
-
-fn permit(authz: &Authz) -> &Permit {
-    let Some(Authn {
-        permit: Some(permit),
-    }) = &authz.authentication
-    else {
-        panic!("{authz:?}");
-    };
-    permit
-}
-
-fn unauthenticated() -> Permit {
-    Permit::Unauthenticated(PermitUnauthenticated {})
-}
-
-fn any_identity() -> Permit {
-    Permit::MeshTls(PermitMeshTls {
-        clients: Some(Clients::Identities(PermitClientIdentities {
-            identities: vec![],
-            suffixes: vec![IdentitySuffix { parts: vec![] }],
-        })),
-    })
-}
-
-/// The one authorization of a server, which has the policy's name.
-fn authz(server: &Server) -> &Authz {
-    let [authz] = &server.authorizations[..] else {
-        panic!("{server:?}");
-    };
-    assert_eq!(authz.metadata, default_metadata(name(server)));
-    assert_eq!(authz.labels, server.labels);
-    authz
 }
 
 #[tokio::test]

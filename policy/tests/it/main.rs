@@ -2,11 +2,16 @@
 //! out, no network and no clock.
 
 mod acceptable;
+mod authorizations;
 mod convergence;
 mod history;
 mod inbound;
+mod objects;
 mod outbound;
 mod probes;
 mod protocols;
 mod requests;
+mod servers;
+mod shapes;
 mod support;
+mod told;

@@ -90,7 +90,11 @@ impl TestMesh {
     }
 
     pub(crate) fn delete(&mut self, kind: Kind, name: &str) {
-        self.feed(Event::Deleted(kind, ObjectKey::new(NS, name)));
+        self.delete_in(NS, kind, name);
+    }
+
+    pub(crate) fn delete_in(&mut self, namespace: &str, kind: Kind, name: &str) {
+        self.feed(Event::Deleted(kind, ObjectKey::new(namespace, name)));
         self.publish();
     }
 
