@@ -18,9 +18,9 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 
-async fn install(client: &Client) -> anyhow::Result<()> {
+pub(crate) async fn install(client: &Client) -> anyhow::Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for crd in ferrule_crds::all() {
         let params = PatchParams::apply("test").force();
@@ -35,14 +35,14 @@ async fn install(client: &Client) -> anyhow::Result<()> {
 }
 
 /// The objects of a kind in one of its versions, `GROUP/VERSION`.
-fn custom(client: &Client, api_version: &str, kind: &str) -> Api<DynamicObject> {
+pub(crate) fn custom(client: &Client, api_version: &str, kind: &str) -> Api<DynamicObject> {
     let (group, version) = api_version.split_once('/').expect("a literal");
     let gvk = GroupVersionKind::gvk(group, version, kind);
     let resource = ApiResource::from_gvk(&gvk);
     Api::namespaced_with(client.clone(), NAMESPACE, &resource)
 }
 
-async fn create(api: &Api<DynamicObject>, object: Value) -> anyhow::Result<()> {
+pub(crate) async fn create(api: &Api<DynamicObject>, object: Value) -> anyhow::Result<()> {
     let object = serde_json::from_value(object)?;
     api.create(&PostParams::default(), &object)
         .await
@@ -50,7 +50,11 @@ async fn create(api: &Api<DynamicObject>, object: Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn patch(api: &Api<DynamicObject>, name: &str, patch: Value) -> anyhow::Result<()> {
+pub(crate) async fn patch(
+    api: &Api<DynamicObject>,
+    name: &str,
+    patch: Value,
+) -> anyhow::Result<()> {
     let patch = Patch::Merge(patch);
     api.patch(name, &PatchParams::default(), &patch)
         .await

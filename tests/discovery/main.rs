@@ -3,6 +3,7 @@
 //! what our sources expect, in good and in bad times.
 
 mod access;
+mod authorization;
 mod conversation;
 mod custom;
 mod deployments;
