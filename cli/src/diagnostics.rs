@@ -176,7 +176,7 @@ mod tests {
             ("policy pod/web-0.shop http", "invalid digit"),
             (
                 "policy web-0 80",
-                "expected pod/NAME, svc/NAME or an IP address",
+                "expected pod/NAME, externalworkload/NAME, svc/NAME or an IP address",
             ),
             (
                 "policy deploy/web 80",

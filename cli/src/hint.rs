@@ -10,6 +10,8 @@ pub(crate) enum Asked {
     Destination,
     /// The inbound policy of a pod.
     Pod,
+    /// The inbound policy of an ExternalWorkload.
+    ExternalWorkload,
     /// The outbound policy of a Service.
     Service,
     /// The outbound policy of an address.
@@ -41,7 +43,7 @@ impl Asked {
     fn api(self) -> &'static str {
         match self {
             Asked::Destination => "destination",
-            Asked::Pod | Asked::Service | Asked::Address => "policy",
+            Asked::Pod | Asked::ExternalWorkload | Asked::Service | Asked::Address => "policy",
         }
     }
 
@@ -66,7 +68,7 @@ impl Asked {
                 "Check the name and the namespace. Only pods with a proxy are known (label \
                  linkerd.io/control-plane-ns); with --watch it is shown as soon as it is."
             }
-            (Asked::Service, Code::NotFound) => {
+            (Asked::ExternalWorkload | Asked::Service, Code::NotFound) => {
                 "Check the name and the namespace; with --watch it is shown as soon as it exists."
             }
             // Proxies then go by the profile (policy.md 6.1).

@@ -5,9 +5,12 @@ use crate::{
     endpoint::{resource, short_identity},
     message,
 };
-use ferrule_proto::inbound::{
-    Authn, Authz, IdentitySuffix, Network,
-    authn::{Permit, PermitMeshTls, permit_mesh_tls::Clients},
+use ferrule_proto::{
+    inbound::{
+        Authn, Authz, IdentitySuffix, Network,
+        authn::{Permit, PermitMeshTls, permit_mesh_tls::Clients},
+    },
+    meta::{Metadata, metadata},
 };
 
 const COLUMNS: &[&str] = &["AUTHORIZATION", "ROUTE", "CLIENTS", "NETWORKS"];
@@ -28,8 +31,22 @@ pub(super) fn section<'a>(of_routes: impl Iterator<Item = (String, &'a Authz)>) 
     }
 }
 
+/// An object by its kind as manifests spell it; the wire has it in lower case.
+pub(super) fn object(group: &str, kind: &str, name: &str) -> String {
+    let spelled = match (group, kind) {
+        ("policy.linkerd.io", "server") => "Server",
+        ("policy.linkerd.io", "serverauthorization") => "ServerAuthorization",
+        ("policy.linkerd.io", "authorizationpolicy") => "AuthorizationPolicy",
+        _ => return format!("{group}/{kind} {name}"),
+    };
+    format!("{spelled} {name}")
+}
+
 fn name(authz: &Authz) -> String {
     match &authz.metadata {
+        Some(Metadata {
+            kind: Some(metadata::Kind::Resource(resource)),
+        }) => object(&resource.group, &resource.kind, &resource.name),
         Some(metadata) => resource(metadata),
         None => authz.labels.get("name").cloned().unwrap_or_default(),
     }
@@ -90,6 +107,7 @@ mod tests {
             Identity,
             authn::{PermitUnauthenticated, permit_mesh_tls::PermitClientIdentities},
         },
+        meta::Resource,
         net::IpNetwork,
     };
     use std::net::IpAddr;
@@ -144,6 +162,28 @@ mod tests {
             (None, "nobody: no authentication is set"),
         ] {
             assert_eq!(clients(Some(&Authn { permit })), text);
+        }
+    }
+
+    #[test]
+    fn objects_are_called_as_in_manifests() {
+        for (kind, text) in [
+            ("authorizationpolicy", "AuthorizationPolicy cart"),
+            ("serverauthorization", "ServerAuthorization cart"),
+            ("other", "policy.linkerd.io/other cart"),
+        ] {
+            let authz = Authz {
+                metadata: Some(Metadata {
+                    kind: Some(metadata::Kind::Resource(Resource {
+                        group: "policy.linkerd.io".into(),
+                        kind: kind.into(),
+                        name: "cart".into(),
+                        ..Resource::default()
+                    })),
+                }),
+                ..Authz::default()
+            };
+            assert_eq!(name(&authz), text);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a pod's proxy lets in on a port.
+//! What a workload's proxy lets in on a port.
 
 use super::{
     authorization, filter, limit,
@@ -27,7 +27,7 @@ pub(super) fn sheet(server: &Server) -> Sheet {
             "authorizations",
             match protocol.has_authorizations() {
                 true => "none but those of the routes",
-                false => "none: only the pod itself is let in",
+                false => "none: only the workload itself is let in",
             }
             .to_owned(),
         ));
@@ -46,7 +46,7 @@ fn policy(server: &Server) -> String {
     let label = |name: &str| server.labels.get(name).map_or("", String::as_str);
     match (label("group"), label("kind"), label("name")) {
         (_, "default" | "", name) => format!("{name} (default)"),
-        (group, kind, name) => format!("{group}/{kind} {name}"),
+        (group, kind, name) => authorization::object(group, kind, name),
     }
 }
 
@@ -278,9 +278,9 @@ mod tests {
         };
         assert_eq!(
             sheet(&denied).text(&[]),
-            "policy           policy.linkerd.io/server web\n\
+            "policy           Server web\n\
              protocol         opaque\n\
-             authorizations   none: only the pod itself is let in"
+             authorizations   none: only the workload itself is let in"
         );
     }
 

@@ -43,7 +43,8 @@ Examples:
 /// What is asked, of whom, and how the answer is printed.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyAsk {
-    /// pod/NAME[.NAMESPACE], svc/NAME[.NAMESPACE] or an IP address
+    /// pod/NAME[.NAMESPACE], externalworkload/NAME[.NAMESPACE],
+    /// svc/NAME[.NAMESPACE] or an IP address
     #[arg(value_name = "TARGET")]
     target: TargetName,
 

@@ -18,8 +18,8 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// not exist (policy.md 6.1).
 const ASKING_POD: &str = "ferrule-diagnostics";
 
-/// A target as it is written: `pod/NAME[.NAMESPACE]`, `svc/NAME[.NAMESPACE]` or
-/// an IP address.
+/// A target as it is written: `pod/NAME[.NAMESPACE]`,
+/// `externalworkload/NAME[.NAMESPACE]`, `svc/NAME[.NAMESPACE]` or an IP address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TargetName {
     Object { kind: Kind, name: String },
@@ -29,6 +29,7 @@ pub(crate) enum TargetName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Pod,
+    ExternalWorkload,
     Service,
 }
 
@@ -37,6 +38,12 @@ pub(crate) enum Kind {
 pub(crate) enum Target {
     /// What comes in on a port of a pod.
     Pod {
+        namespace: String,
+        name: String,
+        port: u16,
+    },
+    /// What comes in on a port of an ExternalWorkload.
+    ExternalWorkload {
         namespace: String,
         name: String,
         port: u16,
@@ -56,7 +63,7 @@ pub(crate) enum Target {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// Neither an object nor an address.
-    #[error("expected pod/NAME, svc/NAME or an IP address")]
+    #[error("expected pod/NAME, externalworkload/NAME, svc/NAME or an IP address")]
     Form,
     /// An object that has no policy of its own.
     #[error(
@@ -68,7 +75,7 @@ pub enum TargetError {
     #[error("{0:?} is no name: expected lower-case letters, digits and dashes")]
     Name(String),
     /// Inbound policy is the same for whoever calls.
-    #[error("--source is about what goes out: it is for svc/NAME and addresses, not for pods")]
+    #[error("--source is about what goes out: it is for svc/NAME and addresses, not for workloads")]
     Source,
 }
 
@@ -89,6 +96,7 @@ impl FromStr for TargetName {
         let (kind, name) = text.split_once('/').ok_or(TargetError::Form)?;
         let kind = match &*kind.to_ascii_lowercase() {
             "pod" | "pods" | "po" => Kind::Pod,
+            "externalworkload" | "externalworkloads" => Kind::ExternalWorkload,
             "service" | "services" | "svc" => Kind::Service,
             "" => return Err(TargetError::Form),
             _ => return Err(TargetError::Kind(kind.to_owned())),
@@ -134,8 +142,13 @@ impl Target {
         };
         let (name, namespace) = (name.to_owned(), namespace.to_owned());
         match kind {
-            Kind::Pod if source.is_some() => Err(TargetError::Source),
+            Kind::Pod | Kind::ExternalWorkload if source.is_some() => Err(TargetError::Source),
             Kind::Pod => Ok(Self::Pod {
+                namespace,
+                name,
+                port,
+            }),
+            Kind::ExternalWorkload => Ok(Self::ExternalWorkload {
                 namespace,
                 name,
                 port,
@@ -162,6 +175,14 @@ impl Target {
                 workload: workload(namespace, name),
                 port: (*port).into(),
             }),
+            Self::ExternalWorkload {
+                namespace,
+                name,
+                port,
+            } => Question::Inbound(PortSpec {
+                workload: json!({"ns": namespace, "external_workload": name}).to_string(),
+                port: (*port).into(),
+            }),
             Self::Service {
                 namespace,
                 name,
@@ -185,6 +206,7 @@ impl Target {
     pub(crate) fn asked(&self) -> Asked {
         match self {
             Self::Pod { .. } => Asked::Pod,
+            Self::ExternalWorkload { .. } => Asked::ExternalWorkload,
             Self::Service { .. } => Asked::Service,
             Self::Address { .. } => Asked::Address,
         }
@@ -193,7 +215,7 @@ impl Target {
     /// Where the calls come from that the policy is about; None for all.
     pub(crate) fn source(&self) -> Option<&str> {
         match self {
-            Self::Pod { .. } => None,
+            Self::Pod { .. } | Self::ExternalWorkload { .. } => None,
             Self::Service { source, .. } | Self::Address { source, .. } => Some(source),
         }
     }
@@ -207,6 +229,11 @@ impl fmt::Display for Target {
                 name,
                 port,
             } => write!(f, "pod/{name}.{namespace}:{port}"),
+            Self::ExternalWorkload {
+                namespace,
+                name,
+                port,
+            } => write!(f, "externalworkload/{name}.{namespace}:{port}"),
             Self::Service {
                 namespace,
                 name,
@@ -262,6 +289,13 @@ mod tests {
                 None,
                 None,
                 "pod/proxy-n1.ec2.internal.kube-system:80",
+                None,
+            ),
+            (
+                "externalworkload/vm.shop",
+                None,
+                None,
+                "externalworkload/vm.shop:80",
                 None,
             ),
             ("svc/web.shop", None, None, "svc/web.shop:80", Some("shop")),
@@ -334,6 +368,13 @@ mod tests {
             question("pod/web-0.shop"),
             Question::Inbound(PortSpec {
                 workload: r#"{"ns":"shop","pod":"web-0"}"#.into(),
+                port: 80,
+            })
+        );
+        assert_eq!(
+            question("externalworkload/vm.shop"),
+            Question::Inbound(PortSpec {
+                workload: r#"{"external_workload":"vm","ns":"shop"}"#.into(),
                 port: 80,
             })
         );
