@@ -67,6 +67,11 @@ crds: ## Write the custom resources' YAML into charts/ and their page into docs/
 crds-check:
 	$(CARGO) test --package ferrule-crds --test generated --locked --quiet
 
+.PHONY: docs
+docs: ## Write the pages of docs/ that are generated: annotations
+	$(CARGO) run --quiet --package ferrule-proxy-injector --example annotations > docs/annotations.md.new
+	mv docs/annotations.md.new docs/annotations.md
+
 .PHONY: cluster
 cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to export
 	$(CARGO) run --package ferrule-test-cluster

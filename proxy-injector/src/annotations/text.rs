@@ -1,0 +1,275 @@
+//! What the texts of annotations may be. All of them are read as the reference
+//! reads them (identity-injector.md section 8.1), so that a manifest means the same
+//! to both.
+
+use ipnet::IpNet;
+use std::ops::RangeInclusive;
+
+/// A boolean of Go's `strconv.ParseBool`.
+pub(super) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// `enabled` or `disabled`.
+pub(super) fn switch(text: &str) -> Option<bool> {
+    match text {
+        "enabled" => Some(true),
+        "disabled" => Some(false),
+        _ => None,
+    }
+}
+
+/// A port that something can listen on.
+pub(super) fn port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+/// A duration of Go's `time.ParseDuration` in nanoseconds, 0 or more.
+pub(super) fn duration(text: &str) -> Option<u128> {
+    let text = match text.strip_prefix(['+', '-']) {
+        // The sign of what would be refused as negative anyway.
+        Some(rest) if text.starts_with('-') && rest != "0" => return None,
+        Some(rest) => rest,
+        None => text,
+    };
+    if text == "0" {
+        return Some(0);
+    }
+    let mut rest = text;
+    let mut total = 0_u128;
+    while !rest.is_empty() {
+        let number_ends = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(number_ends);
+        let unit_ends = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_ends);
+        let unit = match unit {
+            "ns" => 1,
+            // A micro sign, or the Greek letter.
+            "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
+            "ms" => 1_000_000,
+            "s" => 1_000_000_000,
+            "m" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            _ => return None,
+        };
+        total = total.checked_add(scaled(number, unit)?)?;
+        rest = tail;
+    }
+    // Go's durations are 64 bits wide.
+    (!text.is_empty() && i64::try_from(total).is_ok()).then_some(total)
+}
+
+/// `number * unit` for a decimal number, cut off to an integer.
+fn scaled(number: &str, unit: u128) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let whole = if whole.is_empty() {
+        0
+    } else {
+        whole.parse::<u128>().ok()?
+    };
+    let mut total = whole.checked_mul(unit)?;
+    let mut place = unit;
+    for digit in fraction.bytes() {
+        place /= 10;
+        total = total.checked_add(u128::from(digit - b'0') * place)?;
+    }
+    Some(total)
+}
+
+/// Whether a text is a Kubernetes quantity of 0 or more; how many whole units it
+/// is at least, rounded up (`1001m` is 2).
+pub(super) fn quantity(text: &str) -> Option<u64> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let ends = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(ends);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return None;
+    }
+    let (factor, exponent): (u128, i32) = match suffix {
+        "n" => (1, -9),
+        "u" => (1, -6),
+        "m" => (1, -3),
+        "" => (1, 0),
+        "k" => (1, 3),
+        "M" => (1, 6),
+        "G" => (1, 9),
+        "T" => (1, 12),
+        "P" => (1, 15),
+        "E" => (1, 18),
+        "Ki" => (1 << 10, 0),
+        "Mi" => (1 << 20, 0),
+        "Gi" => (1 << 30, 0),
+        "Ti" => (1 << 40, 0),
+        "Pi" => (1 << 50, 0),
+        "Ei" => (1 << 60, 0),
+        _ => (1, suffix.strip_prefix(['e', 'E'])?.parse().ok()?),
+    };
+    let digits = format!("{whole}{fraction}");
+    let mantissa: u128 = digits.parse().ok()?;
+    let exponent = exponent.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let mantissa = mantissa.checked_mul(factor)?;
+    let scale = 10_u128.checked_pow(exponent.unsigned_abs());
+    let units = match (exponent >= 0, scale) {
+        (true, Some(scale)) => mantissa.checked_mul(scale)?,
+        (false, Some(scale)) => mantissa.div_ceil(scale),
+        // Too small to be seen.
+        (false, None) => u128::from(mantissa != 0),
+        (true, None) => return None,
+    };
+    u64::try_from(units).ok()
+}
+
+/// A share of a node's CPUs: more than none, less than all.
+pub(super) fn ratio(text: &str) -> Option<f64> {
+    text.parse()
+        .ok()
+        .filter(|ratio| 0.0 < *ratio && *ratio < 1.0)
+}
+
+/// The items of a list of ports: trimmed, one comma at the end is no item.
+pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
+    let list = list.trim();
+    let list = list.strip_suffix(',').unwrap_or(list);
+    let none = list.is_empty();
+    list.split(',').map(str::trim).filter(move |_| !none)
+}
+
+/// A port or a range of ports such as `9000-9100`.
+pub(crate) fn port_range(item: &str) -> Option<RangeInclusive<u16>> {
+    let (low, high) = item.split_once('-').unwrap_or((item, item));
+    let range = low.parse().ok()?..=high.parse().ok()?;
+    (range.start() <= range.end()).then_some(range)
+}
+
+/// Whether every item of a list is a port or a range.
+pub(super) fn is_port_list(text: &str) -> bool {
+    items(text).all(|item| port_range(item).is_some())
+}
+
+/// Whether every item of a list is a network, such as `10.0.0.0/8`.
+pub(crate) fn is_network_list(text: &str) -> bool {
+    text.split(',').all(|item| item.parse::<IpNet>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn booleans_are_gos() {
+        for text in ["1", "t", "T", "TRUE", "true", "True"] {
+            assert_eq!(boolean(text), Some(true), "{text}");
+        }
+        for text in ["0", "f", "F", "FALSE", "false", "False"] {
+            assert_eq!(boolean(text), Some(false), "{text}");
+        }
+        for text in ["", "yes", "tRUE", " true", "enabled"] {
+            assert_eq!(boolean(text), None, "{text}");
+        }
+        assert_eq!(switch("enabled"), Some(true));
+        assert_eq!(switch("disabled"), Some(false));
+        assert_eq!(switch("true"), None);
+    }
+
+    #[test]
+    fn durations_are_gos_and_exact() {
+        const MS: u128 = 1_000_000;
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("6s5ms", Some(6005 * MS)),
+            ("1001ms", Some(1001 * MS)),
+            ("1005ms", Some(1005 * MS)),
+            ("1.5h", Some(5_400_000 * MS)),
+            (".5s", Some(500 * MS)),
+            ("1.s", Some(1000 * MS)),
+            ("+1m", Some(60_000 * MS)),
+            ("1us2ns", Some(1002)),
+            ("1\u{b5}s", Some(1000)),
+            ("", None),
+            ("6000", None),
+            ("-5s", None),
+            ("s", None),
+            (".s", None),
+            ("1d", None),
+            ("1..5s", None),
+            ("1 s", None),
+            ("+", None),
+            ("99999999999h", None),
+        ] {
+            assert_eq!(duration(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_those_of_kubernetes() {
+        for (text, expected) in [
+            ("1", Some(1)),
+            ("0", Some(0)),
+            ("1001m", Some(2)),
+            ("100m", Some(1)),
+            ("1.5", Some(2)),
+            (".5", Some(1)),
+            ("2.", Some(2)),
+            ("20Mi", Some(20 << 20)),
+            ("1e3", Some(1000)),
+            ("1E-3", Some(1)),
+            ("1k", Some(1000)),
+            ("+1", Some(1)),
+            ("1e-40", Some(1)),
+            ("", None),
+            ("x", None),
+            ("1K", None),
+            ("-1", None),
+            ("1 Gi", None),
+            ("1.2.3", None),
+            ("1e99", None),
+            ("1e9999999999", None),
+            (".", None),
+        ] {
+            assert_eq!(quantity(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_ratio_is_between_none_and_all() {
+        assert_eq!(ratio("0.3"), Some(0.3));
+        for text in ["0", "1", "1.0", "-0.5", "nan", "inf", "", "half"] {
+            assert_eq!(ratio(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_ports_and_networks() {
+        let all: Vec<_> = items(" 80, 90-91,,x, ").collect();
+        assert_eq!(all, ["80", "90-91", "", "x"]);
+        assert_eq!(items("").count(), 0);
+        assert_eq!(items(",").count(), 0);
+        for (text, expected) in [
+            ("80", true),
+            ("1-65535,0", true),
+            ("", true),
+            ("80,http", false),
+            ("9-8", false),
+            ("65536", false),
+            ("1,,2", false),
+        ] {
+            assert_eq!(is_port_list(text), expected, "{text}");
+        }
+        assert!(is_network_list("10.0.0.0/8,fd00::/8"));
+        assert!(!is_network_list("10.0.0.0/8, 192.168.0.0/16"));
+        assert!(!is_network_list("10.0.0.0"));
+    }
+}
