@@ -78,6 +78,57 @@ pub enum Error {
     /// A token cannot be made.
     #[error(transparent)]
     Token(#[from] ferrule_identity::TokenKeyError),
+    /// A manifest or another file cannot be read.
+    #[error("cannot read {name}: {reason}")]
+    Unreadable {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// Manifests are files.
+    #[error("{0} is a URL, which is not read here; use: curl -sSfL {0} | ferrule inject -")]
+    Url(String),
+    /// A manifest is no YAML.
+    #[error("{name}:{line}: {reason}")]
+    Manifest {
+        /// Its file.
+        name: String,
+        /// Its line there.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A flag is an annotation that would not be understood.
+    #[error("{annotation}: {value:?} will not be understood; expected {expected}")]
+    Setting {
+        /// Which annotation.
+        annotation: &'static str,
+        /// What it would be.
+        value: String,
+        /// What it should be.
+        expected: String,
+    },
+    /// The chart's values cannot be read.
+    #[error(transparent)]
+    Values(#[from] ferrule_proxy_injector::ValuesError),
+    /// Something of the control plane cannot be read from the cluster.
+    #[error(
+        "cannot read ConfigMap {what} from the cluster: {reason}\n\
+         To do without a cluster: --values FILE --trust-anchors FILE"
+    )]
+    Cluster {
+        /// Its namespace and name.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// A proxy needs something to trust.
+    #[error("there are no trust anchors: without the cluster, --trust-anchors FILE says them")]
+    NoTrustAnchors,
+    /// Some objects cannot get a proxy.
+    #[error("{}", .0.join("\n"))]
+    Inject(Vec<String>),
     /// Standard output cannot be written to.
     #[error("cannot write to standard output")]
     Output(#[from] io::Error),

@@ -2,6 +2,7 @@
 //!
 //! [`Diagnostics`] asks a running Ferrule what a proxy would be told, over the
 //! same gRPC calls a proxy makes, and prints the answer for people or for programs.
+//! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
 //! [`Identity`] shows the certificates of a running Ferrule, and [`Token`] makes
 //! the tokens that one without a cluster gives certificates for.
 #![forbid(unsafe_code)]
@@ -18,6 +19,8 @@ mod error;
 mod follow;
 mod hint;
 mod identity;
+mod inject;
+mod manifest;
 mod message;
 mod output;
 mod policy;
@@ -32,6 +35,7 @@ pub use self::{
     diagnostics::Diagnostics,
     error::{Error, Refusal},
     identity::Identity,
+    inject::{Inject, Uninject},
     policy::TargetError,
     state_dir::StateDir,
     token::Token,

@@ -43,6 +43,13 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Prints text that ends its own lines.
+pub(crate) fn print_as_it_is(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
 /// No error if whoever read the output, `head` say, has seen enough.
 pub(crate) fn seen_enough(result: Result<(), Error>) -> Result<(), Error> {
     match result {

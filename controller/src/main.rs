@@ -23,7 +23,7 @@ mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use ferrule_cli::{Diagnostics, Identity, Token};
+use ferrule_cli::{Diagnostics, Identity, Inject, Token, Uninject};
 use flags::ServeFlags;
 use std::process::ExitCode;
 
@@ -48,6 +48,10 @@ enum Command {
     /// Ask a running Ferrule what it tells proxies
     #[command(visible_alias = "dg")]
     Diagnostics(Diagnostics),
+    /// Ask for proxies in manifests, or put them there
+    Inject(Box<Inject>),
+    /// Take proxies, and what asks for them, out of manifests
+    Uninject(Uninject),
     /// Look at certificates
     Identity(Identity),
     /// Make tokens where there is no cluster to make them
@@ -86,6 +90,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags),
         Command::Diagnostics(diagnostics) => Ok(ask(diagnostics.run())?),
+        Command::Inject(inject) => Ok(ask(inject.run())?),
+        Command::Uninject(uninject) => Ok(uninject.run()?),
         Command::Identity(identity) => Ok(ask(identity.run())?),
         Command::Token(token) => Ok(token.run()?),
         Command::Version => {

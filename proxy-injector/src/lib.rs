@@ -57,7 +57,7 @@ mod workload;
 
 pub use self::{
     anchors::TrustAnchors,
-    annotations::{INJECT, OPAQUE_PORTS, inherited_keys, reference},
+    annotations::{INJECT, OPAQUE_PORTS, Setting, inherited_keys, reference, setting},
     error::Error,
     injector::{Decision, Injector, manifest_reasons},
     namespace::Namespace,

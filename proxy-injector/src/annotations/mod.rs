@@ -62,6 +62,41 @@ pub fn inherited_keys() -> impl Iterator<Item = &'static str> {
     inherited.map(|row| row.key)
 }
 
+/// An annotation that sets something, for those who write it.
+#[derive(Clone, Copy)]
+pub struct Setting(&'static Annotation);
+
+/// The setting of a name such as `admin-port`, whatever is before the slash of its
+/// key. Of several forms the first, which is the newest.
+pub fn setting(name: &str) -> Option<Setting> {
+    let mut rows = ANNOTATIONS.iter();
+    let row = rows.find(|row| {
+        row.key
+            .split_once('/')
+            .is_some_and(|(_, last)| last == name)
+    });
+    row.map(Setting)
+}
+
+impl Setting {
+    /// Its key.
+    pub fn key(self) -> &'static str {
+        self.0.key
+    }
+
+    /// That a text would be understood.
+    ///
+    /// # Errors
+    /// What is expected, where it would not be.
+    pub fn check(self, text: &str) -> Result<(), String> {
+        let mut settings = Settings::new(&Values::default());
+        match self.0.reader.read(&mut settings, text) {
+            Reading::Taken => Ok(()),
+            Reading::Doubted | Reading::Ignored => Err(self.0.reader.expected().into_owned()),
+        }
+    }
+}
+
 /// What of its namespace's annotations a pod inherits: what it has no own value
 /// of, however empty (identity-injector.md section 6.8).
 pub(crate) fn inherited<'a>(

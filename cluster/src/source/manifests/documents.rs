@@ -10,17 +10,20 @@ pub(super) const LARGEST_DOCUMENT: usize = 3 << 20;
 
 /// A part of a file that was read.
 #[derive(Debug, PartialEq)]
-pub(super) struct Document {
+pub struct Document {
     /// The first line that says something, from 1.
-    pub(super) line: usize,
-    pub(super) content: Result<Value, Broken>,
+    pub line: usize,
+    /// What it says.
+    pub content: Result<Value, Broken>,
 }
 
 /// Why a document cannot be read.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Broken {
-    pub(super) line: usize,
-    pub(super) text: String,
+pub struct Broken {
+    /// Where, from 1.
+    pub line: usize,
+    /// What is wrong there.
+    pub text: String,
 }
 
 /// The documents of a YAML file that say something.
@@ -62,7 +65,7 @@ pub(super) fn json(text: &str) -> Vec<Document> {
 /// The line numbers (from 1) and texts of the parts between separators: lines
 /// that start with `---` or `...`, also inside block scalars, where YAML does
 /// not allow them either. What follows a `---` on its line is of the document.
-fn split(text: &str) -> Vec<(usize, Range<usize>)> {
+pub fn split(text: &str) -> Vec<(usize, Range<usize>)> {
     let mut parts = Vec::new();
     let (mut first_line, mut start, mut offset) = (1, 0, 0);
     for (index, line) in text.split_inclusive('\n').enumerate() {
@@ -83,7 +86,8 @@ fn is_separator(line: &str) -> bool {
         .any(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']))
 }
 
-fn parse_yaml(first_line: usize, text: &str) -> Option<Document> {
+/// Reads one of the parts that [`split`] makes; `None` where it says nothing.
+pub fn parse_yaml(first_line: usize, text: &str) -> Option<Document> {
     let skipped = text.lines().position(says_something)?;
     let line = first_line + skipped;
     if text.len() > LARGEST_DOCUMENT {

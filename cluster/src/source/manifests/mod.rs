@@ -22,7 +22,7 @@
 mod catalog;
 mod changes;
 mod directory;
-mod documents;
+pub mod documents;
 mod endpoints;
 mod items;
 

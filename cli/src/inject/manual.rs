@@ -1,0 +1,128 @@
+//! What whole proxies in manifests are made from: the cluster's values and trust
+//! anchors, or files.
+
+use crate::Error;
+use clap::Args;
+use ferrule_proxy_injector::{Injector, TrustAnchors, Values};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::{fs, path::PathBuf};
+
+/// Where the control plane keeps its values.
+const CONFIG: (&str, &str) = ("linkerd-config", "values");
+/// Where it keeps the trust anchors.
+const TRUST_ROOTS: (&str, &str) = ("linkerd-identity-trust-roots", "ca-bundle.crt");
+
+/// Whether whole proxies are put into manifests, and what they are made from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Whole proxies")]
+pub(super) struct ManualFlags {
+    /// Put the proxy itself into the manifest
+    #[arg(long)]
+    pub(super) manual: bool,
+
+    /// Do not ask the cluster; what --values does not say has its default
+    #[arg(long)]
+    ignore_cluster: bool,
+
+    /// The chart's values, instead of those in the cluster's ConfigMap linkerd-config
+    #[arg(long, value_name = "FILE", requires = "manual")]
+    values: Option<PathBuf>,
+
+    /// Trust anchors (PEM), instead of those in the cluster's ConfigMap
+    /// linkerd-identity-trust-roots
+    #[arg(long, value_name = "FILE", requires = "manual")]
+    trust_anchors: Option<PathBuf>,
+
+    /// The namespace of the control plane
+    #[arg(
+        long,
+        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
+        value_name = "NAME",
+        default_value = "linkerd"
+    )]
+    control_plane_namespace: String,
+
+    /// Reach the cluster as this file says [default: $KUBECONFIG or ~/.kube/config]
+    #[arg(long, env = "FERRULE_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig to use [default: its current one]
+    #[arg(long, env = "FERRULE_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+}
+
+impl ManualFlags {
+    /// What makes proxies; `None` where manifests are only annotated.
+    pub(super) async fn injector(&self, ingress: bool) -> Result<Option<Injector>, Error> {
+        if !self.manual {
+            return Ok(None);
+        }
+        let values = self.text(self.values.as_ref(), CONFIG).await?;
+        let values = values.unwrap_or_default();
+        let (mut values, problems) = Values::parse(&values)?;
+        for problem in problems {
+            crate::output::note(&format!("warning: {problem}"));
+        }
+        values.proxy.ingress |= ingress;
+        let anchors = self.text(self.trust_anchors.as_ref(), TRUST_ROOTS).await?;
+        let trust_anchors = TrustAnchors::new(anchors.ok_or(Error::NoTrustAnchors)?);
+        Ok(Some(Injector {
+            values,
+            trust_anchors,
+            control_plane_namespace: self.control_plane_namespace.clone(),
+            created_by: concat!("ferrule/cli ", env!("CARGO_PKG_VERSION")).to_owned(),
+        }))
+    }
+
+    /// A file, else an entry of a ConfigMap of the control plane; `None` where the
+    /// cluster is not to be asked.
+    async fn text(
+        &self,
+        file: Option<&PathBuf>,
+        (name, key): (&str, &str),
+    ) -> Result<Option<String>, Error> {
+        if let Some(file) = file {
+            let text = fs::read_to_string(file).map_err(|error| Error::Unreadable {
+                name: file.display().to_string(),
+                reason: error.to_string(),
+            })?;
+            return Ok(Some(text));
+        }
+        if self.ignore_cluster {
+            return Ok(None);
+        }
+        let failed = |reason: String| Error::Cluster {
+            what: format!("{}/{name}", self.control_plane_namespace),
+            reason,
+        };
+        let client = self.client().await.map_err(failed)?;
+        let maps = Api::<ConfigMap>::namespaced(client, &self.control_plane_namespace);
+        let map = maps
+            .get(name)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        let entry = map.data.and_then(|mut data| data.remove(key));
+        let entry = entry.ok_or_else(|| failed(format!("it has no {key}")))?;
+        Ok(Some(entry))
+    }
+
+    async fn client(&self) -> Result<Client, String> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        let config = match &self.kubeconfig {
+            Some(path) => {
+                let file = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
+                Config::from_custom_kubeconfig(file, &options).await
+            }
+            None => Config::from_kubeconfig(&options).await,
+        };
+        let config = config.map_err(|error| error.to_string())?;
+        Client::try_from(config).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,155 @@
+//! Where manifests are read from and what is printed of them.
+
+use super::rewrite::rewrite;
+use crate::{Error, output};
+use ferrule_cluster::source::manifests::documents;
+use serde_json::Value;
+use std::{
+    fs, io,
+    io::Read as _,
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// How manifests are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// As they were written, but for what had to change
+    #[default]
+    Yaml,
+    /// One document a line
+    Json,
+}
+
+/// A file of manifests, or what came on standard input.
+pub(crate) struct Input {
+    name: String,
+    text: String,
+    documents: Vec<Document>,
+}
+
+struct Document {
+    /// Where its text is.
+    range: Range<usize>,
+    value: Value,
+}
+
+impl Input {
+    /// Reads what the argument of a command names: `-`, a file, or a directory with
+    /// all `*.yaml`, `*.yml` and `*.json` files below it.
+    pub(crate) fn read(argument: &Path) -> Result<Vec<Self>, Error> {
+        let text = argument.to_string_lossy();
+        if text.starts_with("http://") || text.starts_with("https://") {
+            return Err(Error::Url(text.into_owned()));
+        }
+        if text == "-" {
+            let mut text = String::new();
+            let read = io::stdin().lock().read_to_string(&mut text);
+            read.map_err(|error| unreadable("standard input", &error))?;
+            return Ok(vec![Self::parse("standard input".to_owned(), text)?]);
+        }
+        let mut files = Vec::new();
+        if argument.is_dir() {
+            list(argument, &mut files)?;
+            files.sort();
+        } else {
+            files.push(argument.to_owned());
+        }
+        let read = |file: &PathBuf| {
+            let name = file.display().to_string();
+            let text = fs::read_to_string(file).map_err(|error| unreadable(&name, &error))?;
+            Self::parse(name, text)
+        };
+        files.iter().map(read).collect()
+    }
+
+    /// Reads a stream of documents.
+    pub(crate) fn parse(name: String, text: String) -> Result<Self, Error> {
+        let mut found = Vec::new();
+        for (line, range) in documents::split(&text) {
+            let Some(document) = documents::parse_yaml(line, &text[range.clone()]) else {
+                continue;
+            };
+            let value = document.content.map_err(|broken| Error::Manifest {
+                name: name.clone(),
+                line: broken.line,
+                reason: broken.text,
+            })?;
+            found.push(Document { range, value });
+        }
+        Ok(Self {
+            name,
+            text,
+            documents: found,
+        })
+    }
+
+    /// Its file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What each of its documents says.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.documents.iter().map(|document| &document.value)
+    }
+
+    /// The stream in which documents say `wanted`, one for each; and of how many the
+    /// comments are lost.
+    pub(crate) fn rewritten(&self, wanted: &[Value], output: Output) -> (String, usize) {
+        if output == Output::Json {
+            let lines = wanted.iter().map(|value| format!("{value}\n"));
+            return (lines.collect(), 0);
+        }
+        let (mut text, mut copied, mut anew) = (String::new(), 0, 0);
+        for (document, wanted) in self.documents.iter().zip(wanted) {
+            let range = document.range.clone();
+            let old = &self.text[range.clone()];
+            let rewritten = rewrite(old, &document.value, wanted);
+            text += &self.text[copied..range.start];
+            text += &rewritten.text;
+            copied = range.end;
+            anew += usize::from(!rewritten.in_place);
+        }
+        text += &self.text[copied..];
+        (text, anew)
+    }
+}
+
+/// Prints streams one after the other, as one stream.
+pub(crate) fn print(streams: &[String], output: Output) -> io::Result<()> {
+    let mut all = String::new();
+    for stream in streams.iter().filter(|stream| !stream.trim().is_empty()) {
+        if !all.is_empty() && output == Output::Yaml {
+            if !all.ends_with('\n') {
+                all.push('\n');
+            }
+            if !stream.starts_with("---") {
+                all += "---\n";
+            }
+        }
+        all += stream;
+    }
+    output::print_as_it_is(&all)
+}
+
+fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
+    let failed = |error: io::Error| unreadable(&directory.display().to_string(), &error);
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let manifest = ["yaml", "yml", "json"].map(Some);
+        if path.is_dir() {
+            list(&path, files)?;
+        } else if manifest.contains(&path.extension().and_then(|extension| extension.to_str())) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Error {
+    Error::Unreadable {
+        name: name.to_owned(),
+        reason: error.to_string(),
+    }
+}
