@@ -1,5 +1,6 @@
 use super::*;
 use ferrule_proxy_injector::{Injector, TrustAnchors, Values};
+use proptest::prelude::*;
 use serde_json::json;
 
 #[derive(clap::Parser)]
@@ -433,4 +434,55 @@ fn every_flag_is_an_annotation_and_a_bad_one_is_refused() {
         error.contains("config.linkerd.io/admin-port") && error.contains("a port"),
         "{error}"
     );
+}
+
+/// Labels or annotations that are not of injection.
+fn metadata() -> impl Strategy<Value = Value> {
+    let map = || {
+        let entries =
+            proptest::collection::btree_map("[a-z]{1,3}(/[a-z]{1,3})?", "[a-z #:\"]{0,5}", 1..3);
+        proptest::option::of(entries)
+    };
+    (map(), map(), proptest::option::of("[a-z]{1,4}")).prop_map(|(annotations, labels, name)| {
+        let all = [
+            ("annotations", json!(annotations)),
+            ("labels", json!(labels)),
+            ("name", json!(name)),
+        ];
+        let all = all.into_iter().filter(|(_, value)| !value.is_null());
+        Value::Object(all.map(|(key, value)| (key.to_owned(), value)).collect())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_annotated_can_be_taken_back_to_the_byte(
+        of_object in metadata(), of_template in metadata(), namespace in any::<bool>(), style in 0..3,
+    ) {
+        let mut object = match namespace {
+            true => json!({"apiVersion": "v1", "kind": "Namespace"}),
+            false => json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "spec": {"template": {"spec": {"containers": [{"name": "a"}]}}},
+            }),
+        };
+        let is_there = |metadata: &Value| metadata.as_object().is_some_and(|all| !all.is_empty());
+        if is_there(&of_object) {
+            object["metadata"] = of_object;
+        }
+        if is_there(&of_template) && !namespace {
+            object["spec"]["template"]["metadata"] = of_template;
+        }
+        let text = match style {
+            0 => serde_yaml::to_string(&object).unwrap(),
+            1 => object.to_string(),
+            _ => serde_json::to_string_pretty(&object).unwrap(),
+        };
+        let (annotated, _) = inject(&text, &[]);
+        let annotated = annotated.unwrap();
+        prop_assert_ne!(&annotated, &text);
+        prop_assert_eq!(uninjected(&annotated), text);
+    }
 }

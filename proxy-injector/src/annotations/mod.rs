@@ -199,6 +199,8 @@ pub(crate) fn expected(key: &str) -> std::borrow::Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Injector, TrustAnchors};
+    use serde_json::json;
     use std::collections::BTreeSet;
 
     #[test]
@@ -232,11 +234,31 @@ mod tests {
     }
 
     #[test]
-    fn the_default_of_every_row_can_be_read() {
+    fn the_default_of_every_row_is_what_holds_without_it() {
+        let containers = |annotations: &Annotations| {
+            let injector = Injector {
+                values: Values::default(),
+                trust_anchors: TrustAnchors::new("anchors"),
+                control_plane_namespace: "linkerd".into(),
+                created_by: "test".into(),
+            };
+            let mut pod = json!({
+                "metadata": {"annotations": annotations},
+                "spec": {"containers": [{"name": "web"}]},
+            });
+            let namespace = Namespace {
+                name: "shop".into(),
+                annotations: [(INJECT.to_owned(), "enabled".to_owned())].into(),
+            };
+            let decision = injector.review("Pod", &pod, &namespace, None).unwrap();
+            assert_eq!(decision.warnings, [], "{annotations:?}");
+            json_patch::patch(&mut pod, &decision.patch.unwrap()).unwrap();
+            pod["spec"].clone()
+        };
+        let plain = containers(&Annotations::new());
         for row in ANNOTATIONS.iter().filter(|row| !row.default.is_empty()) {
-            let mut settings = Settings::new(&Values::default());
-            let reading = row.reader.read(&mut settings, row.default);
-            assert_eq!(reading, Reading::Taken, "{}", row.key);
+            let annotations = [(row.key.to_owned(), row.default.to_owned())].into();
+            assert_eq!(containers(&annotations), plain, "{}", row.key);
         }
     }
 }
