@@ -150,3 +150,13 @@ fn what_gets_no_proxy_is_told_all_the_same() {
         json!({KEY: "25"})
     );
 }
+
+#[test]
+fn the_proxys_own_ports_are_none_of_the_pods() {
+    // Seen again, as when another webhook has changed it, a pod is not told more.
+    let injector = injector(&json!({"proxy": {"opaquePorts": "4143,4191"}}));
+    let first = review(&injector, &pod(), &enabled());
+    let second = review(&injector, &first.object, &enabled());
+    assert_eq!(second.reasons(), ["sidecar_already_exists"]);
+    assert_eq!(second.decision.patch, None);
+}
