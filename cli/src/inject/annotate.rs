@@ -52,6 +52,12 @@ impl Changes {
     fn workload(&self, workload: WorkloadKind, object: &Value) -> Result<Change, String> {
         let name = describe(object);
         let template = workload.template(object);
+        if template.is_none_or(Value::is_null) {
+            let mut change = Change::new(object.clone(), Verb::Skipped);
+            let warning = "there is no pod template in it".to_owned();
+            change.outcome.warnings.push(warning);
+            return Ok(change);
+        }
         let component = template
             .is_some_and(|template| template["metadata"]["labels"].get(COMPONENT).is_some());
         if component && self.injector.is_none() {

@@ -322,6 +322,20 @@ fn s139_what_does_not_say_what_it_is_passes_through() {
 }
 
 #[test]
+fn a_workload_without_a_template_does_not_keep_others_from_theirs() {
+    let text = "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: web}\n";
+    let (stream, lines) = inject(text, &[]);
+    assert_eq!(stream.as_deref(), Some(text));
+    assert_eq!(
+        lines,
+        [
+            "replicaset \"web\" skipped",
+            "warning: replicaset \"web\": there is no pod template in it",
+        ]
+    );
+}
+
+#[test]
 fn s140_the_control_plane_takes_manual() {
     let mut template = template(&Value::Null, &json!({}));
     template["metadata"]["labels"] = json!({"linkerd.io/control-plane-component": "identity"});
