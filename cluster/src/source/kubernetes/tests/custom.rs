@@ -94,7 +94,7 @@ async fn a_crd_that_is_installed_later_is_seen_within_seconds_and_its_absence_sa
     let said = log.lines_with("does not serve");
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains(" INFO "), "{said:?}");
-    assert!(said[0].contains("until then no port is opaque because of a Server"));
+    assert!(said[0].contains("until then every port has its workload's default policy"));
     let louder = |line: &String| line.contains("WARN") || line.contains("ERROR");
     assert!(!log.lines_with("").iter().any(louder), "{}", log.text());
 }
