@@ -33,6 +33,15 @@ impl Identity {
         };
         Self { member, port }
     }
+
+    /// An address without an object.
+    #[cfg(test)]
+    pub(crate) fn address(addr: Addr) -> Self {
+        Self {
+            member: Member::Address(addr.ip),
+            port: addr.port,
+        }
+    }
 }
 
 /// One sighting of an endpoint.

@@ -297,9 +297,13 @@ impl EndpointsView {
         self.subscribers.wake();
     }
 
-    /// Gives up merges that nobody may need any more.
+    /// Gives up what no stream needs any more: merges, and the past that all of
+    /// them have been told. A day of changes would else leave each view with all
+    /// of the history that it may have.
     pub(super) fn tidy(&self) {
-        self.lock().merged = FxHashMap::default();
+        let mut state = self.lock();
+        state.merged = FxHashMap::default();
+        state.forget(&self.subscribers.positions());
     }
 
     /// What leads a stream that was told `told` by another view to this one's
@@ -411,9 +415,9 @@ impl State {
         if position == 0 {
             return self.snapshot();
         }
-        match usize::try_from(behind) {
-            Ok(1) => self.deltas[self.deltas.len() - 1].frames.clone(),
-            Ok(behind) if behind <= self.deltas.len() => self.merge(position, behind),
+        match (usize::try_from(behind), self.deltas.back()) {
+            (Ok(1), Some(newest)) => newest.frames.clone(),
+            (Ok(behind), _) if behind <= self.deltas.len() => self.merge(position, behind),
             _ => self.whole_difference(position),
         }
     }
@@ -473,6 +477,22 @@ impl State {
         frames
     }
 
+    /// Forgets the deltas that all streams have passed, who are at `positions`,
+    /// and the gone endpoints that none holds.
+    fn forget(&mut self, positions: &[u64]) {
+        // Who was told nothing is told everything, by no delta.
+        let last = positions.iter().copied().find(|&position| position > 0);
+        let needed = self.version - last.unwrap_or(self.version);
+        while self.deltas.len() as u64 > needed {
+            if let Some(old) = self.deltas.pop_front() {
+                self.delta_bytes -= old.bytes;
+            }
+        }
+        self.deltas.shrink_to_fit();
+        self.bury(positions);
+        self.tombstones.shrink_to_fit();
+    }
+
     /// Forgets the gone endpoints that no stream holds: what is left is bounded
     /// by what the streams that are behind were told.
     fn bury(&mut self, positions: &[u64]) {
@@ -494,3 +514,6 @@ fn encode<'a>(
     frames.extend(removes(gone.map(|(addr, _)| addr)));
     frames
 }
+
+#[cfg(test)]
+mod tests;
