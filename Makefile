@@ -10,7 +10,7 @@ DENY := $(TOOLS)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
 .PHONY: help
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Serve the example shop from examples/, no cluster needed; prints what to try
@@ -81,3 +81,8 @@ cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to expo
 bench: ## Measure a release build against docs/performance.md (rows: make bench ROWS="get-storm update")
 	$(CARGO) build --release --package ferrule-controller --package ferrule-bench
 	target/release/ferrule-bench run $(ROWS)
+
+.PHONY: bench-allocations
+bench-allocations: ## Count what the hot path allocates; the same on a busy machine (PLACES=5 says where)
+	$(CARGO) build --release --package ferrule-controller --package ferrule-bench
+	target/release/ferrule-allocations --places $(or $(PLACES),0)

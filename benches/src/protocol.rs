@@ -1,7 +1,7 @@
 //! What the driver and the generator say to each other: JSON, a line each, over the generator's
 //! stdin and stdout. Every command is answered by one report.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,6 +21,10 @@ pub(crate) enum Command {
     /// Report the messages after each stream's first, once there are `count` of them since the
     /// last report, or `timeout_ms` have passed.
     Later { count: usize, timeout_ms: u64 },
+    /// Report which endpoints streams that [`Open::follow`] were told of after their first
+    /// message, once there are `count` of them, each stream's counted by itself, since the last
+    /// report, or `timeout_ms` have passed.
+    Told { count: usize, timeout_ms: u64 },
     /// Drop every connection.
     Close,
     /// Ask for certificates.
@@ -43,6 +47,9 @@ pub(crate) struct Open {
     pub(crate) connect_first: bool,
     /// Whether one that does not connect in a second tries again, as proxies do; else it waits.
     pub(crate) gives_up: bool,
+    /// Whether the addresses that messages add are read and noted, in place of when each message
+    /// came: for where one change is not over before the next.
+    pub(crate) follow: bool,
     /// When to stop waiting for first messages.
     pub(crate) timeout_ms: u64,
 }
@@ -96,6 +103,7 @@ pub(crate) struct ClientCertificate {
 pub(crate) enum Report {
     Opened(Opened),
     Later(Later),
+    Told(Told),
     Closed,
     Certified(Certified),
 }
@@ -126,6 +134,30 @@ pub(crate) struct Later {
     pub(crate) times: Vec<u64>,
     /// Streams and connections that have ended since they were opened.
     pub(crate) ended: Failures,
+}
+
+/// The endpoints that streams were told of after the first message of each.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) endpoints: Vec<ToldEndpoint>,
+    /// Messages by which they were.
+    pub(crate) messages: usize,
+    /// Bytes of all DATA frames since the streams were opened.
+    pub(crate) bytes: u64,
+    /// Streams and connections that have ended since.
+    pub(crate) ended: Failures,
+}
+
+/// How one endpoint became known; times are in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct ToldEndpoint {
+    pub(crate) address: Ipv4Addr,
+    /// How many streams were told.
+    pub(crate) streams: usize,
+    /// When the middle one of them was.
+    pub(crate) median: u64,
+    /// When the last of them was.
+    pub(crate) last: u64,
 }
 
 /// How the calls of a [`Certify`] were answered.

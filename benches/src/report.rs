@@ -30,6 +30,8 @@ pub(crate) enum Unit {
     Kib,
     Times,
     Messages,
+    /// Of what was done.
+    Count,
     /// A rate.
     PerSecond,
 }
@@ -61,7 +63,7 @@ impl Unit {
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Kib => format!("{value:.2} KiB"),
             Self::Times => format!("{value:.2}x"),
-            Self::Messages => format!("{value}"),
+            Self::Messages | Self::Count => format!("{value}"),
             Self::PerSecond => format!("{value:.0}/s"),
         }
     }

@@ -1,5 +1,6 @@
 //! Connections, and the `Get` streams on them.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
+use super::addresses::Follower;
 use super::call::{call, status};
 use super::dialer::{Connection, Dialer};
 use super::messages::MessageCounter;
@@ -121,8 +123,9 @@ async fn run_connection(plan: Arc<Plan>, number: usize, mut gate: watch::Receive
     let mut streams = JoinSet::new();
     for request in plan.requests(number) {
         let (send, tally) = (connection.send.clone(), plan.tally.clone());
+        let counter = Counter::new(plan.open.follow);
         streams.spawn(async move {
-            let Err(reason) = get(send, request, &tally).await;
+            let Err(reason) = get(send, request, counter, &tally).await;
             tally.ended(reason);
         });
     }
@@ -146,11 +149,11 @@ async fn connect(plan: &Plan, number: usize) -> Result<Connection, String> {
 async fn get(
     send: SendRequest<Bytes>,
     request: Bytes,
+    mut counter: Counter,
     tally: &Tally,
 ) -> Result<std::convert::Infallible, String> {
     let failed = |error: h2::Error| error.to_string();
     let mut body = call(send, PATH, request).await?;
-    let mut counter = MessageCounter::default();
     let (mut bytes, mut messages) = (0_u64, 0_usize);
     while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(failed)?;
@@ -163,7 +166,7 @@ async fn get(
             if is_first {
                 tally.first(bytes);
             }
-            tally.later(whole - usize::from(is_first), now());
+            counter.report(whole - usize::from(is_first), tally);
         }
         body.flow_control()
             .release_capacity(chunk.len())
@@ -174,6 +177,43 @@ async fn get(
         "the server ended the stream: {:?}",
         trailers.as_ref().and_then(status)
     ))
+}
+
+/// What is looked for in a stream.
+enum Counter {
+    /// When messages are whole.
+    Messages(MessageCounter),
+    /// What they add; with what is not reported yet.
+    Endpoints(Follower, Vec<Ipv4Addr>),
+}
+
+impl Counter {
+    fn new(follow: bool) -> Self {
+        if follow {
+            Self::Endpoints(Follower::default(), Vec::new())
+        } else {
+            Self::Messages(MessageCounter::default())
+        }
+    }
+
+    /// How many messages `data` makes whole.
+    fn push(&mut self, data: &[u8]) -> usize {
+        match self {
+            Self::Messages(counter) => counter.push(data),
+            Self::Endpoints(follower, told) => follower.push(data, |endpoint| told.push(endpoint)),
+        }
+    }
+
+    /// So many messages after the first have become whole.
+    fn report(&mut self, messages: usize, tally: &Tally) {
+        match self {
+            Self::Messages(_) => tally.later(messages, now()),
+            Self::Endpoints(_, told) => {
+                tally.told(messages, told, now());
+                told.clear();
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -200,6 +240,7 @@ mod tests {
             contexts: vec![String::new()],
             connect_first: true,
             gives_up: false,
+            follow: false,
             timeout_ms: 10_000,
         };
         let connections = Connections::open(open).await.unwrap();
@@ -226,6 +267,7 @@ mod tests {
                 contexts: (0..3).map(|node| format!("node-{node}")).collect(),
                 connect_first: false,
                 gives_up: false,
+                follow: false,
                 timeout_ms: 0,
             },
             dialer: Dialer::new(server, None).unwrap(),

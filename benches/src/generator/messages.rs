@@ -1,9 +1,9 @@
-//! gRPC messages, counted but not read.
+//! gRPC messages, found in DATA frames and counted.
 
 /// The flag and the length in front of every gRPC message.
 const HEADER: usize = 5;
 
-/// Counts the messages that are whole, however DATA frames cut them.
+/// Finds where messages begin and end, however DATA frames cut them.
 #[derive(Debug, Default)]
 pub(crate) struct MessageCounter {
     header: [u8; HEADER],
@@ -15,8 +15,14 @@ pub(crate) struct MessageCounter {
 
 impl MessageCounter {
     /// How many messages `data` makes whole.
-    pub(crate) fn push(&mut self, mut data: &[u8]) -> usize {
+    pub(crate) fn push(&mut self, data: &[u8]) -> usize {
         let mut whole = 0;
+        self.parts(data, |_, ends| whole += usize::from(ends));
+        whole
+    }
+
+    /// Hands over what `data` holds of each message, and whether the message ends with that.
+    pub(crate) fn parts(&mut self, mut data: &[u8], mut part: impl FnMut(&[u8], bool)) {
         while !data.is_empty() {
             if self.header_len < HEADER {
                 let taken = data.len().min(HEADER - self.header_len);
@@ -29,17 +35,19 @@ impl MessageCounter {
                 }
                 let [_, length @ ..] = self.header;
                 self.missing = u32::from_be_bytes(length) as usize;
-            } else {
-                let taken = data.len().min(self.missing);
-                data = &data[taken..];
-                self.missing -= taken;
+                if self.missing > 0 {
+                    continue;
+                }
             }
-            if self.missing == 0 {
+            let (body, rest) = data.split_at(data.len().min(self.missing));
+            data = rest;
+            self.missing -= body.len();
+            let ends = self.missing == 0;
+            if ends {
                 self.header_len = 0;
-                whole += 1;
             }
+            part(body, ends);
         }
-        whole
     }
 }
 

@@ -1,9 +1,10 @@
 //! The load: proxies that ask and count, in a process of their own, so that what is measured of
 //! the server is the server's alone.
 //!
-//! Nothing is decoded: what tells a full answer from a part of one is the bytes of the first
+//! Nothing is decoded, but for addresses where a row asks for them: what tells a full answer from a part of one is the bytes of the first
 //! gRPC message, and that none follows while the cluster is quiet.
 
+mod addresses;
 mod call;
 mod certify;
 mod connections;
@@ -20,7 +21,7 @@ use clap::Args;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::{Instant, sleep};
 
-use crate::protocol::{Command, Later, Report};
+use crate::protocol::{Command, Later, Report, Told};
 use connections::Connections;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -68,6 +69,10 @@ async fn obey() -> Result<()> {
                 let timeout = Duration::from_millis(timeout_ms);
                 Report::Later(later(connections.as_ref(), count, timeout).await)
             }
+            Command::Told { count, timeout_ms } => {
+                let timeout = Duration::from_millis(timeout_ms);
+                Report::Told(told(connections.as_ref(), count, timeout).await)
+            }
             Command::Close => {
                 drop(connections.take());
                 Report::Closed
@@ -80,6 +85,17 @@ async fn obey() -> Result<()> {
         stdout.flush().await?;
     }
     Ok(())
+}
+
+async fn told(connections: Option<&Connections>, count: usize, timeout: Duration) -> Told {
+    let Some(Connections { tally, .. }) = connections else {
+        return Told::default();
+    };
+    let deadline = Instant::now() + timeout;
+    while tally.tellings() < count && Instant::now() < deadline {
+        sleep(POLL_INTERVAL).await;
+    }
+    tally.take_told()
 }
 
 async fn later(connections: Option<&Connections>, count: usize, timeout: Duration) -> Later {

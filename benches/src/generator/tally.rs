@@ -1,9 +1,11 @@
 //! What the streams have seen, written by their tasks and read by the reports.
 
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use crate::protocol::{Failures, Later, Opened};
+use crate::protocol::{Failures, Later, Opened, Told, ToldEndpoint};
 use crate::quantiles::Quantiles;
 
 /// The counts of one set of connections.
@@ -23,6 +25,9 @@ struct Counts {
     first_ms: Vec<f64>,
     first_bytes: Vec<f64>,
     later: Vec<u64>,
+    told: HashMap<Ipv4Addr, Vec<u64>>,
+    tellings: usize,
+    telling_messages: usize,
     bytes: u64,
     ended: Failures,
 }
@@ -71,6 +76,16 @@ impl Tally {
         counts.later.extend(std::iter::repeat_n(time, count));
     }
 
+    /// A stream was told of new endpoints at `time`, or of none, by `messages` messages.
+    pub(crate) fn told(&self, messages: usize, endpoints: &[Ipv4Addr], time: u64) {
+        let mut counts = self.lock();
+        counts.telling_messages += messages;
+        counts.tellings += endpoints.len();
+        for endpoint in endpoints {
+            counts.told.entry(*endpoint).or_default().push(time);
+        }
+    }
+
     pub(crate) fn data(&self, bytes: usize) {
         self.lock().bytes += bytes as u64;
     }
@@ -91,6 +106,11 @@ impl Tally {
         self.lock().later.len()
     }
 
+    /// How often a stream was told of an endpoint, not reported yet.
+    pub(crate) fn tellings(&self) -> usize {
+        self.lock().tellings
+    }
+
     pub(crate) fn opened(&self) -> Opened {
         let counts = self.lock();
         Opened {
@@ -109,6 +129,28 @@ impl Tally {
         let mut counts = self.lock();
         Later {
             times: std::mem::take(&mut counts.later),
+            ended: counts.ended.clone(),
+        }
+    }
+
+    /// Takes out which endpoints were told.
+    pub(crate) fn take_told(&self) -> Told {
+        let mut counts = self.lock();
+        counts.tellings = 0;
+        let endpoints = std::mem::take(&mut counts.told).into_iter();
+        let endpoints = endpoints.map(|(address, mut times)| {
+            times.sort_unstable();
+            ToldEndpoint {
+                address,
+                streams: times.len(),
+                median: times[times.len() / 2],
+                last: times[times.len() - 1],
+            }
+        });
+        Told {
+            endpoints: endpoints.collect(),
+            messages: std::mem::take(&mut counts.telling_messages),
+            bytes: counts.bytes,
             ended: counts.ended.clone(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::MANY_FILES;
-use crate::protocol::{self, Certified, Certify, Later, Open, Opened, Report};
+use crate::protocol::{self, Certified, Certify, Later, Open, Opened, Report, Told};
 
 /// Beyond the time a command itself allows: for the report, and for connections to be made.
 const GRACE: Duration = Duration::from_secs(30);
@@ -27,7 +27,8 @@ impl Generator {
     pub(crate) fn start(threads: usize) -> Result<Self> {
         let mut child = Command::new("sh")
             .args(["-c", &format!("{MANY_FILES}exec \"$@\""), "generator"])
-            .arg(std::env::current_exe()?)
+            // Beside this program, which may be another.
+            .arg(std::env::current_exe()?.with_file_name("ferrule-bench"))
             .args(["generate", "--threads", &threads.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -79,6 +80,26 @@ impl Generator {
             ended.reasons
         );
         Ok(times)
+    }
+
+    /// The endpoints that streams were told of since the last time, once there are `count`
+    /// tellings or `patience` is over; fails when a stream has ended.
+    pub(crate) async fn told(&mut self, count: usize, patience: Duration) -> Result<Told> {
+        let command = protocol::Command::Told {
+            count,
+            timeout_ms: u64::try_from(patience.as_millis())?,
+        };
+        let report = self.ask(&command, patience).await?;
+        let Report::Told(told) = report else {
+            bail!("not an answer to `told`: {report:?}");
+        };
+        ensure!(
+            told.ended.count == 0,
+            "{} streams ended: {:?}",
+            told.ended.count,
+            told.ended.reasons
+        );
+        Ok(told)
     }
 
     /// Drops all connections.

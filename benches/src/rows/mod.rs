@@ -2,11 +2,14 @@
 
 mod certify;
 mod changes;
+mod churn;
 mod fanout;
 mod memory;
 mod open;
 mod reconnect;
 mod resident;
+mod rollout;
+mod scaling;
 mod start;
 mod storm;
 
@@ -34,6 +37,10 @@ pub(crate) enum Row {
     TlsMany,
     /// One change to 1,000 and to 10,000 streams.
     Fanout,
+    /// One change to 1 stream, 10, 100, 1,000 and 10,000.
+    Scaling,
+    /// 1,000 pods replaced at 50 a second, with 2,000 streams.
+    Rollout,
     /// 5,000 connections at once.
     Reconnect,
     /// The same over mesh TLS.
@@ -44,6 +51,8 @@ pub(crate) enum Row {
     Memory,
     /// What is resident with 10,000 pods in 1,000 Services.
     Idle,
+    /// A day of changes in a large cluster, and whether memory grows.
+    Churn,
     /// From start to ready with these.
     Start,
     /// 100,000 pods in 10,000 Services: resident, with 10,000 streams, start to ready.
@@ -53,15 +62,18 @@ pub(crate) enum Row {
 impl Row {
     pub(crate) const ALL: &[Self] = &[
         Self::Empty,
+        Self::Churn,
         Self::GetStorm,
         Self::TlsGetStorm,
         Self::Many,
         Self::TlsMany,
         Self::Fanout,
+        Self::Scaling,
         Self::Reconnect,
         Self::TlsReconnect,
         Self::Certify,
         Self::Memory,
+        Self::Rollout,
         Self::Idle,
         Self::Start,
         Self::Large,
@@ -70,15 +82,18 @@ impl Row {
     /// The cluster it is measured in.
     pub(crate) fn shape(self) -> Shape {
         match self {
-            Self::Empty => Shape::EMPTY,
+            // What churns is not in the API server.
+            Self::Empty | Self::Churn => Shape::EMPTY,
             Self::GetStorm | Self::TlsGetStorm => Shape::ONE_SERVICE,
             Self::Certify => Shape::HUNDRED_PODS,
             Self::Many
             | Self::TlsMany
             | Self::Fanout
+            | Self::Scaling
             | Self::Reconnect
             | Self::TlsReconnect
             | Self::Memory => Shape::HUNDRED_SERVICES,
+            Self::Rollout => Shape::ONE_DEPLOYMENT,
             Self::Idle | Self::Start => Shape::THOUSAND_SERVICES,
             Self::Large => Shape::LARGE,
         }
@@ -101,6 +116,9 @@ impl Row {
             Self::Many => open::many(bench, &mut findings).await,
             Self::TlsMany => open::tls_many(bench, &mut findings).await,
             Self::Fanout => fanout::measure(bench, &mut findings).await,
+            Self::Churn => churn::measure(bench, &mut findings).await,
+            Self::Scaling => scaling::measure(bench, &mut findings).await,
+            Self::Rollout => rollout::measure(bench, &mut findings).await,
             Self::Reconnect => reconnect::measure(bench, &mut findings, Transport::Plaintext).await,
             Self::TlsReconnect => {
                 reconnect::measure(bench, &mut findings, Transport::MeshTls).await
@@ -186,6 +204,7 @@ impl Bench<'_> {
             contexts: self.world.contexts(self.zones),
             connect_first: true,
             gives_up: false,
+            follow: false,
             timeout_ms: 60_000,
         }
     }

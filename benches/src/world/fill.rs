@@ -19,8 +19,8 @@ const PROGRESS: usize = 20_000;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) name: String,
-    zone: String,
-    address: String,
+    pub(super) zone: String,
+    pub(super) address: String,
 }
 
 /// Creates the namespaces of `services`; pods can be created in them at once.
@@ -48,14 +48,15 @@ async fn create_namespace(requests: &Requests, name: &str) -> Result<()> {
     }
 }
 
-/// Creates the Services with all that is behind them; returns the nodes.
+/// Creates the Services with all that is behind them; returns the nodes, and the endpoints of one
+/// Service after another.
 pub(super) async fn fill(
     cluster: &Cluster,
     requests: &Requests,
     shape: Shape,
     size: PodSize,
     services: &[Service],
-) -> Result<Vec<Node>> {
+) -> Result<(Vec<Node>, Vec<Endpoint>)> {
     let mut watch = Watch::start();
     let nodes = for_all(0..shape.nodes(), |number| create_node(cluster, number)).await?;
     watch.lap(&format!("{} nodes", nodes.len()));
@@ -91,7 +92,7 @@ pub(super) async fn fill(
         "  a pod is {} bytes of JSON",
         requests.get(&path).await?.len()
     );
-    Ok(filler.nodes)
+    Ok((filler.nodes, endpoints))
 }
 
 async fn create_node(cluster: &Cluster, number: usize) -> Result<Node> {
@@ -141,15 +142,52 @@ impl Filler<'_> {
     /// The pod that is the `number`th of all.
     async fn create_pod(&self, owners: &[Owners<'_>], number: usize) -> Result<Endpoint> {
         let owners = &owners[number / self.shape.pods_per_service];
-        let service = owners.service;
         let node = &self.nodes[number % self.nodes.len()];
         let identity = PodIdentity {
-            name: service.pod_name(number % self.shape.pods_per_service),
+            name: owners
+                .service
+                .pod_name(number % self.shape.pods_per_service),
             node: node.name.clone(),
             ip: self.cluster.pod_addresses().next()[0],
         };
-        let pods = service.core("pods");
-        let pod = pod::pod(self.size, service, &identity, &owners.replica_set_uid);
+        let pods = Pods {
+            requests: self.requests,
+            size: self.size,
+            service: owners.service,
+            replica_set_uid: &owners.replica_set_uid,
+        };
+        pods.create(identity, node).await
+    }
+
+    async fn create_slice(
+        &self,
+        owners: &Owners<'_>,
+        number: usize,
+        endpoints: &[Endpoint],
+    ) -> Result<()> {
+        let service = owners.service;
+        let endpoints = service.endpoints(endpoints, &[]);
+        let slice = service.slice(number, &owners.service_uid, &endpoints);
+        self.requests
+            .post(&service.slices(), &slice)
+            .await
+            .map(drop)
+    }
+}
+
+/// The pods of one ReplicaSet.
+pub(super) struct Pods<'a> {
+    pub(super) requests: &'a Requests,
+    pub(super) size: PodSize,
+    pub(super) service: &'a Service,
+    pub(super) replica_set_uid: &'a str,
+}
+
+impl Pods<'_> {
+    /// A pod that runs on `node` and is ready, as a slice lists it.
+    pub(super) async fn create(&self, identity: PodIdentity, node: &Node) -> Result<Endpoint> {
+        let pods = self.service.core("pods");
+        let pod = pod::pod(self.size, self.service, &identity, self.replica_set_uid);
         let stored = self.requests.post(&pods, &pod).await?;
         let status = pod::status(self.size, &identity, &node.address);
         let path = format!("{pods}/{}/status", identity.name);
@@ -161,19 +199,6 @@ impl Filler<'_> {
             node: identity.node,
             zone: node.zone.clone(),
         })
-    }
-
-    async fn create_slice(
-        &self,
-        owners: &Owners<'_>,
-        number: usize,
-        endpoints: &[Endpoint],
-    ) -> Result<()> {
-        let slice = owners.service.slice(number, &owners.service_uid, endpoints);
-        self.requests
-            .post(&owners.service.slices(), &slice)
-            .await
-            .map(drop)
     }
 }
 

@@ -4,6 +4,7 @@
 mod fill;
 mod pod;
 mod requests;
+mod rollout;
 mod service;
 mod tokens;
 
@@ -14,13 +15,14 @@ use anyhow::Result;
 use ferrule_test_cluster::{Cluster, Component, Options};
 use serde_json::json;
 
-pub(crate) use pod::PodSize;
+pub(crate) use pod::{PodIdentity, PodSize, pod, status as pod_status};
 pub(crate) use requests::CONCURRENCY;
+pub(crate) use rollout::{Replaced, Rollout};
+pub(crate) use service::{Endpoint, SLICE_SIZE, Service};
 pub(crate) use tokens::ProxyToken;
 
 use fill::Node;
 use requests::Requests;
-use service::{SLICE_SIZE, Service};
 
 /// Clients and pods are spread over as many; three is what clouds have.
 pub(crate) const ZONES: usize = 3;
@@ -39,6 +41,7 @@ impl Shape {
     pub(crate) const EMPTY: Self = Self::new(0, 0);
     pub(crate) const ONE_SERVICE: Self = Self::new(1, 5_000);
     pub(crate) const HUNDRED_PODS: Self = Self::new(100, 1);
+    pub(crate) const ONE_DEPLOYMENT: Self = Self::new(1, 1_000);
     pub(crate) const HUNDRED_SERVICES: Self = Self::new(100, 100);
     pub(crate) const THOUSAND_SERVICES: Self = Self::new(1_000, 10);
     pub(crate) const LARGE: Self = Self::new(10_000, 10);
@@ -67,13 +70,17 @@ impl Shape {
     }
 }
 
-/// A cluster that is filled, and left alone: nothing in it changes but by [`World::toggle`].
+/// A cluster that is filled, and left alone: nothing in it changes but by [`World::toggle`] and
+/// [`Rollout::replace`].
 pub(crate) struct World {
     pub(crate) shape: Shape,
     cluster: Cluster,
     requests: Requests,
     services: Vec<Service>,
     nodes: Vec<Node>,
+    /// Of one Service after another, as they were at first.
+    endpoints: Vec<Endpoint>,
+    pub(crate) size: PodSize,
 }
 
 /// When a change was made, in nanoseconds since the epoch.
@@ -99,8 +106,8 @@ impl World {
         fill::create_namespaces(&requests, &services).await?;
         // From here on its controllers would only undo what is written in their place.
         cluster.kill(Component::ControllerManager);
-        let nodes = if services.is_empty() {
-            Vec::new()
+        let (nodes, endpoints) = if services.is_empty() {
+            (Vec::new(), Vec::new())
         } else {
             fill::fill(&cluster, &requests, shape, size, &services).await?
         };
@@ -110,6 +117,8 @@ impl World {
             requests,
             services,
             nodes,
+            endpoints,
+            size,
         })
     }
 

@@ -6,7 +6,7 @@ use http::{Method, Request};
 use kube::Client;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How many requests are under way at a time: enough to keep two cores busy.
 pub(crate) const CONCURRENCY: usize = 48;
@@ -58,6 +58,14 @@ impl Requests {
     pub(crate) async fn patch(&self, path: &str, patch: &Value) -> Result<()> {
         let kind = "json-patch+json";
         self.send(Method::PATCH, path, kind, patch).await.map(drop)
+    }
+
+    /// Deletes an object, within `seconds`: at once where that is 0.
+    pub(crate) async fn delete(&self, path: &str, seconds: u32) -> Result<()> {
+        let options = json!({"gracePeriodSeconds": seconds});
+        self.send(Method::DELETE, path, "json", &options)
+            .await
+            .map(drop)
     }
 
     /// An object as text.

@@ -10,12 +10,17 @@ pub(crate) const PORT: u16 = 8080;
 /// What the endpoint slice controller puts into a slice at most.
 pub(crate) const SLICE_SIZE: usize = 100;
 
+/// More than there are Services.
+const REVISION: usize = 1 << 20;
+
 /// A Service, its Deployment of the same name, its ServiceAccount too.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub(crate) namespace: String,
     pub(crate) name: String,
     number: usize,
+    /// Which rollout of its Deployment this is.
+    revision: usize,
 }
 
 /// One endpoint of a slice.
@@ -28,12 +33,30 @@ pub(crate) struct Endpoint {
     pub(crate) zone: String,
 }
 
+/// What a slice says of an endpoint.
+#[derive(Clone, Copy)]
+enum Condition {
+    Ready,
+    /// Its pod is going away.
+    Terminating,
+}
+
 impl Service {
     pub(crate) fn new(namespace: &str, number: usize) -> Self {
         Self {
             namespace: namespace.to_owned(),
             name: format!("backend-{number}"),
             number,
+            revision: 0,
+        }
+    }
+
+    /// The same Service when its Deployment has been rolled out once more: its ReplicaSet and its
+    /// pods have new names.
+    pub(crate) fn next_revision(&self) -> Self {
+        Self {
+            revision: self.revision + 1,
+            ..self.clone()
         }
     }
 
@@ -45,7 +68,8 @@ impl Service {
     /// Ten characters, as the deployment controller's.
     pub(crate) fn template_hash(&self) -> String {
         // Odd, so that no two numbers have the same product.
-        let hash = (self.number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let number = (self.revision * REVISION + self.number) as u64;
+        let hash = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         format!("{:010x}", hash >> 24)
     }
 
@@ -112,20 +136,37 @@ impl Service {
         })
     }
 
-    /// A slice as the endpoint slice controller writes it.
-    pub(crate) fn slice(&self, number: usize, service_uid: &str, endpoints: &[Endpoint]) -> Value {
-        let endpoint = |endpoint: &Endpoint| {
-            json!({
-                "addresses": [endpoint.ip],
-                "conditions": {"ready": true, "serving": true, "terminating": false},
-                "nodeName": endpoint.node,
-                "zone": endpoint.zone,
-                "targetRef": {
-                    "kind": "Pod", "namespace": self.namespace,
-                    "name": endpoint.pod, "uid": endpoint.uid,
-                },
-            })
+    /// One endpoint of a slice.
+    fn endpoint(&self, endpoint: &Endpoint, condition: Condition) -> Value {
+        let (ready, terminating) = match condition {
+            Condition::Ready => (true, false),
+            Condition::Terminating => (false, true),
         };
+        json!({
+            "addresses": [endpoint.ip],
+            "conditions": {"ready": ready, "serving": true, "terminating": terminating},
+            "nodeName": endpoint.node,
+            "zone": endpoint.zone,
+            "targetRef": {
+                "kind": "Pod", "namespace": self.namespace,
+                "name": endpoint.pod, "uid": endpoint.uid,
+            },
+        })
+    }
+
+    /// All endpoints of a slice: those that are ready, then those that are leaving.
+    pub(crate) fn endpoints(&self, ready: &[Endpoint], leaving: &[Endpoint]) -> Value {
+        let ready = ready
+            .iter()
+            .map(|endpoint| self.endpoint(endpoint, Condition::Ready));
+        let leaving = leaving
+            .iter()
+            .map(|endpoint| self.endpoint(endpoint, Condition::Terminating));
+        Value::Array(ready.chain(leaving).collect())
+    }
+
+    /// A slice as the endpoint slice controller writes it.
+    pub(crate) fn slice(&self, number: usize, service_uid: &str, endpoints: &Value) -> Value {
         let mut labels = self.selector();
         labels["kubernetes.io/service-name"] = json!(self.name);
         labels["endpointslice.kubernetes.io/managed-by"] = json!("endpointslice-controller.k8s.io");
@@ -142,7 +183,7 @@ impl Service {
             },
             "addressType": "IPv4",
             "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
-            "endpoints": endpoints.iter().map(endpoint).collect::<Vec<_>>(),
+            "endpoints": endpoints,
         })
     }
 
@@ -174,11 +215,13 @@ mod tests {
     use std::collections::HashSet;
 
     #[test]
-    fn no_two_services_share_a_replica_set() {
+    fn no_two_services_share_a_replica_set_nor_do_two_rollouts() {
         let hashes: HashSet<_> = (0..10_000)
-            .map(|number| Service::new("bench", number).template_hash())
+            .map(|number| Service::new("bench", number))
+            .flat_map(|service| [service.next_revision(), service])
+            .map(|service| service.template_hash())
             .collect();
-        assert_eq!(hashes.len(), 10_000);
+        assert_eq!(hashes.len(), 20_000);
         assert!(hashes.iter().all(|hash| hash.len() == 10));
     }
 }

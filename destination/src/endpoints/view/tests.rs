@@ -39,7 +39,7 @@ fn past(view: &EndpointsView) -> (usize, usize) {
 
 #[test]
 fn the_past_is_kept_until_the_last_stream_has_been_told_it() {
-    let view = EndpointsView::new(History::default());
+    let view = EndpointsView::new(History::default(), Arc::default());
     put(&view, 1);
     put(&view, 2);
     let (fast, slow, new) = (Slot::new(), Slot::new(), Slot::new());
@@ -69,7 +69,7 @@ fn the_past_is_kept_until_the_last_stream_has_been_told_it() {
 
 #[test]
 fn a_view_without_streams_keeps_no_past() {
-    let view = EndpointsView::new(History::default());
+    let view = EndpointsView::new(History::default(), Arc::default());
     put(&view, 1);
     put(&view, 2);
     remove(&view, 1);
