@@ -27,8 +27,8 @@ use ferrule_cli::{Diagnostics, Identity, Inject, Token, Uninject};
 use flags::ServeFlags;
 use std::process::ExitCode;
 
-// Gives memory back to the system in the background; its settings are compiled
-// in (.cargo/config.toml).
+// Gives memory back to the system in the background, also what the TLS library's C
+// code frees; its settings are compiled in (.cargo/config.toml).
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
