@@ -11,7 +11,8 @@ use crate::report::Unit;
 /// Streams, and how their Service changes meanwhile.
 ///
 /// CPU is counted in hundredths of seconds, so where a change costs little there are many. One is
-/// over before the next.
+/// over before the next, unless the API server takes longer than the pause: then two may come
+/// together, and messages are off.
 struct Step {
     streams: usize,
     changes: usize,
@@ -29,9 +30,9 @@ impl Step {
 }
 
 const STEPS: [Step; 5] = [
-    Step::new(1, 2_000, 10),
-    Step::new(10, 2_000, 10),
-    Step::new(100, 1_000, 20),
+    Step::new(1, 1_000, 25),
+    Step::new(10, 1_000, 25),
+    Step::new(100, 500, 50),
     Step::new(REFERENCE, 200, 100),
     Step::new(10_000, 40, 500),
 ];
