@@ -1,7 +1,7 @@
 //! What the hot path allocates: counts, which are the same on a busy machine.
 //!
 //! The parts of the server run in this process, joined as `ferrule serve` joins them: the watch of
-//! an API server (its bytes come from a [`crate::feed`], without a socket), the index, the views
+//! an API server (its bytes come from a feed of our own, without a socket), the index, the views
 //! and the gRPC service, behind tonic's HTTP/2 server or polled by hand. The clients are another
 //! process. Every allocation between two moments is counted with its size; a reallocation is one
 //! of its new size. What is sent is made before.
