@@ -245,17 +245,8 @@ impl Destinations {
             dependents
                 .filter(|(key, _)| change.object || matches!(key, ProfileKey::Hostname { .. }))
         });
-        // An address that is a Service's reads like the Service.
-        let service_ips = changes
-            .services
-            .iter()
-            .filter(|(_, change)| change.object)
-            .filter_map(|(key, _)| world.service(key))
-            .flat_map(|service| &service.cluster_ips);
-        let ips: FxHashSet<_> = changes.addresses.iter().chain(service_ips).collect();
-        let of_ips = ips
-            .into_iter()
-            .flat_map(|ip| self.profiles.dependents(&Dependency::Address(*ip)));
+        let ips = changes.addresses.iter();
+        let of_ips = ips.flat_map(|ip| self.profiles.dependents(&Dependency::Address(*ip)));
         let of_profiles = self.readers(world, &changes.service_profiles);
         for (key, view) in of_services.chain(of_ips).chain(of_profiles) {
             let answer = key.answer(&self.mesh, world);

@@ -12,7 +12,6 @@ use ferrule_cluster::{
     Answer, LINGER, ValueView, ViewRegistry, Views, World, describe, index::Projection,
     object::ObjectKey, stream::message, world::Changes,
 };
-use rustc_hash::FxHashSet;
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -186,19 +185,13 @@ impl Policies {
     }
 
     fn update_outbound(&mut self, world: &World, changes: &Changes) {
-        let services = || changes.services.iter().filter(|(_, change)| change.object);
-        let of_services = services().flat_map(|(service, _)| {
+        let services = changes.services.iter().filter(|(_, change)| change.object);
+        let of_services = services.flat_map(|(service, _)| {
             let service = Dependency::Service(service.clone());
             self.outbound.dependents(&service)
         });
-        // An address that is a Service's reads like the Service.
-        let service_ips = services()
-            .filter_map(|(key, _)| world.service(key))
-            .flat_map(|service| &service.cluster_ips);
-        let ips: FxHashSet<_> = changes.addresses.iter().chain(service_ips).collect();
-        let of_ips = ips
-            .into_iter()
-            .flat_map(|ip| self.outbound.dependents(&Dependency::Address(*ip)));
+        let ips = changes.addresses.iter();
+        let of_ips = ips.flat_map(|ip| self.outbound.dependents(&Dependency::Address(*ip)));
         for (key, view) in of_services.chain(of_ips) {
             publish(view, self.writer.outbound(world, key));
         }

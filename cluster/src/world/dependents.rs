@@ -26,8 +26,12 @@ impl World {
             return;
         }
         for key in self.services.in_namespace(name) {
-            changes.service(key).object = true;
-            changes.service(key).members = Touched::All;
+            let change = changes.service(key);
+            change.object = true;
+            change.members = Touched::All;
+            if let Some(service) = self.service(key) {
+                changes.addresses.extend(&service.cluster_ips);
+            }
         }
         for (id, pod) in self.members.pods.in_namespace(name) {
             changes.addresses_of(pod);
