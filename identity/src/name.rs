@@ -1,3 +1,4 @@
+use ferrule_cluster::object::is_dns_label;
 use std::fmt;
 use thiserror::Error;
 
@@ -7,8 +8,7 @@ const MARKER: &str = "identity";
 /// Five labels, and the trust domain with as many as it has.
 const PARTS: usize = 6;
 
-/// The longest label, and the longest name, of DNS (RFC 1123).
-const LABEL: usize = 63;
+/// The longest name of DNS (RFC 1123).
 const SUBDOMAIN: usize = 253;
 
 /// Who a workload is: `<name>.<namespace>.<kind>.identity.<control plane
@@ -138,7 +138,7 @@ impl IdentityScope {
     /// One of them is no part of an identity.
     pub fn new(control_plane_namespace: &str, trust_domain: &str) -> Result<Self, NameError> {
         check_label(control_plane_namespace)?;
-        if trust_domain.len() > SUBDOMAIN || !trust_domain.split('.').all(is_label) {
+        if trust_domain.len() > SUBDOMAIN || !trust_domain.split('.').all(is_dns_label) {
             return Err(NameError::TrustDomain {
                 text: trust_domain.to_owned(),
             });
@@ -189,22 +189,13 @@ impl IdentityScope {
 }
 
 pub(crate) fn check_label(text: &str) -> Result<(), NameError> {
-    if is_label(text) {
+    if is_dns_label(text) {
         Ok(())
     } else {
         Err(NameError::Label {
             text: text.to_owned(),
         })
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let edge = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
-    bytes.len() <= LABEL
-        && bytes.first().is_some_and(edge)
-        && bytes.last().is_some_and(edge)
-        && bytes.iter().all(|byte| edge(byte) || *byte == b'-')
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What policy is asked about.
 
 use crate::hint::Asked;
+use ferrule_cluster::object::is_dns_label;
 use ferrule_proto::{
     inbound::PortSpec,
     outbound::{TrafficSpec, traffic_spec},
@@ -101,7 +102,7 @@ impl FromStr for TargetName {
             "" => return Err(TargetError::Form),
             _ => return Err(TargetError::Kind(kind.to_owned())),
         };
-        if !name.split('.').all(is_label) {
+        if !name.split('.').all(is_dns_label) {
             return Err(TargetError::Name(name.to_owned()));
         }
         Ok(Self::Object {
@@ -121,7 +122,7 @@ impl Target {
         source: Option<&str>,
     ) -> Result<Self, TargetError> {
         for given in [namespace, source].into_iter().flatten() {
-            if !is_label(given) {
+            if !is_dns_label(given) {
                 return Err(TargetError::Name(given.to_owned()));
             }
         }
@@ -154,7 +155,7 @@ impl Target {
                 port,
             }),
             // Names of Services are labels: a dot would be read as the end of it.
-            Kind::Service if !is_label(&name) => Err(TargetError::Name(name)),
+            Kind::Service if !is_dns_label(&name) => Err(TargetError::Name(name)),
             Kind::Service => Ok(Self::Service {
                 source: source.unwrap_or(&namespace).to_owned(),
                 namespace,
@@ -248,14 +249,6 @@ impl fmt::Display for Target {
 /// What proxies say of whom they are the proxy.
 fn workload(namespace: &str, pod: &str) -> String {
     json!({"ns": namespace, "pod": pod}).to_string()
-}
-
-fn is_label(text: &str) -> bool {
-    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len())
-        && text.chars().all(is_inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

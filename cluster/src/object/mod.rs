@@ -10,6 +10,7 @@ mod authentication;
 mod authorization_policy;
 mod client_identity;
 mod default_policy;
+mod dns;
 mod duration;
 mod endpoint_slice;
 mod external_workload;
@@ -32,6 +33,7 @@ pub use self::{
     },
     client_identity::ClientIdentity,
     default_policy::{DefaultPolicy, DefaultPolicyError},
+    dns::is_dns_label,
     duration::{GoDuration, GoDurationError},
     endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
     external_workload::{ExternalWorkload, WorkloadPort},
@@ -156,6 +158,11 @@ impl Kind {
             Kind::MeshTlsAuthentication => "MeshTLSAuthentication",
             Kind::NetworkAuthentication => "NetworkAuthentication",
         }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
     /// The plural resource name, as in RBAC rules and metric names.

@@ -1,7 +1,7 @@
 //! The values that flags take, read once.
 
 use clap::ValueEnum;
-use ferrule_cluster::object::PortSet;
+use ferrule_cluster::object::{PortSet, is_dns_label};
 use ferrule_proto::destination::Http2ClientParams;
 use ipnet::IpNet;
 use jiff::SignedDuration;
@@ -153,7 +153,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// A DNS name without a dot at its end.
 pub(super) fn domain(text: &str) -> Result<String, &'static str> {
-    if text.split('.').all(is_label) {
+    if text.split('.').all(is_dns_label) {
         Ok(text.to_owned())
     } else {
         Err("expected a DNS name in lower case, such as cluster.local")
@@ -162,19 +162,11 @@ pub(super) fn domain(text: &str) -> Result<String, &'static str> {
 
 /// The name of a namespace.
 pub(super) fn label(text: &str) -> Result<String, &'static str> {
-    if is_label(text) {
+    if is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err("expected the name of a namespace, such as linkerd")
     }
-}
-
-fn is_label(text: &str) -> bool {
-    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=63).contains(&text.len())
-        && text.chars().all(is_inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What a proxy asks about (policy.md section 6.1).
 
 use super::OutboundKey;
-use ferrule_cluster::object::ObjectKey;
+use ferrule_cluster::object::{ObjectKey, is_dns_label};
 use ferrule_proto::outbound::traffic_spec::Target;
 use http::uri::Authority;
 use std::net::SocketAddr;
@@ -73,26 +73,16 @@ fn port(authority: &Authority) -> Option<u16> {
 }
 
 /// The Service that a host names: what follows `svc` does not matter, so that
-/// short names and names with a trailing dot are understood as well.
+/// short names and names with a trailing dot are understood as well. The proxy is
+/// told the name back in a backend, and would panic there on what is no name in DNS.
 fn service(host: &str) -> Option<ObjectKey> {
     let mut labels = host.split('.');
     match (labels.next()?, labels.next()?, labels.next()?) {
-        (name, namespace, "svc") if is_label(name) && is_label(namespace) => {
+        (name, namespace, "svc") if is_dns_label(name) && is_dns_label(namespace) => {
             Some(ObjectKey::new(namespace, name))
         }
         _ => None,
     }
-}
-
-/// Whether an object can have such a name. The proxy is told the name back in a
-/// backend, and would panic there on what is no name in DNS.
-fn is_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let is_inner = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-    (1..=63).contains(&bytes.len())
-        && bytes.iter().all(is_inner)
-        && !bytes.starts_with(b"-")
-        && !bytes.ends_with(b"-")
 }
 
 #[cfg(test)]
