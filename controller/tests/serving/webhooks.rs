@@ -1,13 +1,7 @@
 //! The webhooks of the binary over HTTPS, and the certificate that they are served
 //! with, in files that somebody else renews.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-// Not all of it is needed here.
-#[allow(dead_code)]
-mod ferrule;
-
-use ferrule::{Ferrule, directory, ferrule, output};
+use crate::ferrule::{Ferrule, directory, ferrule, output};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_RSA_SHA256};
 use rustix::process::Signal;
 use rustls::{

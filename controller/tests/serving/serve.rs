@@ -1,13 +1,7 @@
 //! The binary as people and kubelets use it: flags, listeners, probes,
 //! `ferrule diagnostics` and signals, on a directory of manifests.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-// Not all of it is needed here.
-#[allow(dead_code)]
-mod ferrule;
-
-use ferrule::{Ferrule, SHOP, WEB, directory, ferrule, output};
+use crate::ferrule::{Ferrule, SHOP, WEB, directory, ferrule, output};
 use ferrule_proto::destination::{GetDestination, destination_client::DestinationClient, update};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
