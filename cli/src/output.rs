@@ -74,6 +74,18 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// A span of seconds in the largest unit that leaves two of it: `90d`, `47h`,
+/// `119m`.
+pub(crate) fn span(seconds: impl Into<i128>) -> String {
+    let seconds = seconds.into();
+    for (unit, size) in [("d", 24 * 3600), ("h", 3600), ("m", 60)] {
+        if seconds >= 2 * size {
+            return format!("{}{unit}", seconds / size);
+        }
+    }
+    format!("{seconds}s")
+}
+
 /// The time of day where the user is.
 pub(crate) fn clock() -> String {
     jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string()

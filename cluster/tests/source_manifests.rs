@@ -1,7 +1,7 @@
 //! The manifests source against real files: what an index would have after each
 //! change, and how soon.
 // Helpers are part of the tests, too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use ferrule_cluster::{
     Interner,

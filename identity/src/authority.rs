@@ -262,8 +262,9 @@ fn unix(time: SystemTime) -> i64 {
     })
 }
 
-/// A time in logs and messages: RFC 3339, UTC.
-pub(crate) fn date(time: SystemTime) -> Timestamp {
+/// A time in logs and messages: RFC 3339, UTC. Certificates that never end say
+/// the last moment of the year 9999, which is later than any that can be named.
+pub fn date(time: SystemTime) -> Timestamp {
     Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
 }
 

@@ -22,7 +22,7 @@ mod token;
 
 pub use self::{
     anchors::TrustAnchors,
-    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal},
+    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, date},
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,

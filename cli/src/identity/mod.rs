@@ -2,11 +2,11 @@
 
 mod report;
 
-use self::report::{Certificate, Report, span};
+use self::report::{Certificate, Report};
 use crate::{
     Error, admin,
     api_addr::ServerFlags,
-    output::{self, Format},
+    output::{self, Format, span},
 };
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -133,7 +133,7 @@ fn row(
         match left {
             None => "-".to_owned(),
             Some(left) if left.is_negative() => "expired".to_owned(),
-            Some(left) => span(left),
+            Some(left) => span(left.as_secs()),
         },
         cell(|certificate| certificate.serial.clone()),
         cell(|certificate| certificate.sha256.chars().take(FINGERPRINT).collect()),

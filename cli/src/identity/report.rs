@@ -1,5 +1,6 @@
 //! What a Ferrule says of its certificates.
 
+use crate::output::span;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
@@ -68,7 +69,7 @@ impl Report {
                 Validity::Current => continue,
                 Validity::Due => format!(
                     "expires in {}; it is time to renew it",
-                    span(certificate.left(now))
+                    span(certificate.left(now).as_secs())
                 ),
                 Validity::Expired => "has expired".to_owned(),
                 Validity::Future => format!("is not valid before {}", certificate.not_before),
@@ -137,17 +138,6 @@ impl Certificate {
     pub(crate) fn left(&self, now: Timestamp) -> SignedDuration {
         self.not_after.duration_since(now)
     }
-}
-
-/// A span in the largest unit that leaves two of it: `90d`, `47h`, `119m`.
-pub(crate) fn span(span: SignedDuration) -> String {
-    let seconds = span.as_secs();
-    for (unit, size) in [("d", 24 * 3600), ("h", 3600), ("m", 60)] {
-        if seconds >= 2 * size {
-            return format!("{}{unit}", seconds / size);
-        }
-    }
-    format!("{seconds}s")
 }
 
 #[cfg(test)]
@@ -254,7 +244,7 @@ mod tests {
             (48 * 3600 - 1, "47h"),
             (365 * 24 * 3600, "365d"),
         ] {
-            assert_eq!(span(SignedDuration::from_secs(seconds)), text);
+            assert_eq!(span(seconds), text);
         }
     }
 }

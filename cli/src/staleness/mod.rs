@@ -196,8 +196,7 @@ impl Look {
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
-    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
-    kind.ok_or_else(|| {
+    Kind::named(name).ok_or_else(|| {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!("expected one of {}", known.join(", "))
     })

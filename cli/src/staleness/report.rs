@@ -1,7 +1,7 @@
 //! What is printed of a comparison.
 
 use super::look::{Difference, Truth, Watch, What};
-use crate::output;
+use crate::output::{self, span};
 use ferrule_cluster::object::Kind;
 use serde::Serialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -150,13 +150,4 @@ pub(super) fn text(kinds: &[KindReport]) -> String {
         text.push_str(&output::table(Some(&header), objects));
     }
     text
-}
-
-fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }

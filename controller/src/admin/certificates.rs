@@ -1,9 +1,8 @@
 //! Every certificate that matters here as JSON, for `ferrule identity show`.
 
 use crate::process::Process;
-use ferrule_identity::{Certificate, IdentityScope};
+use ferrule_identity::{Certificate, IdentityScope, date};
 use serde_json::{Value, json};
-use std::time::SystemTime;
 
 /// Trust anchors, issuer, and what the listeners serve.
 pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
@@ -55,18 +54,11 @@ fn one(certificate: &Certificate) -> Value {
         "subject": certificate.subject(),
         "issuer": certificate.issuer(),
         "serial": certificate.serial(),
-        "notBefore": time(certificate.not_before()),
-        "notAfter": time(certificate.not_after()),
-        "warnFrom": time(certificate.warn_from()),
+        "notBefore": date(certificate.not_before()).to_string(),
+        "notAfter": date(certificate.not_after()).to_string(),
+        "warnFrom": date(certificate.warn_from()).to_string(),
         "algorithm": certificate.public_key().algorithm().to_string(),
         "isCa": certificate.is_ca(),
         "sha256": certificate.fingerprint(),
     })
-}
-
-/// RFC 3339 in UTC.
-fn time(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time)
-        .unwrap_or_default()
-        .to_string()
 }

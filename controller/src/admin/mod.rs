@@ -14,7 +14,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
-use ferrule_cluster::grpc::{Methods, Server};
+use ferrule_cluster::{
+    grpc::{Methods, Server},
+    object::Kind,
+};
 use ferrule_identity::IdentityScope;
 use serde::Deserialize;
 use std::{net::SocketAddr, sync::Arc};
@@ -143,7 +146,7 @@ struct StateQuery {
 
 async fn debug_state(State(admin): State<Arc<Admin>>, Query(query): Query<StateQuery>) -> Response {
     if let Some(name) = query.kind {
-        return match objects::kind(&name) {
+        return match Kind::named(&name) {
             Some(kind) => objects::list(admin.process.clone(), kind).await,
             None => {
                 let text = format!("kind={name:?} is not watched; Service and Pod are\n");

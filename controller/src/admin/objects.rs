@@ -21,11 +21,6 @@ use std::{io, sync::Arc};
 /// Objects asked for at once. The index stops after a millisecond.
 const PORTION: usize = 256;
 
-/// The kind of this name, as manifests spell it.
-pub(super) fn kind(name: &str) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|kind| kind.as_str() == name)
-}
-
 /// All objects of a kind.
 pub(super) async fn list(process: Arc<Process>, kind: Kind) -> Response {
     let Some(discovery) = &process.discovery else {

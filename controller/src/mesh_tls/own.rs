@@ -3,7 +3,7 @@ use super::{
     client_auth::{ClientAuth, ClientCertificates},
 };
 use anyhow::{Context as _, bail};
-use ferrule_identity::{Certificate, IdentityName, TrustAnchors};
+use ferrule_identity::{Certificate, IdentityName, TrustAnchors, date};
 use rcgen::{CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256};
 use rustls::{
     ServerConfig,
@@ -208,7 +208,7 @@ impl OwnCertificate {
         let not_after = served.certificate.not_after();
         tracing::info!(
             identity = %self.name,
-            until = %jiff::Timestamp::try_from(not_after).unwrap_or_default(),
+            until = %date(not_after),
             serial = served.certificate.serial(),
             "certified",
         );
@@ -250,14 +250,14 @@ impl OwnCertificate {
             .verify_server_cert(leaf, intermediates, &name, &[], UnixTime::now())
             .context("clients would refuse the certificate")?;
         let certificate = Certificate::from_der(leaf)?;
-        let certified = Arc::new(CertifiedKey::new(chain.clone(), self.key.clone()));
+        let certified = CertifiedKey::new(chain.clone(), self.key.clone());
         certified
             .keys_match()
             .context("the certificate is for another key")?;
+        let resolver = Arc::new(SingleCertAndKey::from(certified));
         let config = |auth: ClientAuth| {
             let verifier = auth.verifier(&anchors, &self.clients)?;
-            let resolver = Arc::new(SingleCertAndKey::from((*certified).clone()));
-            server_config(verifier, resolver)
+            server_config(verifier, resolver.clone())
         };
         Ok(Served {
             certificate,

@@ -1,7 +1,7 @@
-use super::writer::Writer;
+use super::{identity::timestamp, writer::Writer};
 use crate::process::Process;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use std::{fmt, sync::Arc, time::UNIX_EPOCH};
+use std::{fmt, sync::Arc};
 
 /// What the system says of the process, under the names that every Prometheus
 /// client uses.
@@ -11,11 +11,10 @@ pub(super) struct System(pub(super) Arc<Process>);
 impl Collector for System {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut writer = Writer::new(encoder);
-        let started = self.0.started_at.duration_since(UNIX_EPOCH);
         writer.gauge(
             "process_start_time_seconds",
             "When the process began, in seconds since 1970",
-            started.unwrap_or_default().as_secs_f64(),
+            timestamp(self.0.started_at),
         )?;
         of_proc(&mut writer)
     }

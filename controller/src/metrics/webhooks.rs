@@ -51,7 +51,7 @@ fn reviews(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fm
 fn certificate(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fmt::Result {
     let expiry = webhooks.into_iter().flat_map(|webhooks| {
         let not_after = timestamp(webhooks.certificate().not_after());
-        let names = webhooks.outcomes().map(|(name, _)| name);
+        let names = webhooks.names();
         names.map(move |name| ([("webhook", name)], not_after))
     });
     writer.gauges(

@@ -1,7 +1,7 @@
 //! The certificate that API servers see, in files that somebody else renews.
 
 use anyhow::{Context as _, anyhow};
-use ferrule_identity::{Certificate, DirectoryChanges, FileMark, FilesStatus, read_file};
+use ferrule_identity::{Certificate, DirectoryChanges, FileMark, FilesStatus, date, read_file};
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -182,7 +182,7 @@ impl CertificateFiles {
         }
         self.warned = Some(fingerprint.to_owned());
         tracing::warn!(
-            until = %time(certificate.not_after()),
+            until = %date(certificate.not_after()),
             "the webhooks' certificate is about to expire, or has: API servers call no webhook \
              whose certificate they cannot verify"
         );
@@ -194,15 +194,11 @@ fn adopt(serving: &ServingCertificate, served: Served) {
     tracing::info!(
         subject = certificate.subject(),
         serial = certificate.serial(),
-        until = %time(certificate.not_after()),
+        until = %date(certificate.not_after()),
         "reloaded the webhooks' certificate",
     );
     serving.status.reloaded();
     serving.current.send_replace(Arc::new(served));
-}
-
-fn time(time: SystemTime) -> jiff::Timestamp {
-    jiff::Timestamp::try_from(time).unwrap_or_default()
 }
 
 impl Contents {

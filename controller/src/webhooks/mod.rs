@@ -78,6 +78,11 @@ impl Webhooks {
         &self.certificate
     }
 
+    /// The webhooks' names in metrics.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.webhooks.iter().map(|webhook| webhook.name)
+    }
+
     /// Each webhook's name in metrics, and what became of its reviews.
     pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&'static str, Outcomes)> {
         self.webhooks.iter().map(|webhook| {

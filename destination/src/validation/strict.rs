@@ -15,8 +15,7 @@ macro_rules! shapes {
         $(#[$doc])*
         #[derive(Default, Deserialize)]
         #[serde(remote = "Self", rename_all = "camelCase", deny_unknown_fields)]
-        // Most need only be readable.
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "most need only be readable")]
         pub(super) struct $name {
             $(
                 #[serde(default)]

@@ -1,7 +1,9 @@
 //! Section 17 of destination.md, rule by rule, and scenario 134.
 
-// Values are written where they are used.
-#![allow(clippy::needless_pass_by_value)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "values are written where they are used"
+)]
 
 use super::{Refusal, validate, validate_value};
 use serde_json::{Value, json};

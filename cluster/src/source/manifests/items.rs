@@ -115,7 +115,7 @@ fn read(mut value: Value, list: Option<&List>, line: usize, interner: &Interner)
 /// group (Knative has a Service) is not; another version of the same group is a
 /// mistake worth telling.
 fn watched(api_version: &str, kind: &str) -> Option<Result<Kind, String>> {
-    let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+    let kind = Kind::named(kind)?;
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     if group != kind.group() {
         return None;

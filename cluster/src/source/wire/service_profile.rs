@@ -98,13 +98,18 @@ struct Ratio(f32);
 impl Shape for Ratio {
     const EXPECTED: &'static str = "a number";
 
-    // Both ends of the way are single precision.
-    #[allow(clippy::cast_precision_loss)]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "proxies are told it in single precision"
+    )]
     fn from_integer(number: i64) -> Option<Self> {
         Some(Self(number as f32))
     }
 
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "proxies are told it in single precision"
+    )]
     fn from_float(number: f64) -> Option<Self> {
         Some(Self(number as f32))
     }

@@ -1,5 +1,7 @@
-// Values are written where they are used.
-#![allow(clippy::needless_pass_by_value)]
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "values are written where they are used"
+)]
 
 mod authorizations;
 mod endpoint_slice;
