@@ -6,7 +6,7 @@ use ferrule_cluster::{
     source::{Sink, WatchStats},
 };
 use ferrule_destination::{Destination, Destinations};
-use ferrule_policy::{Inbound, Outbound, Policies};
+use ferrule_policy::{Acceptance, Inbound, Outbound, Policies};
 use std::sync::Arc;
 
 /// What moves events to views once it runs.
@@ -31,7 +31,12 @@ pub(crate) fn open(
     let questions = index.project(Destinations::new(mesh.clone(), destinations.clone()));
     let destination = Destination::server(mesh, destinations.clone(), questions.clone());
 
-    let settings = Arc::new(flags.policy.settings(&flags.mesh));
+    let acceptance = match flags.source.manifests {
+        // Nobody writes statuses into files.
+        Some(_) => Acceptance::Computed,
+        None => Acceptance::Written,
+    };
+    let settings = Arc::new(flags.policy.settings(&flags.mesh, acceptance));
     let policies = Arc::<ferrule_policy::Registry>::default();
     let requests = index.project(Policies::new(settings, policies.clone()));
     let inbound = Inbound::server(policies.clone(), requests.clone());

@@ -12,6 +12,8 @@
 //! [`Inbound`] and [`Outbound`] are the gRPC services that stream them.
 #![forbid(unsafe_code)]
 
+mod attachment;
+mod egress;
 mod frames;
 mod inbound;
 mod metadata;
@@ -20,6 +22,7 @@ mod outbound;
 mod projection;
 mod server;
 mod settings;
+mod status;
 mod workload;
 
 pub use self::{
@@ -29,5 +32,6 @@ pub use self::{
     projection::{Policies, Registry, Request},
     server::{Inbound, InboundServer, Outbound, OutboundServer},
     settings::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings},
+    status::{Acceptance, egress_network_status, rate_limit_status, route_status},
     workload::{Workload, WorkloadError, WorkloadName},
 };

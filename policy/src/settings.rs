@@ -1,4 +1,7 @@
-use crate::network::{any, parse_networks};
+use crate::{
+    Acceptance,
+    network::{any, parse_networks},
+};
 use ferrule_cluster::object::{DefaultPolicy, PortSet};
 use ipnet::IpNet;
 
@@ -21,6 +24,12 @@ pub struct PolicySettings {
     pub control_plane_namespace: String,
     /// The suffix of identities.
     pub trust_domain: String,
+    /// The namespace whose EgressNetworks are for clients of those that have none.
+    pub global_egress_namespace: String,
+    /// Whether proxies may say by headers of a request what is to be done with it.
+    pub allow_l5d_request_headers: bool,
+    /// What decides whether routes, EgressNetworks and rate limits take effect.
+    pub acceptance: Acceptance,
 }
 
 /// The chart's default for the networks of the cluster.
@@ -43,6 +52,9 @@ impl Default for PolicySettings {
             cluster_domain: "cluster.local".into(),
             control_plane_namespace: "linkerd".into(),
             trust_domain: "cluster.local".into(),
+            global_egress_namespace: "linkerd-egress".into(),
+            allow_l5d_request_headers: false,
+            acceptance: Acceptance::default(),
         }
     }
 }

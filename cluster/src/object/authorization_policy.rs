@@ -1,4 +1,4 @@
-use super::{Name, ObjectKey};
+use super::{Name, ObjectKey, route::RouteKind};
 
 /// What the mesh reads of an AuthorizationPolicy: what clients must show to be
 /// let in somewhere (policy.md section 3.3).
@@ -27,17 +27,6 @@ pub enum PolicyTarget {
     },
 }
 
-/// A kind of route that a policy can be about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RouteKind {
-    /// HTTPRoute of `policy.linkerd.io`.
-    PolicyHttp,
-    /// HTTPRoute of `gateway.networking.k8s.io`.
-    GatewayHttp,
-    /// GRPCRoute of `gateway.networking.k8s.io`.
-    GatewayGrpc,
-}
-
 /// What clients must show, all of it; where nothing is required, anybody from
 /// anywhere is let in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,15 +44,6 @@ pub enum IdentitySource {
     MeshTls(ObjectKey),
     /// A ServiceAccount, there or not.
     ServiceAccount(ObjectKey),
-}
-
-impl RouteKind {
-    /// Every kind with its group and name.
-    pub const ALL: [(Self, &'static str, &'static str); 3] = [
-        (Self::PolicyHttp, "policy.linkerd.io", "HTTPRoute"),
-        (Self::GatewayHttp, "gateway.networking.k8s.io", "HTTPRoute"),
-        (Self::GatewayGrpc, "gateway.networking.k8s.io", "GRPCRoute"),
-    ];
 }
 
 impl AuthorizationPolicy {

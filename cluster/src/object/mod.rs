@@ -12,6 +12,7 @@ mod client_identity;
 mod default_policy;
 mod dns;
 mod duration;
+mod egress_network;
 mod endpoint_slice;
 mod external_workload;
 mod fingerprint;
@@ -21,20 +22,25 @@ mod network;
 mod pod;
 mod ports;
 mod quantity;
+mod rate_limit;
+pub mod route;
 mod server;
 mod server_authorization;
 mod service;
 mod service_profile;
+mod status_condition;
+pub mod traffic;
 
 pub use self::{
     authentication::{MeshTlsAuthentication, NetworkAuthentication},
     authorization_policy::{
-        AuthorizationPolicy, IdentitySource, PolicyTarget, RequiredAuthentications, RouteKind,
+        AuthorizationPolicy, IdentitySource, PolicyTarget, RequiredAuthentications,
     },
     client_identity::ClientIdentity,
     default_policy::{DefaultPolicy, DefaultPolicyError},
     dns::is_dns_label,
     duration::{GoDuration, GoDurationError},
+    egress_network::EgressNetwork,
     endpoint_slice::{AddressType, Endpoint, EndpointSlice, Mirror, SlicePort, Target},
     external_workload::{ExternalWorkload, WorkloadPort},
     labels::{Condition, LabelSelector, Labels, Requirement},
@@ -48,12 +54,15 @@ pub use self::{
     },
     ports::{PortSet, PortSetError},
     quantity::{Quantity, QuantityError},
+    rate_limit::{RateLimit, RateLimits, RateOverride},
     server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},
     server_authorization::{Clients, ServerAuthorization, ServerSelector},
     service::{Multicluster, PortProtocol, Service, ServicePort},
-    service_profile::{Override, ResponseClass, RetryBudget, Route, ServiceProfile},
+    service_profile::{Override, ProfileRoute, ResponseClass, RetryBudget, ServiceProfile},
+    status_condition::StatusCondition,
 };
 
+use self::route::{Route, RouteKind};
 use std::{fmt, sync::Arc};
 
 /// A name or another short text of the cluster, shared where it repeats.
@@ -119,11 +128,25 @@ pub enum Kind {
     MeshTlsAuthentication,
     /// `policy.linkerd.io` NetworkAuthentication.
     NetworkAuthentication,
+    /// `policy.linkerd.io` HTTPLocalRateLimitPolicy.
+    RateLimit,
+    /// `policy.linkerd.io` EgressNetwork.
+    EgressNetwork,
+    /// `policy.linkerd.io` HTTPRoute.
+    PolicyHttpRoute,
+    /// `gateway.networking.k8s.io` HTTPRoute.
+    HttpRoute,
+    /// `gateway.networking.k8s.io` GRPCRoute.
+    GrpcRoute,
+    /// `gateway.networking.k8s.io` TLSRoute.
+    TlsRoute,
+    /// `gateway.networking.k8s.io` TCPRoute.
+    TcpRoute,
 }
 
 impl Kind {
     /// Every kind, in the order in which they are reported.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Service,
         Kind::EndpointSlice,
         Kind::Pod,
@@ -138,10 +161,26 @@ impl Kind {
         Kind::AuthorizationPolicy,
         Kind::MeshTlsAuthentication,
         Kind::NetworkAuthentication,
+        Kind::RateLimit,
+        Kind::EgressNetwork,
+        Kind::PolicyHttpRoute,
+        Kind::HttpRoute,
+        Kind::GrpcRoute,
+        Kind::TlsRoute,
+        Kind::TcpRoute,
     ];
 
-    /// The kind's name as manifests spell it.
+    /// What this one is called among the others: as manifests spell it, and with
+    /// its group where another one is called that.
     pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::PolicyHttpRoute => "HTTPRoute.policy.linkerd.io",
+            kind => kind.manifest_name(),
+        }
+    }
+
+    /// The kind's name as manifests spell it.
+    pub const fn manifest_name(self) -> &'static str {
         match self {
             Kind::Service => "Service",
             Kind::EndpointSlice => "EndpointSlice",
@@ -157,10 +196,16 @@ impl Kind {
             Kind::AuthorizationPolicy => "AuthorizationPolicy",
             Kind::MeshTlsAuthentication => "MeshTLSAuthentication",
             Kind::NetworkAuthentication => "NetworkAuthentication",
+            Kind::RateLimit => "HTTPLocalRateLimitPolicy",
+            Kind::EgressNetwork => "EgressNetwork",
+            Kind::PolicyHttpRoute | Kind::HttpRoute => "HTTPRoute",
+            Kind::GrpcRoute => "GRPCRoute",
+            Kind::TlsRoute => "TLSRoute",
+            Kind::TcpRoute => "TCPRoute",
         }
     }
 
-    /// The kind of this name.
+    /// The kind that is [called](Self::as_str) this.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
@@ -182,6 +227,12 @@ impl Kind {
             Kind::AuthorizationPolicy => "authorizationpolicies",
             Kind::MeshTlsAuthentication => "meshtlsauthentications",
             Kind::NetworkAuthentication => "networkauthentications",
+            Kind::RateLimit => "httplocalratelimitpolicies",
+            Kind::EgressNetwork => "egressnetworks",
+            Kind::PolicyHttpRoute | Kind::HttpRoute => "httproutes",
+            Kind::GrpcRoute => "grpcroutes",
+            Kind::TlsRoute => "tlsroutes",
+            Kind::TcpRoute => "tcproutes",
         }
     }
 
@@ -196,7 +247,13 @@ impl Kind {
             | Kind::ServerAuthorization
             | Kind::AuthorizationPolicy
             | Kind::MeshTlsAuthentication
-            | Kind::NetworkAuthentication => "policy.linkerd.io",
+            | Kind::NetworkAuthentication
+            | Kind::RateLimit
+            | Kind::EgressNetwork
+            | Kind::PolicyHttpRoute => "policy.linkerd.io",
+            Kind::HttpRoute | Kind::GrpcRoute | Kind::TlsRoute | Kind::TcpRoute => {
+                "gateway.networking.k8s.io"
+            }
             Kind::ServiceProfile => "linkerd.io",
             Kind::ExternalWorkload => "workload.linkerd.io",
         }
@@ -211,23 +268,21 @@ impl Kind {
             Kind::ExternalWorkload | Kind::ServerAuthorization => &["v1beta1", "v1alpha1"],
             Kind::AuthorizationPolicy
             | Kind::MeshTlsAuthentication
-            | Kind::NetworkAuthentication => &["v1alpha1"],
+            | Kind::NetworkAuthentication
+            | Kind::RateLimit
+            | Kind::EgressNetwork => &["v1alpha1"],
+            Kind::PolicyHttpRoute => &["v1beta3", "v1beta2", "v1beta1", "v1alpha1"],
+            Kind::HttpRoute => &["v1", "v1beta1"],
+            Kind::GrpcRoute => &["v1", "v1alpha2"],
+            Kind::TlsRoute => &["v1alpha2", "v1alpha3", "v1"],
+            Kind::TcpRoute => &["v1alpha2", "v1"],
             _ => &["v1"],
         }
     }
 
     /// Whether it is defined by a CRD that a cluster need not have.
-    pub const fn is_custom(self) -> bool {
-        matches!(
-            self,
-            Kind::Server
-                | Kind::ServiceProfile
-                | Kind::ExternalWorkload
-                | Kind::ServerAuthorization
-                | Kind::AuthorizationPolicy
-                | Kind::MeshTlsAuthentication
-                | Kind::NetworkAuthentication
-        )
+    pub fn is_custom(self) -> bool {
+        !matches!(self.group(), "" | "apps" | "batch" | "discovery.k8s.io")
     }
 
     /// Whether nothing may be answered before this kind has been listed. Without
@@ -275,6 +330,12 @@ pub enum Object {
     MeshTlsAuthentication(MeshTlsAuthentication),
     /// A NetworkAuthentication.
     NetworkAuthentication(NetworkAuthentication),
+    /// An HTTPLocalRateLimitPolicy.
+    RateLimit(RateLimit),
+    /// An EgressNetwork.
+    EgressNetwork(EgressNetwork),
+    /// A route of this kind.
+    Route(RouteKind, Route),
 }
 
 impl Object {
@@ -295,6 +356,9 @@ impl Object {
             Object::AuthorizationPolicy(_) => Kind::AuthorizationPolicy,
             Object::MeshTlsAuthentication(_) => Kind::MeshTlsAuthentication,
             Object::NetworkAuthentication(_) => Kind::NetworkAuthentication,
+            Object::RateLimit(_) => Kind::RateLimit,
+            Object::EgressNetwork(_) => Kind::EgressNetwork,
+            Object::Route(kind, _) => kind.kind(),
         }
     }
 }
@@ -314,62 +378,33 @@ pub struct Namespace {
     pub opaque_ports: Option<Name>,
 }
 
-impl From<Service> for Object {
-    fn from(service: Service) -> Self {
-        Object::Service(service)
-    }
+/// Kinds of which each object is one value.
+macro_rules! into_object {
+    ($($kind:ident),+ $(,)?) => {$(
+        impl From<$kind> for Object {
+            fn from(object: $kind) -> Self {
+                Object::$kind(object)
+            }
+        }
+    )+};
 }
 
-impl From<EndpointSlice> for Object {
-    fn from(slice: EndpointSlice) -> Self {
-        Object::EndpointSlice(slice)
-    }
-}
-
-impl From<Pod> for Object {
-    fn from(pod: Pod) -> Self {
-        Object::Pod(pod)
-    }
-}
-
-impl From<Server> for Object {
-    fn from(server: Server) -> Self {
-        Object::Server(server)
-    }
-}
+into_object!(
+    Service,
+    EndpointSlice,
+    Pod,
+    Server,
+    ExternalWorkload,
+    ServerAuthorization,
+    AuthorizationPolicy,
+    MeshTlsAuthentication,
+    NetworkAuthentication,
+    RateLimit,
+    EgressNetwork,
+);
 
 impl From<ServiceProfile> for Object {
     fn from(profile: ServiceProfile) -> Self {
         Object::ServiceProfile(Some(profile))
-    }
-}
-
-impl From<ExternalWorkload> for Object {
-    fn from(workload: ExternalWorkload) -> Self {
-        Object::ExternalWorkload(workload)
-    }
-}
-
-impl From<ServerAuthorization> for Object {
-    fn from(authorization: ServerAuthorization) -> Self {
-        Object::ServerAuthorization(authorization)
-    }
-}
-
-impl From<AuthorizationPolicy> for Object {
-    fn from(policy: AuthorizationPolicy) -> Self {
-        Object::AuthorizationPolicy(policy)
-    }
-}
-
-impl From<MeshTlsAuthentication> for Object {
-    fn from(authentication: MeshTlsAuthentication) -> Self {
-        Object::MeshTlsAuthentication(authentication)
-    }
-}
-
-impl From<NetworkAuthentication> for Object {
-    fn from(authentication: NetworkAuthentication) -> Self {
-        Object::NetworkAuthentication(authentication)
     }
 }

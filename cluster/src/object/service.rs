@@ -1,8 +1,8 @@
-use super::{Name, ObjectKey, PortSet};
+use super::{Name, ObjectKey, PortSet, traffic::Traffic};
 use std::net::IpAddr;
 
 /// What the mesh reads of a Service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
     /// `spec.ports`, in order.
     pub ports: Box<[ServicePort]>,
@@ -14,6 +14,8 @@ pub struct Service {
     pub local_traffic: bool,
     /// Annotation `config.linkerd.io/opaque-ports`; `None` where there is none.
     pub opaque_ports: Option<PortSet>,
+    /// What its annotations say of traffic to it; `None` for nothing.
+    pub traffic: Option<Box<Traffic>>,
     /// Where its endpoints are, if not in its own slices.
     pub multicluster: Option<Box<Multicluster>>,
 }

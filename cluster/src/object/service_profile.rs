@@ -4,7 +4,7 @@ use super::{GoDuration, Match, Name, RequestTest, StatusRange};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServiceProfile {
     /// `spec.routes`, in order: the first that matches a request is its route.
-    pub routes: Box<[Route]>,
+    pub routes: Box<[ProfileRoute]>,
     /// `spec.retryBudget`.
     pub retry_budget: Option<RetryBudget>,
     /// `spec.dstOverrides`.
@@ -13,7 +13,7 @@ pub struct ServiceProfile {
 
 /// Requests that are counted together and treated alike.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Route {
+pub struct ProfileRoute {
     /// Its name in metrics.
     pub name: Box<str>,
     /// Which requests are its.

@@ -1,7 +1,7 @@
 use super::{Changes, World, namespaced::Namespaced};
 use crate::object::{
-    AuthorizationPolicy, Kind, MeshTlsAuthentication, Name, NetworkAuthentication, Object,
-    ObjectKey, ServerAuthorization,
+    AuthorizationPolicy, Kind, MeshTlsAuthentication, Name, NetworkAuthentication, ObjectKey,
+    ServerAuthorization,
 };
 
 /// The objects that say who may call.
@@ -11,19 +11,6 @@ pub(super) struct Authorizations {
     pub(super) policies: Namespaced<AuthorizationPolicy>,
     pub(super) mesh_tls: Namespaced<MeshTlsAuthentication>,
     pub(super) networks: Namespaced<NetworkAuthentication>,
-}
-
-impl Authorizations {
-    /// Whether the object is there with this very content.
-    pub(super) fn is(&self, key: &ObjectKey, object: &Object) -> bool {
-        match object {
-            Object::ServerAuthorization(object) => self.of_servers.get(key) == Some(object),
-            Object::AuthorizationPolicy(object) => self.policies.get(key) == Some(object),
-            Object::MeshTlsAuthentication(object) => self.mesh_tls.get(key) == Some(object),
-            Object::NetworkAuthentication(object) => self.networks.get(key) == Some(object),
-            _ => false,
-        }
-    }
 }
 
 impl World {

@@ -1,5 +1,5 @@
 use super::Member;
-use crate::object::{Name, ObjectKey, Pod};
+use crate::object::{Name, ObjectKey, Pod, route::ParentKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::net::IpAddr;
 
@@ -20,6 +20,11 @@ pub struct Changes {
     /// Namespaces in which a port's policy may be another: a Server there came,
     /// went or reads differently, or what says who may call it.
     pub policies: FxHashSet<Name>,
+    /// Parents of routes that came, went, or read differently, or of which that
+    /// is true of a route on them or of where one leads.
+    pub parents: FxHashSet<ParentKey>,
+    /// EgressNetworks that came, went, or read differently.
+    pub egress_networks: FxHashSet<ObjectKey>,
     /// ServiceProfiles that came, went, or read differently.
     pub service_profiles: FxHashSet<ObjectKey>,
 }
@@ -57,6 +62,8 @@ impl Changes {
             && self.pods.is_empty()
             && self.external_workloads.is_empty()
             && self.policies.is_empty()
+            && self.parents.is_empty()
+            && self.egress_networks.is_empty()
             && self.service_profiles.is_empty()
     }
 
@@ -69,6 +76,8 @@ impl Changes {
             pods,
             external_workloads,
             policies,
+            parents,
+            egress_networks,
             service_profiles,
         } = self;
         services.clear();
@@ -77,11 +86,14 @@ impl Changes {
         pods.clear();
         external_workloads.clear();
         policies.clear();
+        parents.clear();
+        egress_networks.clear();
         service_profiles.clear();
         services.shrink_to(1024);
         addresses.shrink_to(1024);
         pods.shrink_to(1024);
         external_workloads.shrink_to(1024);
+        parents.shrink_to(1024);
     }
 
     pub(super) fn service(&mut self, key: &ObjectKey) -> &mut ServiceChange {

@@ -1,7 +1,10 @@
 //! What reads differently when something else changes.
 
 use super::{Changes, Member, Touched, World};
-use crate::object::{Name, Namespace, ObjectKey, Server};
+use crate::object::{
+    Name, Namespace, ObjectKey, Server,
+    route::{ParentKey, ParentKind},
+};
 
 impl World {
     /// Endpoints that are this pod or ExternalWorkload may read differently now.
@@ -59,6 +62,10 @@ impl World {
             return;
         }
         changes.policies.insert(key.namespace.clone());
+        if old.is_some() != new.is_some() {
+            let server = ParentKey::new(ParentKind::Server, key.clone());
+            self.parent_changed(&server, changes);
+        }
         let opaque = [old, new].into_iter().flatten();
         let opaque: Vec<_> = opaque.filter(|server| server.is_opaque()).collect();
         if opaque.is_empty() {
@@ -79,6 +86,12 @@ impl World {
                 self.member_changed(Member::ExternalWorkload(id), changes);
             }
         }
+    }
+
+    pub(super) fn egress_network_changed(&self, key: ObjectKey, changes: &mut Changes) {
+        changes.egress_networks.insert(key.clone());
+        let network = ParentKey::new(ParentKind::EgressNetwork, key);
+        self.parent_changed(&network, changes);
     }
 
     /// The pods of a ReplicaSet or Job may be called differently now. These come

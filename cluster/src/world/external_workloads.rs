@@ -3,7 +3,7 @@ use super::{
     listed::{Listed, Places},
     slices::SliceId,
 };
-use crate::object::{ExternalWorkload, Object, ObjectKey};
+use crate::object::{ExternalWorkload, ObjectKey};
 use std::net::IpAddr;
 
 /// An ExternalWorkload that exists or that a slice lists; as a
@@ -41,10 +41,6 @@ impl ExternalWorkloads {
 
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.workloads.keys()
-    }
-
-    pub(super) fn is(&self, key: &ObjectKey, object: &Object) -> bool {
-        matches!(object, Object::ExternalWorkload(workload) if self.named(key) == Some(workload))
     }
 
     pub(super) fn at(

@@ -7,7 +7,8 @@
 //!                                        ▼
 //!                                     ExternalWorkloads (ids), as pods
 //!   nodes, namespaces, owners of ReplicaSets and Jobs,
-//!   Servers and authorizations by namespace, ServiceProfiles
+//!   Servers, authorizations, rate limits and EgressNetworks by namespace,
+//!   ServiceProfiles, routes by parent and by backend
 //! ```
 //!
 //! Applying an event says what may have changed for whoever looks at it
@@ -26,6 +27,7 @@ mod opaque;
 mod owners;
 mod pods;
 mod relist;
+mod routes;
 mod servers;
 mod service_profiles;
 mod services;
@@ -37,17 +39,20 @@ pub use self::{
     members::Member,
     owners::Workload,
     pods::PodId,
+    routes::RouteEntry,
     slices::SliceEntry,
 };
 
 use self::{
-    authorizations::Authorizations, members::Members, owners::Owners, relist::Relists,
-    servers::Servers, service_profiles::ServiceProfiles, services::Services, slices::Slices,
+    authorizations::Authorizations, members::Members, namespaced::Namespaced, owners::Owners,
+    relist::Relists, routes::Routes, servers::Servers, service_profiles::ServiceProfiles,
+    services::Services, slices::Slices,
 };
 use crate::{
     object::{
-        ExternalWorkload, Kind, Multicluster, Name, Namespace, Node, Object, ObjectKey, Pod,
-        Server, Service, ServiceProfile,
+        EgressNetwork, ExternalWorkload, Kind, Multicluster, Name, Namespace, Node, Object,
+        ObjectKey, Pod, RateLimit, Server, Service, ServiceProfile,
+        route::{ParentKey, ParentKind, RouteKey, RouteKind},
     },
     source::Event,
 };
@@ -66,6 +71,9 @@ pub struct World {
     servers: Servers,
     authorizations: Authorizations,
     service_profiles: ServiceProfiles,
+    rate_limits: Namespaced<RateLimit>,
+    egress_networks: Namespaced<EgressNetwork>,
+    routes: Routes,
     relists: Relists,
 }
 
@@ -75,13 +83,8 @@ impl World {
         match event {
             Event::Relisting(kind) => self.relists.begin(kind),
             Event::Applied { key, object, .. } => {
-                if let Some((key, object)) = self.relists.admit(key, object, |key, object| {
-                    self.services.is(key, object)
-                        || self.slices.is(key, object)
-                        || self.members.pods.is(key, object)
-                        || self.members.external_workloads.is(key, object)
-                        || self.authorizations.is(key, object)
-                }) {
+                let is_known = self.relists.holds(object.kind()) && self.has(&key, &object);
+                if let Some((key, object)) = self.relists.admit(key, object, is_known) {
                     self.upsert(key, object, changes);
                 }
             }
@@ -133,6 +136,13 @@ impl World {
             Kind::AuthorizationPolicy => self.authorizations.policies.count(),
             Kind::MeshTlsAuthentication => self.authorizations.mesh_tls.count(),
             Kind::NetworkAuthentication => self.authorizations.networks.count(),
+            Kind::RateLimit => self.rate_limits.count(),
+            Kind::EgressNetwork => self.egress_networks.count(),
+            Kind::PolicyHttpRoute => self.routes.count(RouteKind::PolicyHttp),
+            Kind::HttpRoute => self.routes.count(RouteKind::Http),
+            Kind::GrpcRoute => self.routes.count(RouteKind::Grpc),
+            Kind::TlsRoute => self.routes.count(RouteKind::Tls),
+            Kind::TcpRoute => self.routes.count(RouteKind::Tcp),
         }
     }
 
@@ -235,6 +245,24 @@ impl World {
         self.servers.named(namespace, name)
     }
 
+    /// The EgressNetwork of this name.
+    pub fn egress_network(&self, key: &ObjectKey) -> Option<&EgressNetwork> {
+        self.egress_networks.get(key)
+    }
+
+    /// The EgressNetworks of a namespace, by name.
+    pub fn egress_networks(
+        &self,
+        namespace: &str,
+    ) -> impl Iterator<Item = (&Name, &EgressNetwork)> {
+        self.egress_networks.of(namespace)
+    }
+
+    /// The HTTPLocalRateLimitPolicies of a namespace, by name.
+    pub fn rate_limits(&self, namespace: &str) -> impl Iterator<Item = (&Name, &RateLimit)> {
+        self.rate_limits.of(namespace)
+    }
+
     /// The ServiceProfile of this name, as it last was without a mistake that
     /// cannot be left out.
     pub fn service_profile(&self, key: &ObjectKey) -> Option<&ServiceProfile> {
@@ -271,7 +299,11 @@ impl World {
 
     fn upsert(&mut self, key: ObjectKey, object: Object, changes: &mut Changes) {
         match object {
-            Object::Service(service) => self.services.apply(&key, service, changes),
+            Object::Service(service) => {
+                if self.services.apply(&key, service, changes) {
+                    self.parent_changed(&ParentKey::new(ParentKind::Service, key), changes);
+                }
+            }
             Object::EndpointSlice(slice) => {
                 self.slices
                     .apply(key, slice, &mut self.services, &mut self.members, changes);
@@ -331,12 +363,28 @@ impl World {
                     self.authentication_changed(Kind::NetworkAuthentication, &key, changes);
                 }
             }
+            Object::RateLimit(limit) => {
+                if self.rate_limits.apply(&key, limit) {
+                    changes.policies.insert(key.namespace);
+                }
+            }
+            Object::EgressNetwork(network) => {
+                if self.egress_networks.apply(&key, network) {
+                    self.egress_network_changed(key, changes);
+                }
+            }
+            Object::Route(kind, route) => {
+                self.apply_route(RouteKey { kind, key }, route, changes);
+            }
         }
     }
 
     fn remove(&mut self, kind: Kind, key: &ObjectKey, changes: &mut Changes) {
         match kind {
-            Kind::Service => self.services.remove(key, changes),
+            Kind::Service => {
+                self.services.remove(key, changes);
+                self.parent_changed(&ParentKey::new(ParentKind::Service, key.clone()), changes);
+            }
             Kind::EndpointSlice => {
                 self.slices
                     .remove(key, &mut self.services, &mut self.members, changes);
@@ -392,6 +440,26 @@ impl World {
                     self.authentication_changed(kind, key, changes);
                 }
             }
+            Kind::RateLimit => {
+                if self.rate_limits.remove(key).is_some() {
+                    changes.policies.insert(key.namespace.clone());
+                }
+            }
+            Kind::EgressNetwork => {
+                if self.egress_networks.remove(key).is_some() {
+                    self.egress_network_changed(key.clone(), changes);
+                }
+            }
+            Kind::PolicyHttpRoute
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TlsRoute
+            | Kind::TcpRoute => {
+                if let Some(kind) = RouteKind::of(kind) {
+                    let key = key.clone();
+                    self.remove_route(&RouteKey { kind, key }, changes);
+                }
+            }
         }
     }
 
@@ -412,6 +480,13 @@ impl World {
             Kind::AuthorizationPolicy => self.authorizations.policies.keys(),
             Kind::MeshTlsAuthentication => self.authorizations.mesh_tls.keys(),
             Kind::NetworkAuthentication => self.authorizations.networks.keys(),
+            Kind::RateLimit => self.rate_limits.keys(),
+            Kind::EgressNetwork => self.egress_networks.keys(),
+            Kind::PolicyHttpRoute => self.routes.keys(RouteKind::PolicyHttp),
+            Kind::HttpRoute => self.routes.keys(RouteKind::Http),
+            Kind::GrpcRoute => self.routes.keys(RouteKind::Grpc),
+            Kind::TlsRoute => self.routes.keys(RouteKind::Tls),
+            Kind::TcpRoute => self.routes.keys(RouteKind::Tcp),
         }
     }
 }

@@ -3,7 +3,7 @@ use super::{
     listed::{Listed, Places},
     slices::SliceId,
 };
-use crate::object::{Name, Object, ObjectKey, Owner, Pod};
+use crate::object::{Name, ObjectKey, Owner, Pod};
 use rustc_hash::FxHashMap;
 use std::{collections::hash_map::Entry, net::IpAddr};
 
@@ -44,10 +44,6 @@ impl Pods {
 
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.pods.keys()
-    }
-
-    pub(super) fn is(&self, key: &ObjectKey, object: &Object) -> bool {
-        matches!(object, Object::Pod(pod) if self.named(key) == Some(pod))
     }
 
     pub(super) fn at(&self, ip: IpAddr) -> impl Iterator<Item = (&ObjectKey, &Pod)> {

@@ -29,13 +29,19 @@ impl Relists {
         self.kinds[kind as usize].relist = Some(Relist::default());
     }
 
+    /// Whether objects of the kind are held back now.
+    pub(super) fn holds(&self, kind: Kind) -> bool {
+        let state = &self.kinds[kind as usize];
+        state.synced && state.relist.is_some()
+    }
+
     /// The object, if it is to be applied now. `is_known` says whether the world
     /// has it with this very content.
     pub(super) fn admit(
         &mut self,
         key: ObjectKey,
         object: Object,
-        is_known: impl Fn(&ObjectKey, &Object) -> bool,
+        is_known: bool,
     ) -> Option<(ObjectKey, Object)> {
         let state = &mut self.kinds[object.kind() as usize];
         let Some(relist) = &mut state.relist else {
@@ -47,7 +53,7 @@ impl Relists {
         }
         // An object listed twice (a list that moved between pages): the later
         // sighting counts, also when it is what the world has.
-        if repeated || !is_known(&key, &object) {
+        if repeated || !is_known {
             relist.held.push((key, object));
         }
         None

@@ -2,7 +2,7 @@ use super::{
     changes::{Changes, Touched},
     slices::SliceId,
 };
-use crate::object::{Object, ObjectKey, Service};
+use crate::object::{ObjectKey, Service};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::{hash::Hash, net::IpAddr};
@@ -33,14 +33,6 @@ impl Services {
         self.entries.get_key_value(key).map(|(key, _)| key)
     }
 
-    pub(super) fn is(&self, key: &ObjectKey, object: &Object) -> bool {
-        let Object::Service(service) = object else {
-            return false;
-        };
-        self.get(key)
-            .is_some_and(|entry| entry.service.as_ref() == Some(service))
-    }
-
     pub(super) fn at(&self, ip: IpAddr) -> &[ObjectKey] {
         self.by_ip.get(&ip).map_or(&[], |keys| keys)
     }
@@ -68,10 +60,16 @@ impl Services {
             .filter(move |key| *key.namespace == *namespace)
     }
 
-    pub(super) fn apply(&mut self, key: &ObjectKey, service: Service, changes: &mut Changes) {
+    /// Whether that says anything new.
+    pub(super) fn apply(
+        &mut self,
+        key: &ObjectKey,
+        service: Service,
+        changes: &mut Changes,
+    ) -> bool {
         let entry = self.entries.entry(key.clone()).or_default();
         if entry.service.as_ref() == Some(&service) {
-            return;
+            return false;
         }
         let ips = service.cluster_ips.clone();
         let member = service.local_member(key);
@@ -87,6 +85,7 @@ impl Services {
         if let Some(member) = member {
             insert(&mut self.federated, member, key);
         }
+        true
     }
 
     pub(super) fn remove(&mut self, key: &ObjectKey, changes: &mut Changes) {

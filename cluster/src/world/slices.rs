@@ -3,7 +3,7 @@ use super::{
     members::{Member, Members},
     services::Services,
 };
-use crate::object::{Endpoint, EndpointSlice, Object, ObjectKey};
+use crate::object::{Endpoint, EndpointSlice, ObjectKey};
 use rustc_hash::{FxHashMap, FxHashSet};
 use slab::Slab;
 
@@ -59,15 +59,6 @@ impl Slices {
 
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.ids.keys().cloned().collect()
-    }
-
-    pub(super) fn is(&self, key: &ObjectKey, object: &Object) -> bool {
-        let Object::EndpointSlice(slice) = object else {
-            return false;
-        };
-        self.ids
-            .get(key)
-            .is_some_and(|&id| self.get(id).slice == *slice)
     }
 
     pub(super) fn apply(

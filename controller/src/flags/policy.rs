@@ -3,7 +3,9 @@
 use super::{MeshFlags, values::Networks};
 use clap::Args;
 use ferrule_cluster::object::DefaultPolicy;
-use ferrule_policy::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings};
+use ferrule_policy::{
+    Acceptance, DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings,
+};
 
 /// What policy needs to know beyond the mesh. The defaults are the chart's.
 #[derive(Debug, Args)]
@@ -28,11 +30,27 @@ pub(crate) struct PolicyFlags {
         default_value = "all-unauthenticated"
     )]
     pub(crate) default_policy: DefaultPolicy,
+
+    /// The namespace whose EgressNetworks are for the clients of all namespaces
+    /// that have none
+    #[arg(
+        long,
+        env = "FERRULE_GLOBAL_EGRESS_NETWORK_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "linkerd-egress"
+    )]
+    pub(crate) global_egress_network_namespace: String,
+
+    /// Let requests say by l5d- headers what is to be done with them (retries,
+    /// timeouts)
+    #[arg(long, env = "FERRULE_ALLOW_L5D_REQUEST_HEADERS")]
+    pub(crate) allow_l5d_request_headers: bool,
 }
 
 impl PolicyFlags {
     /// The settings that these flags and the mesh's make.
-    pub(crate) fn settings(&self, mesh: &MeshFlags) -> PolicySettings {
+    /// `acceptance` is who says what takes effect.
+    pub(crate) fn settings(&self, mesh: &MeshFlags, acceptance: Acceptance) -> PolicySettings {
         PolicySettings {
             cluster_networks: self.cluster_networks.0.clone(),
             probe_networks: self.probe_networks.0.clone(),
@@ -41,6 +59,9 @@ impl PolicyFlags {
             default_opaque_ports: mesh.mesh().default_opaque_ports,
             control_plane_namespace: mesh.control_plane_namespace.clone(),
             trust_domain: mesh.trust_domain.clone(),
+            global_egress_namespace: self.global_egress_network_namespace.clone(),
+            allow_l5d_request_headers: self.allow_l5d_request_headers,
+            acceptance,
         }
     }
 }

@@ -121,6 +121,7 @@ fn of(kind: Kind) -> [(&'static str, &'static str); 1] {
 fn cache_size(kind: Kind) -> String {
     match kind {
         Kind::EndpointSlice => "endpointslices_cache_size".to_owned(),
+        Kind::PolicyHttpRoute => "policyhttproute_cache_size".to_owned(),
         kind => format!("{}_cache_size", kind.as_str().to_lowercase()),
     }
 }
@@ -129,6 +130,7 @@ fn cache_size(kind: Kind) -> String {
 fn informer_lag(kind: Kind) -> String {
     match kind {
         Kind::ExternalWorkload => "externalworkload_informer_lag_seconds".to_owned(),
+        Kind::PolicyHttpRoute => "policyhttproutes_informer_lag_seconds".to_owned(),
         kind => format!("{}_informer_lag_seconds", kind.plural()),
     }
 }

@@ -15,7 +15,7 @@ const ROUTE_LABEL: &str = "route";
 const PER_THOUSANDTH: u32 = 10;
 const NANOS: i64 = 1_000_000_000;
 
-pub(super) fn route(route: &object::Route) -> Route {
+pub(super) fn route(route: &object::ProfileRoute) -> Route {
     Route {
         condition: Some(request_match(&route.condition)),
         response_classes: route.response_classes.iter().map(response_class).collect(),

@@ -3,8 +3,8 @@
 
 use crate::support::*;
 use ferrule_cluster::object::{
-    GoDuration, Kind, Match, Object, ObjectKey, Override, PodTemplate, RequestTest, ResponseClass,
-    RetryBudget, Route, Service, ServiceProfile, StatusRange,
+    GoDuration, Kind, Match, Object, ObjectKey, Override, PodTemplate, ProfileRoute, RequestTest,
+    ResponseClass, RetryBudget, Service, ServiceProfile, StatusRange,
 };
 use ferrule_proto::{
     destination::{
@@ -44,8 +44,8 @@ fn of_method(method: &str) -> Match<RequestTest> {
     Match::Is(RequestTest::Method(method.into()))
 }
 
-fn route(name: &str) -> Route {
-    Route {
+fn route(name: &str) -> ProfileRoute {
+    ProfileRoute {
         name: name.into(),
         condition: of_method("GET"),
         response_classes: Box::default(),
@@ -55,7 +55,7 @@ fn route(name: &str) -> Route {
 }
 
 /// A profile with one route of this name.
-fn with(route: Route) -> ServiceProfile {
+fn with(route: ProfileRoute) -> ServiceProfile {
     ServiceProfile {
         routes: [route].into(),
         ..ServiceProfile::default()
@@ -215,7 +215,7 @@ async fn s99_a_route_is_told_field_by_field() {
     let timeout = Some(GoDuration::from_nanos(200_000_000));
     mesh.apply(
         FQN,
-        with(Route {
+        with(ProfileRoute {
             condition: Match::read(&condition).expect("valid"),
             retryable: true,
             timeout,
@@ -258,7 +258,7 @@ async fn s100_response_classes_and_their_ranges() {
     let any = json!({"any": [{"status": {"max": 599}}, {"all": []}]});
     mesh.apply(
         FQN,
-        with(Route {
+        with(ProfileRoute {
             response_classes: [class(combined, true), class(any, false)].into(),
             ..route("get")
         }),

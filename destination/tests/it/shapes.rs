@@ -111,6 +111,7 @@ impl ServiceShape {
             external_name: self.external,
             local_traffic: self.local,
             opaque_ports: self.opaque.then(|| ports("80")),
+            traffic: None,
             multicluster: self.multicluster.build(),
         }
     }

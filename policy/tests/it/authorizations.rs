@@ -4,7 +4,7 @@ use crate::{objects::*, support::*, told::*};
 use ferrule_cluster::object::{
     AuthorizationPolicy, ClientIdentity, Clients, DefaultPolicy, IdentitySource, Kind,
     MeshTlsAuthentication, NetworkAuthentication, ObjectKey, PolicyTarget, ProxyProtocol,
-    RequiredAuthentications, RouteKind, Server, ServerAuthorization, ServerSelector,
+    RequiredAuthentications, Server, ServerAuthorization, ServerSelector, route::RouteKind,
 };
 use ferrule_policy::PolicySettings;
 use ferrule_proto::inbound;

@@ -4,8 +4,9 @@
 use crate::{objects::*, support::*};
 use ferrule_cluster::object::{
     AuthorizationPolicy, ClientIdentity, Clients, DefaultPolicy, ExternalWorkload, IdentitySource,
-    Kind, Object, ObjectKey, PolicyTarget, ProxyProtocol, RequiredAuthentications, RouteKind,
-    Server, ServerAuthorization, ServerPort, ServerSelector, WorkloadPort, WorkloadSelector,
+    Kind, Object, ObjectKey, PolicyTarget, ProxyProtocol, RequiredAuthentications, Server,
+    ServerAuthorization, ServerPort, ServerSelector, WorkloadPort, WorkloadSelector,
+    route::RouteKind,
 };
 use proptest::{prelude::*, sample::select};
 
@@ -215,7 +216,7 @@ fn any_server_authorization() -> impl Strategy<Value = Object> {
 
 fn any_policy() -> impl Strategy<Value = Object> {
     let route = PolicyTarget::Route {
-        kind: RouteKind::GatewayHttp,
+        kind: RouteKind::Http,
         name: "x0".into(),
     };
     let target = prop::option::weighted(

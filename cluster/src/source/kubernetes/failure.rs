@@ -113,6 +113,13 @@ fn consequence(kind: Kind) -> &'static str {
         | Kind::AuthorizationPolicy
         | Kind::MeshTlsAuthentication
         | Kind::NetworkAuthentication => "it lets nobody in",
+        Kind::RateLimit => "no port is limited",
+        Kind::EgressNetwork => "traffic out of the cluster is let through",
+        Kind::PolicyHttpRoute
+        | Kind::HttpRoute
+        | Kind::GrpcRoute
+        | Kind::TlsRoute
+        | Kind::TcpRoute => "no such route takes effect",
     }
 }
 

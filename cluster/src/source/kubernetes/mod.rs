@@ -22,8 +22,11 @@ mod watch;
 
 pub use self::truth::{Listed, list};
 
-use super::{Event, Sink, WatchStats, wire};
-use crate::Interner;
+use super::{
+    Event, Sink, WatchStats,
+    wire::{self, of_kind},
+};
+use crate::{Interner, object::Kind};
 use kube::Client;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -40,7 +43,7 @@ pub struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Watches every [`Kind`](crate::object::Kind) until the sink closes or
+    /// Watches every [`Kind`] until the sink closes or
     /// `shutdown` is cancelled. It never fails: see the table above.
     ///
     /// # Panics
@@ -48,20 +51,9 @@ impl Kubernetes {
     /// be worse.
     pub async fn run(self, sink: Sink, shutdown: CancellationToken) {
         let mut watches = JoinSet::new();
-        self.spawn::<wire::Service>(&mut watches, &sink);
-        self.spawn::<wire::EndpointSlice>(&mut watches, &sink);
-        self.spawn::<wire::Pod>(&mut watches, &sink);
-        self.spawn::<wire::Node>(&mut watches, &sink);
-        self.spawn::<wire::Namespace>(&mut watches, &sink);
-        self.spawn::<wire::ReplicaSet>(&mut watches, &sink);
-        self.spawn::<wire::Job>(&mut watches, &sink);
-        self.spawn::<wire::Server>(&mut watches, &sink);
-        self.spawn::<wire::ServiceProfile>(&mut watches, &sink);
-        self.spawn::<wire::ExternalWorkload>(&mut watches, &sink);
-        self.spawn::<wire::ServerAuthorization>(&mut watches, &sink);
-        self.spawn::<wire::AuthorizationPolicy>(&mut watches, &sink);
-        self.spawn::<wire::MeshTlsAuthentication>(&mut watches, &sink);
-        self.spawn::<wire::NetworkAuthentication>(&mut watches, &sink);
+        for kind in Kind::ALL {
+            of_kind!(kind, Wire => self.spawn::<Wire>(&mut watches, &sink));
+        }
         drop(sink);
         let ended = async {
             while let Some(watch) = watches.join_next().await {

@@ -3,7 +3,7 @@
 use crate::{
     Interner,
     object::{Kind, Object, ObjectKey},
-    source::wire::{self, ApiVersion, Watched, Wire},
+    source::wire::{ApiVersion, Watched, Wire, of_kind},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -34,22 +34,7 @@ pub struct Listed {
 /// # Errors
 /// The API server does not answer, or refuses.
 pub async fn list(client: &Client, kind: Kind) -> Result<Option<Vec<Listed>>, kube::Error> {
-    match kind {
-        Kind::Service => served::<wire::Service>(client).await,
-        Kind::EndpointSlice => served::<wire::EndpointSlice>(client).await,
-        Kind::Pod => served::<wire::Pod>(client).await,
-        Kind::Node => served::<wire::Node>(client).await,
-        Kind::Namespace => served::<wire::Namespace>(client).await,
-        Kind::ReplicaSet => served::<wire::ReplicaSet>(client).await,
-        Kind::Job => served::<wire::Job>(client).await,
-        Kind::Server => served::<wire::Server>(client).await,
-        Kind::ServiceProfile => served::<wire::ServiceProfile>(client).await,
-        Kind::ExternalWorkload => served::<wire::ExternalWorkload>(client).await,
-        Kind::ServerAuthorization => served::<wire::ServerAuthorization>(client).await,
-        Kind::AuthorizationPolicy => served::<wire::AuthorizationPolicy>(client).await,
-        Kind::MeshTlsAuthentication => served::<wire::MeshTlsAuthentication>(client).await,
-        Kind::NetworkAuthentication => served::<wire::NetworkAuthentication>(client).await,
-    }
+    of_kind!(kind, Received => served::<Received>(client).await)
 }
 
 /// By the first version that is served, as a watch does.

@@ -4,7 +4,7 @@ use super::endpoints::{ExternalFacts, PodFacts, ServiceFacts};
 use crate::{
     Interner,
     object::{Kind, Object, ObjectKey, Phase},
-    source::wire::{self, Converted, Watched, Wire},
+    source::wire::{Converted, Watched, Wire, of_kind},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -115,11 +115,9 @@ fn read(mut value: Value, list: Option<&List>, line: usize, interner: &Interner)
 /// group (Knative has a Service) is not; another version of the same group is a
 /// mistake worth telling.
 fn watched(api_version: &str, kind: &str) -> Option<Result<Kind, String>> {
-    let kind = Kind::named(kind)?;
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if group != kind.group() {
-        return None;
-    }
+    let mut kinds = Kind::ALL.into_iter();
+    let kind = kinds.find(|known| known.manifest_name() == kind && known.group() == group)?;
     Some(if kind.versions().contains(&version) {
         Ok(kind)
     } else {
@@ -146,22 +144,7 @@ fn convert(kind: Kind, value: Value, line: usize, interner: &Interner) -> Outcom
         key,
         mut object,
         problems: mut found,
-    } = match kind {
-        Kind::Service => parse::<wire::Service>(value, interner),
-        Kind::EndpointSlice => parse::<wire::EndpointSlice>(value, interner),
-        Kind::Pod => parse::<wire::Pod>(value, interner),
-        Kind::Node => parse::<wire::Node>(value, interner),
-        Kind::Namespace => parse::<wire::Namespace>(value, interner),
-        Kind::ReplicaSet => parse::<wire::ReplicaSet>(value, interner),
-        Kind::Job => parse::<wire::Job>(value, interner),
-        Kind::Server => parse::<wire::Server>(value, interner),
-        Kind::ServiceProfile => parse::<wire::ServiceProfile>(value, interner),
-        Kind::ExternalWorkload => parse::<wire::ExternalWorkload>(value, interner),
-        Kind::ServerAuthorization => parse::<wire::ServerAuthorization>(value, interner),
-        Kind::AuthorizationPolicy => parse::<wire::AuthorizationPolicy>(value, interner),
-        Kind::MeshTlsAuthentication => parse::<wire::MeshTlsAuthentication>(value, interner),
-        Kind::NetworkAuthentication => parse::<wire::NetworkAuthentication>(value, interner),
-    }?;
+    } = of_kind!(kind, Written => parse::<Written>(value, interner))?;
     found.extend(problems);
     if let (Object::Pod(pod), Facts::Pod(facts)) = (&mut object, &facts)
         && !facts.has_phase

@@ -5,7 +5,8 @@ use super::{
     reference::Reference,
 };
 use crate::object::{
-    self, IdentitySource, Kind, Object, ObjectKey, PolicyTarget, RequiredAuthentications, RouteKind,
+    self, IdentitySource, Kind, Object, ObjectKey, PolicyTarget, RequiredAuthentications,
+    route::RouteKind,
 };
 use serde::Deserialize;
 
@@ -45,15 +46,15 @@ impl Watched for AuthorizationPolicy {
 
 fn target(field: Field<Reference>, reader: &mut Reader<'_>) -> Option<PolicyTarget> {
     const PATH: &str = "spec.targetRef";
-    let target = present(field, PATH, reader)?.read(PATH, reader)?;
+    let target = reader.required(field, PATH)?.read(PATH, reader)?;
     if target.is("policy.linkerd.io", "Server") {
         return Some(PolicyTarget::Server(target.name));
     }
     if target.is("", "Namespace") {
         return Some(PolicyTarget::Namespace);
     }
-    let mut kinds = RouteKind::ALL.into_iter();
-    if let Some((kind, ..)) = kinds.find(|(_, group, kind)| target.is(group, kind)) {
+    let mut kinds = [RouteKind::PolicyHttp, RouteKind::Http, RouteKind::Grpc].into_iter();
+    if let Some(kind) = kinds.find(|kind| target.is(kind.group(), kind.name())) {
         let name = reader.interner.name(&target.name.to_ascii_lowercase());
         return Some(PolicyTarget::Route { kind, name });
     }
@@ -72,11 +73,11 @@ fn required(
     reader: &mut Reader<'_>,
 ) -> Option<RequiredAuthentications> {
     const PATH: &str = "spec.requiredAuthenticationRefs";
-    let list = present(field, PATH, reader)?;
+    let list = reader.required(field, PATH)?;
     let mut all = RequiredAuthentications::default();
     for (index, reference) in list.into_iter().enumerate() {
         let path = format!("{PATH}[{index}]");
-        let referent = present(reference, &path, reader)?.read(&path, reader)?;
+        let referent = reader.required(reference, &path)?.read(&path, reader)?;
         let repeated = if referent.is("policy.linkerd.io", "NetworkAuthentication") {
             all.network.replace(referent.key(&key.namespace)).is_some()
         } else {
@@ -104,15 +105,4 @@ fn required(
         }
     }
     Some(all)
-}
-
-/// What must be there.
-fn present<T: super::Shape>(field: Field<T>, path: &str, reader: &mut Reader<'_>) -> Option<T> {
-    if !field.is_present() {
-        let expected = T::EXPECTED;
-        reader
-            .problems
-            .push(format!("{path}: expected {expected}, found nothing"));
-    }
-    field.read(path, &mut reader.problems)
 }

@@ -6,8 +6,9 @@ use super::{
     field::{Field, Shape, object_shapes},
     last_write::LastWrite,
     service::port_set,
+    traffic::TrafficAnnotations,
 };
-use crate::object::{DefaultPolicy, Labels, Name, Owner, OwnerRef, PortSet};
+use crate::object::{DefaultPolicy, Labels, Name, Owner, OwnerRef, PortSet, traffic};
 use serde::{
     Deserialize,
     de::{IgnoredAny, MapAccess},
@@ -129,8 +130,13 @@ impl Mark {
     }
 }
 
-/// A key of annotations; none for those that are not read.
-struct Key(Option<Mark>);
+/// A key of annotations.
+enum Key {
+    Mark(Mark),
+    Traffic(&'static str),
+    /// One that is not read.
+    Other,
+}
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -143,7 +149,13 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Key, E> {
-                Ok(Key(Mark::ALL.into_iter().find(|mark| mark.key() == text)))
+                if let Some(mark) = Mark::ALL.into_iter().find(|mark| mark.key() == text) {
+                    return Ok(Key::Mark(mark));
+                }
+                let mut traffic = traffic::KEYS.into_iter();
+                Ok(traffic
+                    .find(|key| *key == text)
+                    .map_or(Key::Other, Key::Traffic))
             }
         }
         deserializer.deserialize_str(KeyVisitor)
@@ -152,17 +164,21 @@ impl<'de> Deserialize<'de> for Key {
 
 /// The annotations that are read.
 #[derive(Clone, Debug, Default)]
-struct Marks(SmallVec<[(Mark, Field<Box<str>>); 2]>);
+struct Marks {
+    marks: SmallVec<[(Mark, Field<Box<str>>); 2]>,
+    traffic: Vec<(&'static str, Field<Box<str>>)>,
+}
 
 impl Shape for Marks {
     const EXPECTED: &'static str = "an object";
 
     fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
         let mut marks = Self::default();
-        while let Some(Key(key)) = object.next_key()? {
+        while let Some(key) = object.next_key()? {
             match key {
-                Some(mark) => marks.0.push((mark, object.next_value()?)),
-                None => {
+                Key::Mark(mark) => marks.marks.push((mark, object.next_value()?)),
+                Key::Traffic(key) => marks.traffic.push((key, object.next_value()?)),
+                Key::Other => {
                     object.next_value::<IgnoredAny>()?;
                 }
             }
@@ -215,15 +231,35 @@ impl Metadata {
     }
 
     pub(crate) fn annotation(&mut self, mark: Mark, reader: &mut Reader<'_>) -> Option<Box<str>> {
-        let Field::Is(marks) = &mut self.annotations else {
-            let wrong = std::mem::take(&mut self.annotations);
-            wrong.read("metadata.annotations", &mut reader.problems);
-            return None;
-        };
-        let at = marks.0.iter().position(|(found, _)| *found == mark)?;
-        let (_, value) = marks.0.swap_remove(at);
+        let marks = self.marks(reader)?;
+        let at = marks.marks.iter().position(|(found, _)| *found == mark)?;
+        let (_, value) = marks.marks.swap_remove(at);
         let path = format_args!("annotation {}", mark.key());
         value.read(path, &mut reader.problems)
+    }
+
+    /// What is said of retries, timeouts and the like.
+    pub(super) fn traffic(&mut self, reader: &mut Reader<'_>) -> TrafficAnnotations {
+        let traffic = self
+            .marks(reader)
+            .map(|marks| std::mem::take(&mut marks.traffic));
+        let traffic = traffic.unwrap_or_default().into_iter();
+        let readable = traffic.filter_map(|(key, value)| {
+            let path = format_args!("annotation {key}");
+            Some((key, value.read(path, &mut reader.problems)?))
+        });
+        TrafficAnnotations(readable.collect())
+    }
+
+    fn marks(&mut self, reader: &mut Reader<'_>) -> Option<&mut Marks> {
+        if let Field::Wrong(_) = self.annotations {
+            let wrong = std::mem::take(&mut self.annotations);
+            wrong.read("metadata.annotations", &mut reader.problems);
+        }
+        match &mut self.annotations {
+            Field::Is(marks) => Some(marks),
+            _ => None,
+        }
     }
 
     /// All labels, shared with the objects that have the same.
@@ -286,10 +322,17 @@ pub(super) fn port_numbers(
     mark: Mark,
     reader: &mut Reader<'_>,
 ) -> PortSet {
-    metadata
-        .annotation(mark, reader)
-        .map(|text| port_set(mark, &text, |_| None, reader))
-        .unwrap_or_default()
+    some_port_numbers(metadata, mark, reader).unwrap_or_default()
+}
+
+/// A port list that knows no names, where there is one.
+pub(super) fn some_port_numbers(
+    metadata: &mut Metadata,
+    mark: Mark,
+    reader: &mut Reader<'_>,
+) -> Option<PortSet> {
+    let text = metadata.annotation(mark, reader)?;
+    Some(port_set(mark, &text, |_| None, reader))
 }
 
 /// The annotation of who is let in, where it says so.

@@ -7,6 +7,7 @@
 
 mod authorization_policy;
 mod bounded;
+mod egress_network;
 mod endpoint_slice;
 mod external_workload;
 pub(crate) mod field;
@@ -18,21 +19,28 @@ mod network;
 mod network_authentication;
 mod pod;
 mod probe;
+mod rate_limit;
 mod reference;
+mod route;
 mod selector;
 mod server;
 mod server_authorization;
 mod service;
 mod service_profile;
+mod status;
+mod traffic;
 
 pub(crate) use self::{
     authorization_policy::AuthorizationPolicy,
+    egress_network::EgressNetwork,
     endpoint_slice::EndpointSlice,
     external_workload::ExternalWorkload,
     mesh_tls_authentication::MeshTlsAuthentication,
     metadata_only::{Job, Namespace, Node, ReplicaSet},
     network_authentication::NetworkAuthentication,
     pod::Pod,
+    rate_limit::RateLimit,
+    route::{GrpcRoute, HttpRoute, PolicyHttpRoute, TcpRoute, TlsRoute},
     server::Server,
     server_authorization::ServerAuthorization,
     service::Service,
@@ -108,6 +116,44 @@ pub(crate) struct Reader<'a> {
     pub(crate) resource_version: u64,
     pub(crate) problems: Vec<String>,
 }
+
+/// Evaluates an expression with the wire type of a kind; a kind that is not here
+/// does not compile.
+macro_rules! of_kind {
+    ($kind:expr, $wire:ident => $body:expr) => {{
+        use $crate::{object::Kind, source::wire};
+        macro_rules! with {
+            ($type:ty) => {{
+                type $wire = $type;
+                $body
+            }};
+        }
+        match $kind {
+            Kind::Service => with!(wire::Service),
+            Kind::EndpointSlice => with!(wire::EndpointSlice),
+            Kind::Pod => with!(wire::Pod),
+            Kind::Node => with!(wire::Node),
+            Kind::Namespace => with!(wire::Namespace),
+            Kind::ReplicaSet => with!(wire::ReplicaSet),
+            Kind::Job => with!(wire::Job),
+            Kind::Server => with!(wire::Server),
+            Kind::ServiceProfile => with!(wire::ServiceProfile),
+            Kind::ExternalWorkload => with!(wire::ExternalWorkload),
+            Kind::ServerAuthorization => with!(wire::ServerAuthorization),
+            Kind::AuthorizationPolicy => with!(wire::AuthorizationPolicy),
+            Kind::MeshTlsAuthentication => with!(wire::MeshTlsAuthentication),
+            Kind::NetworkAuthentication => with!(wire::NetworkAuthentication),
+            Kind::RateLimit => with!(wire::RateLimit),
+            Kind::EgressNetwork => with!(wire::EgressNetwork),
+            Kind::PolicyHttpRoute => with!(wire::PolicyHttpRoute),
+            Kind::HttpRoute => with!(wire::HttpRoute),
+            Kind::GrpcRoute => with!(wire::GrpcRoute),
+            Kind::TlsRoute => with!(wire::TlsRoute),
+            Kind::TcpRoute => with!(wire::TcpRoute),
+        }
+    }};
+}
+pub(crate) use of_kind;
 
 impl<T: Watched> Wire<T> {
     /// When it was last written, where something says so: not of an object on its
@@ -223,7 +269,7 @@ impl<T: Watched> Resource for Wire<T> {
     type Scope = DynamicResourceScope;
 
     fn kind(_: &ApiVersion) -> Cow<'_, str> {
-        T::KIND.as_str().into()
+        T::KIND.manifest_name().into()
     }
 
     fn group(_: &ApiVersion) -> Cow<'_, str> {
@@ -278,6 +324,16 @@ impl Reader<'_> {
     /// A part of the object, empty where there is none.
     fn part<T: Shape + Default>(&mut self, field: Field<T>, path: impl fmt::Display) -> T {
         field.read(path, &mut self.problems).unwrap_or_default()
+    }
+
+    /// What must be there.
+    fn required<T: Shape>(&mut self, field: Field<T>, path: &str) -> Option<T> {
+        if !field.is_present() {
+            let expected = T::EXPECTED;
+            self.problems
+                .push(format!("{path}: expected {expected}, found nothing"));
+        }
+        field.read(path, &mut self.problems)
     }
 
     fn elements<T: Shape>(&mut self, field: Field<Vec<Field<T>>>, path: &str) -> Vec<T> {

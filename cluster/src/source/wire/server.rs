@@ -100,11 +100,7 @@ fn workloads(
 }
 
 fn port(field: Field<Port>, reader: &mut Reader<'_>) -> Option<ServerPort> {
-    if !field.is_present() {
-        let problem = format!("spec.port: expected {}, found nothing", Port::EXPECTED);
-        reader.problems.push(problem);
-    }
-    Some(match field.read("spec.port", &mut reader.problems)? {
+    Some(match reader.required(field, "spec.port")? {
         Port::Number(port) => ServerPort::Number(port),
         Port::Name(name) => ServerPort::Name(reader.interner.name(&name)),
     })

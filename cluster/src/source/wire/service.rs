@@ -2,6 +2,7 @@ use super::{
     Reader, Watched,
     field::{Field, object_shapes},
     metadata::{Mark, Metadata},
+    traffic::traffic,
 };
 use crate::object::{self, Kind, Multicluster, Object, ObjectKey, PortSet};
 use serde::Deserialize;
@@ -56,6 +57,7 @@ impl Watched for Service {
             local_traffic: *reader.text(spec.internal_traffic_policy, "spec.internalTrafficPolicy")
                 == *"Local",
             opaque_ports: None,
+            traffic: traffic(&mut metadata, reader),
             multicluster: multicluster(&mut metadata, reader).map(Box::new),
         };
         service.opaque_ports = metadata.annotation(Mark::OpaquePorts, reader).map(|text| {

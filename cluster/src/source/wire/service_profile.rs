@@ -5,8 +5,8 @@ use super::{
     metadata::Metadata,
 };
 use crate::object::{
-    self, GoDuration, Kind, Match, Object, ObjectKey, Override, Quantity, ResponseClass,
-    RetryBudget, Route, Test,
+    self, GoDuration, Kind, Match, Object, ObjectKey, Override, ProfileRoute, Quantity,
+    ResponseClass, RetryBudget, Test,
 };
 use serde::Deserialize;
 use std::fmt;
@@ -161,7 +161,7 @@ fn profile(
     })
 }
 
-fn route(path: &str, wire: WireRoute, reader: &mut Reader<'_>) -> Result<Route, Untellable> {
+fn route(path: &str, wire: WireRoute, reader: &mut Reader<'_>) -> Result<ProfileRoute, Untellable> {
     let timeout = reader.text(wire.timeout, format_args!("{path}.timeout"));
     let timeout = match timeout.parse::<GoDuration>() {
         _ if timeout.is_empty() => None,
@@ -172,7 +172,7 @@ fn route(path: &str, wire: WireRoute, reader: &mut Reader<'_>) -> Result<Route, 
             None
         }
     };
-    Ok(Route {
+    Ok(ProfileRoute {
         name: reader.text(wire.name, format_args!("{path}.name")),
         condition: condition(path, wire.condition, reader)?,
         response_classes: list(

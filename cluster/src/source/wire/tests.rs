@@ -7,6 +7,7 @@ mod authorizations;
 mod endpoint_slice;
 mod external_workload;
 mod pod;
+mod route;
 mod server;
 mod service_profile;
 
@@ -171,6 +172,7 @@ fn a_service_is_read() {
             external_name: false,
             local_traffic: true,
             opaque_ports: Some(PortSet::parse("3306,99-100", |_| None).0),
+            traffic: None,
             multicluster: None,
         }
     );

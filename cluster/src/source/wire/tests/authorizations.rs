@@ -1,7 +1,7 @@
 use super::*;
 use crate::object::{
     ClientIdentity, Clients, DefaultPolicy, IdentitySource, LabelSelector, Network, PolicyTarget,
-    RequiredAuthentications, RouteKind, ServerPort, ServerSelector, WorkloadSelector,
+    RequiredAuthentications, ServerPort, ServerSelector, WorkloadSelector, route::RouteKind,
 };
 
 fn read<T: Watched>(spec: Value) -> (Object, Vec<String>) {
@@ -244,12 +244,12 @@ fn the_target_of_a_policy_is_told_by_group_and_kind() {
         (
             Some(gateway),
             "HTTPRoute",
-            Some(route(RouteKind::GatewayHttp, "x")),
+            Some(route(RouteKind::Http, "x")),
         ),
         (
             Some(gateway),
             "GRPCRoute",
-            Some(route(RouteKind::GatewayGrpc, "x")),
+            Some(route(RouteKind::Grpc, "x")),
         ),
         (Some(linkerd), "GRPCRoute", None),
         (None, "Server", None),

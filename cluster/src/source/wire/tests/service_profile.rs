@@ -1,5 +1,5 @@
 use super::*;
-use crate::object::{GoDuration, MAX_MATCH_DEPTH, Match, RequestTest, RetryBudget, Route};
+use crate::object::{GoDuration, MAX_MATCH_DEPTH, Match, ProfileRoute, RequestTest, RetryBudget};
 
 fn profile(spec: Value) -> (Option<object::ServiceProfile>, Vec<String>) {
     let converted = convert::<ServiceProfile>(named(json!({"spec": spec})));
@@ -85,7 +85,7 @@ fn what_can_be_done_without_is_reported_and_the_rest_counts() {
     let (profile, problems) = profile(json!({"routes": [{
         "name": 5, "condition": get(), "timeout": "5 s", "isRetryable": "yes",
     }]}));
-    let expected = Route {
+    let expected = ProfileRoute {
         name: "".into(),
         condition: Match::Is(RequestTest::Method("GET".into())),
         response_classes: Box::default(),
