@@ -20,6 +20,7 @@ mod metadata;
 mod network;
 mod outbound;
 mod projection;
+mod route;
 mod server;
 mod settings;
 mod status;
