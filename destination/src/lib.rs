@@ -23,7 +23,7 @@ pub use self::{
     census::{Census, EndpointsCount, ProfileCount},
     context::ProxyContext,
     endpoints::{EndpointsKey, EndpointsRequest, History},
-    mesh::{DEFAULT_HTTP2_PARAMS, DEFAULT_OPAQUE_PORTS, Mesh, parse_http2_params},
+    mesh::{DEFAULT_HTTP2_PARAMS, Mesh, parse_http2_params},
     profile::ProfileKey,
     projection::{Destinations, Registry, Request},
     server::{Destination, DestinationServer},

@@ -1,5 +1,5 @@
 use crate::authority::ServiceName;
-use ferrule_cluster::object::{ObjectKey, PortSet};
+use ferrule_cluster::object::{DEFAULT_OPAQUE_PORTS, ObjectKey, PortSet};
 use ferrule_proto::destination::{Http2ClientParams, http2_client_params as params};
 use serde::Deserialize;
 use std::time::Duration;
@@ -36,9 +36,6 @@ impl Mesh {
         name.hostname.is_none().then_some(name.service)
     }
 }
-
-/// The chart's default for ports that are opaque.
-pub const DEFAULT_OPAQUE_PORTS: &str = "25,587,3306,4444,5432,6379,9300,11211";
 
 /// The chart's default for HTTP/2 client settings of meshed endpoints.
 pub const DEFAULT_HTTP2_PARAMS: &str =

@@ -2,7 +2,7 @@ use crate::{
     Acceptance,
     network::{any, parse_networks},
 };
-use ferrule_cluster::object::{DefaultPolicy, PortSet};
+use ferrule_cluster::object::{DEFAULT_OPAQUE_PORTS, DefaultPolicy, PortSet};
 use ipnet::IpNet;
 
 /// What holds for the whole mesh, as policy needs it. The defaults are the
@@ -38,9 +38,6 @@ pub const DEFAULT_CLUSTER_NETWORKS: &str =
 
 /// The chart's default for the networks that probes come from.
 pub const DEFAULT_PROBE_NETWORKS: &str = "0.0.0.0/0,::/0";
-
-/// The chart's default for ports that are opaque.
-const DEFAULT_OPAQUE_PORTS: &str = "25,587,3306,4444,5432,6379,9300,11211";
 
 impl Default for PolicySettings {
     fn default() -> Self {

@@ -52,7 +52,7 @@ pub use self::{
         ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
         ProxyPorts,
     },
-    ports::{PortSet, PortSetError},
+    ports::{DEFAULT_OPAQUE_PORTS, PortSet, PortSetError},
     quantity::{Quantity, QuantityError},
     rate_limit::{RateLimit, RateLimits, RateOverride},
     server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},

@@ -1,6 +1,9 @@
 use std::{cmp::Ordering, fmt};
 use thiserror::Error;
 
+/// The chart's default for ports that are opaque.
+pub const DEFAULT_OPAQUE_PORTS: &str = "25,587,3306,4444,5432,6379,9300,11211";
+
 /// A set of port numbers, kept as sorted ranges that do not touch.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct PortSet(Box<[(u16, u16)]>);

@@ -2,7 +2,8 @@
 
 use super::values::{Http2Params, OpaquePorts, TransportMode, domain, label};
 use clap::Args;
-use ferrule_destination::{DEFAULT_HTTP2_PARAMS, DEFAULT_OPAQUE_PORTS, Mesh};
+use ferrule_cluster::object::DEFAULT_OPAQUE_PORTS;
+use ferrule_destination::{DEFAULT_HTTP2_PARAMS, Mesh};
 use ferrule_identity::{IdentityName, IdentityScope};
 
 /// What holds for the whole mesh. The defaults are the chart's.

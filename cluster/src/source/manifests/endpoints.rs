@@ -4,12 +4,12 @@
 use crate::{
     Interner,
     object::{
-        AddressType, Endpoint, EndpointSlice, ExternalWorkload, Name, ObjectKey, Phase, Pod,
-        Service, SlicePort, Target,
+        AddressType, Endpoint, EndpointSlice, ExternalWorkload, Labels, Name, ObjectKey, Phase,
+        Pod, Service, SlicePort, Target,
     },
-    source::wire::field::{Field, Shape, object_shapes},
+    source::wire::field::{Field, Pairs, Shape, object_shapes},
 };
-use serde::{Deserialize, de::MapAccess};
+use serde::Deserialize;
 use serde_json::Value;
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ServiceFacts {
     /// `None` where there is no selector, or not a whole one.
-    pub(super) selector: Option<Labels>,
+    pub(super) selector: Option<Selector>,
     headless: bool,
     publish_not_ready: bool,
     families: Vec<AddressType>,
@@ -27,7 +27,6 @@ pub(super) struct ServiceFacts {
 /// What of a Pod decides about its endpoints.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PodFacts {
-    labels: Labels,
     /// The Ready condition, where there is one.
     ready: Option<bool>,
     /// Whether `status.phase` is written.
@@ -36,7 +35,7 @@ pub(super) struct PodFacts {
     subdomain: Option<Box<str>>,
 }
 
-type Labels = BTreeMap<Box<str>, Box<str>>;
+type Selector = BTreeMap<Box<str>, Box<str>>;
 
 /// `targetPort`.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,17 +134,16 @@ fn resolve_ports(facts: &ServiceFacts, candidate: &Candidate<'_>) -> Option<Vec<
 }
 
 impl Candidate<'_> {
-    fn is_backend(&self, selector: &Labels) -> bool {
+    fn is_backend(&self, selector: &Selector) -> bool {
+        let has = |labels: &Labels, (key, value): (&Box<str>, &Box<str>)| {
+            labels.get(key).is_some_and(|label| **label == **value)
+        };
         let mut wanted = selector.iter();
         match self.workload {
-            Workload::Pod(pod, facts) => {
-                pod.phase != Phase::Finished
-                    && wanted.all(|(key, value)| facts.labels.get(key) == Some(value))
+            Workload::Pod(pod, _) => {
+                pod.phase != Phase::Finished && wanted.all(|label| has(&pod.labels, label))
             }
-            Workload::External(workload, _) => wanted.all(|(key, value)| {
-                let label = workload.labels.get(key);
-                label.is_some_and(|label| **label == **value)
-            }),
+            Workload::External(workload, _) => wanted.all(|label| has(&workload.labels, label)),
         }
     }
 
@@ -262,25 +260,15 @@ impl ServiceFacts {
 }
 
 /// A selector of which a part cannot be read would select too much.
-fn read_selector(field: Field<Texts>, problems: &mut Vec<String>) -> Option<Labels> {
+fn read_selector(field: Field<Pairs<Box<str>>>, problems: &mut Vec<String>) -> Option<Selector> {
     let texts = field.read("spec.selector", problems)?.0;
     let count = texts.len();
-    let selector = read_texts(texts, "spec.selector", problems);
+    let readable = texts.into_iter().filter_map(|(key, value)| {
+        let value = value.read(format_args!("spec.selector.{key}"), problems)?;
+        Some((key, value))
+    });
+    let selector = readable.collect::<Selector>();
     (count > 0 && selector.len() == count).then_some(selector)
-}
-
-fn read_texts(
-    texts: BTreeMap<Box<str>, Field<Box<str>>>,
-    path: &str,
-    problems: &mut Vec<String>,
-) -> Labels {
-    texts
-        .into_iter()
-        .filter_map(|(key, value)| {
-            let value = value.read(format_args!("{path}.{key}"), problems)?;
-            Some((key, value))
-        })
-        .collect()
 }
 
 impl PodFacts {
@@ -288,10 +276,8 @@ impl PodFacts {
     pub(super) fn read(value: &Value, problems: &mut Vec<String>) -> Self {
         let silent = &mut Vec::new();
         let pod = pod::Object::deserialize(value).unwrap_or_default();
-        let metadata = pod.metadata.read("", silent).unwrap_or_default();
         let spec = pod.spec.read("", silent).unwrap_or_default();
         let status = pod.status.read("", silent).unwrap_or_default();
-        let labels = metadata.labels.read("", silent).unwrap_or_default();
         let ready = is_ready(status.conditions, problems);
         let mut text = |field: Field<Box<str>>, path| {
             field.read(path, problems).filter(|text| !text.is_empty())
@@ -301,7 +287,6 @@ impl PodFacts {
             has_phase: status.phase.is_present(),
             hostname: text(spec.hostname, "spec.hostname"),
             subdomain: text(spec.subdomain, "spec.subdomain"),
-            labels: read_texts(labels.0, "metadata.labels", problems),
         }
     }
 }
@@ -335,22 +320,6 @@ fn is_ready(
                 .read("status.conditions[].status", problems);
             (*kind == *"Ready").then(|| status.as_deref() == Some("True"))
         })
-}
-
-/// Labels or a selector as written.
-#[derive(Debug, Default)]
-struct Texts(BTreeMap<Box<str>, Field<Box<str>>>);
-
-impl Shape for Texts {
-    const EXPECTED: &'static str = "an object";
-
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
-        let mut texts = Self::default();
-        while let Some((key, value)) = object.next_entry()? {
-            texts.0.insert(key, value);
-        }
-        Ok(Some(texts))
-    }
 }
 
 impl Shape for TargetPort {
@@ -393,7 +362,7 @@ mod service {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]
     pub(super) struct Spec {
-        pub(super) selector: Field<Texts>,
+        pub(super) selector: Field<Pairs<Box<str>>>,
         #[serde(rename = "clusterIP")]
         pub(super) cluster_ip: Field<Box<str>>,
         #[serde(rename = "clusterIPs")]
@@ -439,15 +408,8 @@ mod pod {
     #[derive(Debug, Default, Deserialize)]
     #[serde(default)]
     pub(super) struct Object {
-        pub(super) metadata: Field<Metadata>,
         pub(super) spec: Field<Spec>,
         pub(super) status: Field<Status>,
-    }
-
-    #[derive(Debug, Default, Deserialize)]
-    #[serde(default)]
-    pub(super) struct Metadata {
-        pub(super) labels: Field<Texts>,
     }
 
     #[derive(Debug, Default, Deserialize)]
@@ -471,7 +433,7 @@ mod pod {
         pub(super) status: Field<Box<str>>,
     }
 
-    object_shapes!(Metadata, Spec, Status, Condition);
+    object_shapes!(Spec, Status, Condition);
 }
 
 #[cfg(test)]

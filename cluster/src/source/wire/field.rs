@@ -201,6 +201,28 @@ impl<T: Shape> Shape for Vec<Field<T>> {
     }
 }
 
+/// An object of any keys, such as labels; in order, and a key may come twice.
+#[derive(Clone, Debug)]
+pub(crate) struct Pairs<T>(pub(crate) Vec<(Box<str>, Field<T>)>);
+
+impl<T> Default for Pairs<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Shape> Shape for Pairs<T> {
+    const EXPECTED: &'static str = "an object";
+
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(pair) = object.next_entry()? {
+            pairs.push(pair);
+        }
+        Ok(Some(Self(pairs)))
+    }
+}
+
 /// Makes structs that derive `Deserialize` (with every field defaulted) the
 /// shape of an object.
 macro_rules! object_shapes {

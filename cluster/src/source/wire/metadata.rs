@@ -3,7 +3,7 @@
 
 use super::{
     Reader,
-    field::{Field, Shape, object_shapes},
+    field::{Field, Pairs, Shape, object_shapes},
     last_write::LastWrite,
     service::port_set,
     traffic::TrafficAnnotations,
@@ -27,7 +27,8 @@ pub(crate) struct Metadata {
     creation_timestamp: Field<Created>,
     deletion_timestamp: Field<Box<str>>,
     owner_references: Field<Vec<Field<OwnerReference>>>,
-    labels: Field<Pairs>,
+    /// All of them: selectors may ask for any.
+    labels: Field<Pairs<Box<str>>>,
     annotations: Field<Marks>,
 }
 
@@ -187,22 +188,6 @@ impl Shape for Marks {
     }
 }
 
-/// All labels: selectors may ask for any.
-#[derive(Clone, Debug, Default)]
-struct Pairs(Vec<(Box<str>, Field<Box<str>>)>);
-
-impl Shape for Pairs {
-    const EXPECTED: &'static str = "an object";
-
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = object.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Some(Self(pairs)))
-    }
-}
-
 impl Metadata {
     /// When the object was made, in seconds since 1970.
     pub(crate) fn created(&mut self, reader: &mut Reader<'_>) -> Option<i64> {
@@ -276,7 +261,7 @@ impl Metadata {
         reader.interner.labels(Labels::new(labels))
     }
 
-    fn pairs(&mut self, reader: &mut Reader<'_>) -> Option<&mut Pairs> {
+    fn pairs(&mut self, reader: &mut Reader<'_>) -> Option<&mut Pairs<Box<str>>> {
         if let Field::Wrong(_) = self.labels {
             let wrong = std::mem::take(&mut self.labels);
             wrong.read("metadata.labels", &mut reader.problems);

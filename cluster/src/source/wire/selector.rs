@@ -2,16 +2,16 @@
 
 use super::{
     Reader,
-    field::{Field, Shape, object_shapes},
+    field::{Field, Pairs, object_shapes},
 };
 use crate::object::{Condition, LabelSelector, Requirement};
-use serde::{Deserialize, de::MapAccess};
+use serde::Deserialize;
 
 /// `LabelSelector` of Kubernetes.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Selector {
-    match_labels: Field<Values>,
+    match_labels: Field<Pairs<Box<str>>>,
     match_expressions: Field<Vec<Field<Expression>>>,
 }
 
@@ -24,22 +24,6 @@ struct Expression {
 }
 
 object_shapes!(Selector, Expression);
-
-/// `matchLabels`.
-#[derive(Clone, Debug, Default)]
-struct Values(Vec<(Box<str>, Field<Box<str>>)>);
-
-impl Shape for Values {
-    const EXPECTED: &'static str = "an object";
-
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = object.next_entry()? {
-            values.push(value);
-        }
-        Ok(Some(Self(values)))
-    }
-}
 
 impl Selector {
     /// The selector, unless any part of it cannot be read: without that part it
