@@ -6,7 +6,7 @@ use ferrule_cluster::{
     World,
     object::{
         self, AuthorizationPolicy, ClientIdentity, Clients, DefaultPolicy, IdentitySource, Name,
-        PolicyTarget, ServerAuthorization, ServerSelector,
+        PolicyTarget, ServerAuthorization, ServerSelector, route::RouteKey,
     },
 };
 use ferrule_proto::inbound::{Authn, Authz, Network, authn::Permit};
@@ -41,6 +41,16 @@ pub(super) fn of_server(
         .chain(of_servers)
         .chain(of_policy(settings, server.access))
         .collect()
+}
+
+/// What lets somebody in to what a route is about, besides those whom its Server
+/// lets in: proxies put the two together (policy.md section 5.7).
+pub(super) fn of_route(settings: &PolicySettings, world: &World, route: &RouteKey) -> Vec<Authz> {
+    let is_route = |target: &PolicyTarget| match target {
+        PolicyTarget::Route { kind, name } => *kind == route.kind && *name == route.key.name,
+        PolicyTarget::Server(_) | PolicyTarget::Namespace => false,
+    };
+    of_target(settings, world, &route.key.namespace, is_route).collect()
 }
 
 /// The AuthorizationPolicies of a namespace about some target, by name.

@@ -51,7 +51,7 @@ pub(super) fn identities(
 }
 
 /// By the identity of a ServiceAccount.
-fn service_account(settings: &PolicySettings, account: &ObjectKey) -> Identity {
+pub(super) fn service_account(settings: &PolicySettings, account: &ObjectKey) -> Identity {
     let ObjectKey { namespace, name } = account;
     let domain = service_accounts(settings);
     exact(&format!("{name}.{namespace}.{domain}"))

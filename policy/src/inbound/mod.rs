@@ -1,10 +1,12 @@
 //! What a proxy is to do with connections to a port of its workload (policy.md
-//! section 5): so far without routes and rate limits.
+//! section 5).
 //!
 //! ```text
 //!   Servers of the namespace ──┐
 //!   the workload's own words ──┴─ Decision ──► protocol, routes, authorizations
-//!                                                                 ▲
+//!                                                  ▲     ▲        ▲
+//!   rate limits ───────────────────────────────────┘     │        │
+//!   routes that are attached to the Server ──────────────┘        │
 //!   AuthorizationPolicies ─ MeshTLS- and NetworkAuthentications ──┤
 //!   ServerAuthorizations, accessPolicy or a default policy ───────┘
 //! ```
@@ -14,6 +16,7 @@ mod batch;
 mod clients;
 mod namespace;
 mod origin;
+mod rate_limit;
 mod route;
 mod workload;
 

@@ -1,8 +1,8 @@
-use super::{InboundKey, Workload, authorization, origin::Origin, route};
+use super::{InboundKey, Workload, authorization, origin::Origin, rate_limit, route};
 use crate::PolicySettings;
 use ferrule_cluster::{
     World,
-    object::{DefaultPolicy, Name, ProxyProtocol, Server},
+    object::{DefaultPolicy, Name, ObjectKey, ProxyProtocol, Server},
 };
 use ferrule_proto::inbound::{
     self,
@@ -86,7 +86,7 @@ impl<'w> Namespace<'w> {
                 let server = self.world.server(self.name, name);
                 let server = server.expect("it was just found there");
                 inbound::Server {
-                    protocol: protocol(self.kind(server.protocol, &decision.probes)),
+                    protocol: protocol(self.kind(server.protocol, Some(name), &decision.probes)),
                     server_ips: Vec::new(),
                     authorizations: authorization::of_server(
                         self.settings,
@@ -106,7 +106,7 @@ impl<'w> Namespace<'w> {
                 };
                 let authorization = authorization::of_policy(self.settings, policy);
                 inbound::Server {
-                    protocol: protocol(self.kind(spoken, &decision.probes)),
+                    protocol: protocol(self.kind(spoken, None, &decision.probes)),
                     server_ips: Vec::new(),
                     authorizations: authorization.into_iter().collect(),
                     labels: Origin::Default(policy.as_str()).labels(),
@@ -115,26 +115,34 @@ impl<'w> Namespace<'w> {
         }
     }
 
-    /// How connections are read, and the routes of requests on them: so far the
-    /// defaults, which hold where no route is attached (policy.md section 5.5).
-    fn kind(self, spoken: ProxyProtocol, probes: &[&Name]) -> Kind {
-        let http_routes = || route::defaults(self.settings, probes);
+    /// How connections are read, and what holds for requests on them (policy.md
+    /// section 5.5).
+    fn kind(self, spoken: ProxyProtocol, server: Option<&Name>, probes: &[&Name]) -> Kind {
+        let Self {
+            settings,
+            world,
+            name,
+        } = self;
+        let server = server.map(|server| ObjectKey::new(name, server.clone()));
+        let server = server.as_ref();
+        let http_routes = || route::http(settings, world, server, probes);
+        let limit = || rate_limit::of_server(settings, world, server?);
         match spoken {
             ProxyProtocol::Unknown => Kind::Detect(Detect {
                 timeout: Some(DETECT_TIMEOUT),
                 http_routes: http_routes(),
-                http_local_rate_limit: None,
+                http_local_rate_limit: limit(),
             }),
             ProxyProtocol::Http1 => Kind::Http1(Http1 {
                 routes: http_routes(),
-                local_rate_limit: None,
+                local_rate_limit: limit(),
             }),
             ProxyProtocol::Http2 => Kind::Http2(Http2 {
                 routes: http_routes(),
-                local_rate_limit: None,
+                local_rate_limit: limit(),
             }),
             ProxyProtocol::Grpc => Kind::Grpc(Grpc {
-                routes: route::grpc_defaults(),
+                routes: route::grpc(settings, world, server),
             }),
             ProxyProtocol::Opaque => Kind::Opaque(Opaque {}),
             ProxyProtocol::Tls => Kind::Tls(Tls {}),

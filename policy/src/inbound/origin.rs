@@ -1,5 +1,5 @@
-use crate::metadata;
-use ferrule_proto::meta::{Metadata, Resource, metadata::Kind};
+use ferrule_cluster::object::{Kind, route::RouteKind};
+use ferrule_proto::meta::{Metadata, Resource, metadata};
 use std::collections::BTreeMap;
 
 /// The group of the objects that decide about what comes in.
@@ -16,6 +16,10 @@ pub(super) enum Origin<'a> {
     ServerAuthorization(&'a str),
     /// An AuthorizationPolicy.
     AuthorizationPolicy(&'a str),
+    /// An HTTPLocalRateLimitPolicy.
+    RateLimit(&'a str),
+    /// A route.
+    Route(RouteKind, &'a str),
 }
 
 impl Origin<'_> {
@@ -26,6 +30,8 @@ impl Origin<'_> {
             Origin::Server(name) => (GROUP, "server", name),
             Origin::ServerAuthorization(name) => (GROUP, "serverauthorization", name),
             Origin::AuthorizationPolicy(name) => (GROUP, "authorizationpolicy", name),
+            Origin::RateLimit(name) => (GROUP, Kind::RateLimit.manifest_name(), name),
+            Origin::Route(kind, name) => (kind.group(), kind.name(), name),
         }
     }
 
@@ -39,11 +45,11 @@ impl Origin<'_> {
     /// Without the namespace, which is the workload's.
     pub(super) fn metadata(self) -> Metadata {
         let (group, kind, name) = match self {
-            Origin::Default(name) => return metadata::default(name),
+            Origin::Default(name) => return crate::metadata::default(name),
             _ => self.parts(),
         };
         Metadata {
-            kind: Some(Kind::Resource(Resource {
+            kind: Some(metadata::Kind::Resource(Resource {
                 group: group.to_owned(),
                 kind: kind.to_owned(),
                 name: name.to_owned(),

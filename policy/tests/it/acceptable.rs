@@ -33,14 +33,18 @@ impl Acceptable for Server {
                 bounded(detect.timeout.as_ref());
                 assert!(!detect.http_routes.is_empty());
                 detect.http_routes.iter().for_each(accept_inbound_route);
+                let limit = detect.http_local_rate_limit.as_ref();
+                limit.into_iter().for_each(accept_rate_limit);
             }
             Kind::Http1(http) => {
-                assert!(http.local_rate_limit.is_none() && !http.routes.is_empty());
+                assert!(!http.routes.is_empty());
                 http.routes.iter().for_each(accept_inbound_route);
+                http.local_rate_limit.iter().for_each(accept_rate_limit);
             }
             Kind::Http2(http) => {
-                assert!(http.local_rate_limit.is_none() && !http.routes.is_empty());
+                assert!(!http.routes.is_empty());
                 http.routes.iter().for_each(accept_inbound_route);
+                http.local_rate_limit.iter().for_each(accept_rate_limit);
             }
             Kind::Grpc(grpc) => {
                 assert!(!grpc.routes.is_empty());
@@ -55,7 +59,8 @@ impl Acceptable for Server {
 }
 
 fn accept_inbound_route(route: &inbound::HttpRoute) {
-    accept_metadata(route.metadata.as_ref());
+    use inbound::http_route::filter::Kind;
+    accept_inbound_metadata(route.metadata.as_ref());
     route.authorizations.iter().for_each(accept_authz);
     assert!(!route.rules.is_empty(), "matches nothing");
     for request in route.rules.iter().flat_map(|rule| &rule.matches) {
@@ -64,17 +69,33 @@ fn accept_inbound_route(route: &inbound::HttpRoute) {
         let method = request.method.as_ref();
         assert!(method.is_none_or(|method| method.r#type.is_some()));
     }
-    assert!(route.rules.iter().all(|rule| rule.filters.is_empty()));
+    for filter in route.rules.iter().flat_map(|rule| &rule.filters) {
+        match filter.kind.as_ref().expect("a kind") {
+            Kind::Redirect(redirect) => {
+                assert!((100..1000).contains(&redirect.status) && redirect.port <= 65_535);
+            }
+            Kind::RequestHeaderModifier(_) => {}
+            Kind::FailureInjector(injector) => panic!("{injector:?}"),
+        }
+    }
 }
 
 fn accept_inbound_grpc_route(route: &inbound::GrpcRoute) {
-    accept_metadata(route.metadata.as_ref());
+    use inbound::grpc_route::filter::Kind;
+    accept_inbound_metadata(route.metadata.as_ref());
     route.authorizations.iter().for_each(accept_authz);
     assert!(!route.rules.is_empty(), "matches nothing");
-    for call in route.rules.iter().flat_map(|rule| &rule.matches) {
-        assert!(call.rpc.is_some());
+    for filter in route.rules.iter().flat_map(|rule| &rule.filters) {
+        let kind = filter.kind.as_ref().expect("a kind");
+        assert!(matches!(kind, Kind::RequestHeaderModifier(_)), "{kind:?}");
     }
-    assert!(route.rules.iter().all(|rule| rule.filters.is_empty()));
+}
+
+fn accept_rate_limit(limit: &inbound::HttpLocalRateLimit) {
+    accept_inbound_metadata(limit.metadata.as_ref());
+    for limit in &limit.overrides {
+        assert!(limit.limit.is_some() && limit.clients.is_some());
+    }
 }
 
 fn accept_authz(authz: &Authz) {
@@ -83,16 +104,7 @@ fn accept_authz(authz: &Authz) {
         accept_network(network.net.as_ref().expect("a network"));
         network.except.iter().for_each(accept_network);
     }
-    let metadata = authz.metadata.as_ref();
-    match metadata.and_then(|metadata| metadata.kind.as_ref()) {
-        // Without a namespace, which is the workload's.
-        Some(metadata::Kind::Resource(resource)) => {
-            for part in [&resource.group, &resource.kind, &resource.name] {
-                assert!(!part.is_empty(), "{resource:?}");
-            }
-        }
-        _ => accept_metadata(metadata),
-    }
+    accept_inbound_metadata(authz.metadata.as_ref());
     assert!(!authz.labels["name"].is_empty());
     let Some(Authn { permit }) = &authz.authentication else {
         panic!("no authentication");
@@ -225,6 +237,18 @@ fn accept_backend(backend: Option<&Backend>) {
                 other @ Load::PenaltyPeakEwma(_) => panic!("not served yet: {other:?}"),
             }
         }
+    }
+}
+
+/// Without a namespace, which is the workload's.
+fn accept_inbound_metadata(metadata: Option<&Metadata>) {
+    match metadata.and_then(|metadata| metadata.kind.as_ref()) {
+        Some(metadata::Kind::Resource(resource)) => {
+            for part in [&resource.group, &resource.kind, &resource.name] {
+                assert!(!part.is_empty(), "{resource:?}");
+            }
+        }
+        _ => accept_metadata(metadata),
     }
 }
 

@@ -6,6 +6,7 @@ mod authorizations;
 mod convergence;
 mod history;
 mod inbound;
+mod inbound_routes;
 mod objects;
 mod outbound;
 mod probes;
