@@ -17,8 +17,8 @@ run: ## Serve the example shop from examples/, no cluster needed; prints what to
 	$(CARGO) run --release --package ferrule-controller -- serve --manifests examples
 
 # These share one real cluster in one process.
-ONE_PROCESS := ferrule-crds ferrule-identity ferrule-proxy-injector ferrule-tests \
-  ferrule-test-cluster
+ONE_PROCESS := ferrule-controller ferrule-crds ferrule-identity ferrule-proxy-injector \
+  ferrule-tests ferrule-test-cluster
 
 .PHONY: test
 test: ## Run every test; builds a real etcd, kube-apiserver and kube-controller-manager once

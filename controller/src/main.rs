@@ -9,6 +9,8 @@ mod discovery;
 mod flags;
 mod grpc;
 mod identity;
+#[allow(dead_code, reason = "what writes under Leases comes next")]
+mod lease;
 mod listeners;
 mod logging;
 mod mesh_tls;

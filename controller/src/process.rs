@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiRequests,
     flags::Role,
     identity::Identity,
+    lease::Leadership,
     mesh_tls::{Handshakes, OwnCertificate},
     webhooks::Webhooks,
 };
@@ -45,6 +46,8 @@ pub(crate) struct Process {
     pub(crate) handshakes: Vec<(Role, Arc<Handshakes>)>,
     /// What API servers ask before they store an object.
     pub(crate) webhooks: Option<Arc<Webhooks>>,
+    /// Whether it is the replica that writes, for each thing that one replica writes.
+    pub(crate) leases: Vec<Leadership>,
     draining: AtomicBool,
 }
 
@@ -76,6 +79,7 @@ impl Process {
             certificates: Vec::new(),
             handshakes: Vec::new(),
             webhooks: None,
+            leases: Vec::new(),
             draining: AtomicBool::new(false),
         }
     }

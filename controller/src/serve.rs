@@ -8,6 +8,7 @@ use crate::{
     flags::{LogFormat, Role, ServeFlags},
     grpc,
     identity::{Identity, Upkeep},
+    lease::Leases,
     listeners::Listeners,
     logging::{self, LogLevel},
     mesh_tls::{Certifier, OwnCertificate},
@@ -47,6 +48,7 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let mut parts = Parts::default();
     let mut process = Process::new();
     process.api_requests = client.is_some().then_some(requests);
+    let mut leases = leases(flags, client.as_ref());
 
     if flags.has(Role::Identity) {
         let (identity, upkeep) = Identity::open(flags, client.clone()).await?;
@@ -77,6 +79,10 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
         process.discovery = Some(discovery);
         pipeline = Some(rest);
     }
+    process.leases = leases
+        .iter()
+        .flat_map(|leases| leases.led().to_vec())
+        .collect();
     let process = Arc::new(process);
 
     listeners.announce();
@@ -101,7 +107,7 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let admin_listener = listeners.take_admin();
     parts.spawn("the admin listener", admin::serve(admin_listener, admin));
     tokio::spawn(readiness::reached(process.clone()));
-    answer(flags, &process, listeners, parts, signals).await?;
+    answer(flags, &process, listeners, parts, signals, leases.as_mut()).await?;
     stop.cancel();
     tracing::info!("stopped");
     Ok(())
@@ -115,6 +121,24 @@ fn webhooks(flags: &ServeFlags) -> anyhow::Result<Option<(Arc<Webhooks>, Certifi
     let (files, certificate) = CertificateFiles::load(&directory)
         .context("the webhooks cannot be served with the certificate in --webhook-tls-dir")?;
     Ok(Some((Arc::new(Webhooks::new(certificate)), files)))
+}
+
+/// What this replica may write alone, where there is a cluster.
+fn leases(flags: &ServeFlags, client: Option<&kube::Client>) -> Option<Leases> {
+    let terms = flags.lease.terms(&flags.mesh.control_plane_namespace);
+    client.map(|client| Leases::new(client.clone(), terms, &host_name()))
+}
+
+/// In a pod, the pod's name.
+#[cfg(unix)]
+fn host_name() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(not(unix))]
+fn host_name() -> String {
+    "ferrule".to_owned()
 }
 
 fn upkeep_of(
@@ -140,6 +164,7 @@ async fn answer(
     listeners: Listeners,
     mut parts: Parts,
     mut signals: Signals,
+    leases: Option<&mut Leases>,
 ) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut servers = JoinSet::new();
@@ -173,7 +198,12 @@ async fn answer(
         delay: flags.shutdown.drain_delay(embedded),
         window: flags.shutdown.drain_window(embedded),
     };
-    shutdown::drain(process, drain, &stop).await;
+    let released = async {
+        if let Some(leases) = leases {
+            leases.release().await;
+        }
+    };
+    tokio::join!(shutdown::drain(process, drain, &stop), released);
     let closed = async { while servers.join_next().await.is_some() {} };
     let closed = tokio::time::timeout(flags.shutdown.shutdown_timeout, closed).await;
     if closed.is_err() {

@@ -1,6 +1,7 @@
 //! The flags of `ferrule serve`.
 
 mod identity;
+mod lease;
 mod listen;
 mod mesh;
 mod policy;
@@ -9,6 +10,7 @@ mod webhook;
 
 pub(crate) use self::{
     identity::{IdentityFlags, OwnIdentity},
+    lease::LeaseFlags,
     listen::{ListenFlags, MeshTls},
     mesh::MeshFlags,
     policy::PolicyFlags,
@@ -46,6 +48,8 @@ pub(crate) struct ServeFlags {
     pub(crate) identity: IdentityFlags,
     #[command(flatten)]
     pub(crate) webhook: WebhookFlags,
+    #[command(flatten)]
+    pub(crate) lease: LeaseFlags,
     #[command(flatten)]
     pub(crate) log: LogFlags,
     #[command(flatten)]
@@ -246,6 +250,8 @@ mod tests {
             ("--drain-window", "soon", "20s"),
             ("--drain-delay", "-5s", "20s"),
             ("--enable-ipv6", "yes please", "true"),
+            ("--lease-duration", "2s", "at least 3s"),
+            ("--lease-duration", "3500ms", "whole seconds"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.contains(flag), "{flag}: {error}");

@@ -1,0 +1,44 @@
+//! Who writes, of several replicas.
+
+use super::values::duration;
+use crate::lease::Terms;
+use clap::Args;
+use std::time::Duration;
+
+/// A Lease says its duration in whole seconds, and is renewed after a third.
+const SHORTEST: Duration = Duration::from_secs(3);
+
+/// Who writes, of several replicas.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Leases")]
+pub(crate) struct LeaseFlags {
+    /// How long other replicas wait before they take over from one that is gone, in
+    /// whole seconds, at least 3s. A replica that cannot renew its Lease ceases to
+    /// write after two thirds of it
+    #[arg(long, env = "FERRULE_LEASE_DURATION", value_name = "DURATION", default_value = "30s", value_parser = lease_duration)]
+    pub(crate) lease_duration: Duration,
+
+    /// The Deployment that Leases made here belong to: they go when it does [default:
+    /// none]
+    #[arg(long, env = "FERRULE_DEPLOYMENT", value_name = "NAME")]
+    pub(crate) deployment: Option<String>,
+}
+
+impl LeaseFlags {
+    /// What holds for the Leases in this namespace.
+    pub(crate) fn terms(&self, namespace: &str) -> Terms {
+        Terms {
+            namespace: namespace.to_owned(),
+            deployment: self.deployment.clone(),
+            duration: self.lease_duration,
+        }
+    }
+}
+
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    if duration < SHORTEST || duration.subsec_nanos() > 0 {
+        return Err("expected whole seconds, at least 3s".to_owned());
+    }
+    Ok(duration)
+}

@@ -1,0 +1,37 @@
+use super::writer::Writer;
+use crate::{lease::Leadership, process::Process};
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use std::{fmt, sync::Arc};
+
+/// Which of several replicas writes.
+#[derive(Debug)]
+pub(super) struct Leases(pub(super) Arc<Process>);
+
+impl Collector for Leases {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer::new(encoder);
+        let leases = &self.0.leases;
+        let each = || {
+            leases
+                .iter()
+                .map(|lease| ([("lease", lease.name())], lease))
+        };
+        writer.gauges(
+            "leader",
+            "1 while this replica is the one that writes what the Lease is about",
+            each().map(|(labels, lease)| (labels, u32::from(lease.is_leader()))),
+        )?;
+        let count =
+            |of: fn(&Leadership) -> u64| each().map(move |(labels, lease)| (labels, of(lease)));
+        writer.counters(
+            "lease_transitions",
+            "How often this replica began to lead, or ceased to",
+            count(Leadership::transitions),
+        )?;
+        writer.counters(
+            "lease_errors",
+            "How often the Lease could not be read or written",
+            count(Leadership::errors),
+        )
+    }
+}
