@@ -40,7 +40,7 @@ pub(crate) fn open(
     let policies = Arc::<ferrule_policy::Registry>::default();
     let requests = index.project(Policies::new(settings, policies.clone()));
     let inbound = Inbound::server(policies.clone(), requests.clone());
-    let outbound = Outbound::server(policies.clone(), requests);
+    let outbound = Outbound::server(policies.clone(), requests.clone());
 
     let discovery = Discovery {
         has_cluster: !flags.is_embedded(),
@@ -54,6 +54,7 @@ pub(crate) fn open(
         inbound,
         outbound,
         questions,
+        policy_questions: requests,
     };
     let pipeline = Pipeline {
         source,

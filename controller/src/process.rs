@@ -66,6 +66,7 @@ pub(crate) struct Discovery {
     pub(crate) inbound: InboundServer,
     pub(crate) outbound: OutboundServer,
     pub(crate) questions: mpsc::Sender<ferrule_destination::Request>,
+    pub(crate) policy_questions: mpsc::Sender<ferrule_policy::Request>,
 }
 
 impl Process {
@@ -130,13 +131,28 @@ impl Discovery {
         &self,
         question: impl FnOnce(oneshot::Sender<T>) -> ferrule_destination::Request,
     ) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
-        let answered = async {
-            self.questions.send(question(reply)).await.ok()?;
-            answer.await.ok()
-        };
-        tokio::time::timeout(LIVE_WITHIN, answered).await.ok()?
+        ask(&self.questions, question).await
     }
+
+    /// The same of what policies are about.
+    pub(crate) async fn ask_policies<T>(
+        &self,
+        question: impl FnOnce(oneshot::Sender<T>) -> ferrule_policy::Request,
+    ) -> Option<T> {
+        ask(&self.policy_questions, question).await
+    }
+}
+
+async fn ask<T, Q>(
+    index: &mpsc::Sender<Q>,
+    question: impl FnOnce(oneshot::Sender<T>) -> Q,
+) -> Option<T> {
+    let (reply, answer) = oneshot::channel();
+    let answered = async {
+        index.send(question(reply)).await.ok()?;
+        answer.await.ok()
+    };
+    tokio::time::timeout(LIVE_WITHIN, answered).await.ok()?
 }
 
 impl fmt::Debug for Process {

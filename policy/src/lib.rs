@@ -27,12 +27,12 @@ mod status;
 mod workload;
 
 pub use self::{
-    inbound::{InboundDependency, InboundKey, WorkloadKey},
+    inbound::{Idle, InboundDependency, InboundKey, Reasons, WorkloadKey},
     network::{NetworkError, parse_networks},
     outbound::{Dependency, OutboundKey},
     projection::{Policies, Registry, Request},
     server::{Inbound, InboundServer, Outbound, OutboundServer},
     settings::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings},
     status::{Acceptance, egress_network_status, rate_limit_status, route_status},
-    workload::{Workload, WorkloadError, WorkloadName},
+    workload::WorkloadError,
 };

@@ -4,7 +4,7 @@
 use crate::{
     PolicySettings,
     frames::Frames,
-    inbound::{Batch, InboundDependency, InboundKey, Namespace, Workload, WorkloadKey},
+    inbound::{Batch, InboundDependency, InboundKey, Namespace, Reasons, Workload, WorkloadKey},
     outbound::{Dependency, OutboundKey},
 };
 use bytes::Bytes;
@@ -103,10 +103,21 @@ pub(crate) enum Ask {
     Inbound(InboundKey, oneshot::Sender<Arc<ValueView>>),
     /// A port's policy as it is now.
     InboundNow(InboundKey, oneshot::Sender<Result<Bytes, Status>>),
+    /// Why a port has the policy that it has; `None` where there is no such
+    /// workload.
+    Reasons(InboundKey, oneshot::Sender<Option<Reasons>>),
     /// The view of a target's policy; made if there is none.
     Outbound(OutboundKey, oneshot::Sender<Arc<ValueView>>),
     /// A target's policy as it is now.
     OutboundNow(OutboundKey, oneshot::Sender<Result<Bytes, Status>>),
+}
+
+impl Request {
+    /// Asks why a port has the policy that it has; the answer is `None` where the
+    /// mesh has no such workload.
+    pub fn reasons(key: InboundKey, reply: oneshot::Sender<Option<Reasons>>) -> Self {
+        Self(Ask::Reasons(key, reply))
+    }
 }
 
 impl From<Ask> for Request {
@@ -247,6 +258,10 @@ impl Projection for Policies {
             }
             Ask::InboundNow(key, reply) => {
                 let _ = reply.send(writer.inbound(world, &key));
+            }
+            Ask::Reasons(key, reply) => {
+                let name = key.workload.namespace();
+                let _ = reply.send(namespace(&writer.settings, world, name).reasons(&key));
             }
             Ask::Outbound(key, reply) => {
                 let make = |key: &_| answer(writer.outbound(world, key));

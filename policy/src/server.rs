@@ -4,13 +4,11 @@ use crate::{
     inbound::{InboundKey, WorkloadKey},
     outbound::{TargetError, target},
     projection::{Ask, Registry, Request},
-    workload::{Workload, WorkloadName},
 };
 use bytes::Bytes;
 use ferrule_cluster::{
     ValueView,
     grpc::{self, Call, Method, Methods, Response, Server},
-    object::ObjectKey,
 };
 use ferrule_proto::{inbound::PortSpec, outbound::TrafficSpec};
 use std::sync::Arc;
@@ -71,11 +69,6 @@ impl Inbound {
             )));
         };
         self.registry.ready()?;
-        let key = |name| ObjectKey::new(workload.namespace, name);
-        let workload = match workload.name {
-            WorkloadName::Pod(name) => WorkloadKey::Pod(key(name)),
-            WorkloadName::ExternalWorkload(name) => WorkloadKey::ExternalWorkload(key(name)),
-        };
         Ok((InboundKey { workload, port }, request.workload))
     }
 }
@@ -147,8 +140,8 @@ impl Methods for Outbound {
     }
 }
 
-fn workload(text: &str) -> Result<Workload, Status> {
-    Workload::parse(text).map_err(|error| Status::invalid_argument(error.to_string()))
+fn workload(text: &str) -> Result<WorkloadKey, Status> {
+    WorkloadKey::parse(text).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 impl From<TargetError> for Status {

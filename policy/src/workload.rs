@@ -1,23 +1,7 @@
+use crate::inbound::WorkloadKey;
+use ferrule_cluster::object::ObjectKey;
 use serde::Deserialize;
 use thiserror::Error;
-
-/// What a proxy says it is the proxy of, with every question about policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Workload {
-    /// The namespace.
-    pub namespace: String,
-    /// The workload in it.
-    pub name: WorkloadName,
-}
-
-/// A workload's kind and name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WorkloadName {
-    /// A Pod.
-    Pod(String),
-    /// An ExternalWorkload.
-    ExternalWorkload(String),
-}
 
 /// A text that names no workload.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -33,45 +17,37 @@ struct Json {
     external_workload: Option<String>,
 }
 
-impl Workload {
-    /// Reads what the injector has proxies say: JSON, or the older
-    /// `namespace:pod` (policy.md section 5.1). White space around it is ignored:
-    /// proxies send the variable as it is, and a YAML block ends with a newline.
+impl WorkloadKey {
+    /// Reads what a proxy says it is the proxy of, as the injector has it: JSON,
+    /// or the older `namespace:pod` (policy.md section 5.1). White space around it
+    /// is ignored: proxies send the variable as it is, and a YAML block ends with
+    /// a newline.
     ///
     /// # Errors
     /// If it is neither, or a name is missing or empty.
     pub fn parse(text: &str) -> Result<Self, WorkloadError> {
         let trimmed = text.trim();
         let read = if trimmed.starts_with('{') {
-            Self::from_json(trimmed)
+            from_json(trimmed)
         } else {
             let parts = trimmed.split_once(':');
-            parts.map(|(namespace, pod)| Self {
-                namespace: namespace.to_owned(),
-                name: WorkloadName::Pod(pod.to_owned()),
-            })
+            parts.map(|(namespace, pod)| Self::Pod(ObjectKey::new(namespace, pod)))
         };
-        read.filter(|workload| !workload.namespace.is_empty() && !workload.name().is_empty())
-            .ok_or_else(|| WorkloadError(text.chars().take(100).collect()))
-    }
-
-    fn from_json(text: &str) -> Option<Self> {
-        let json: Json = serde_json::from_str(text).ok()?;
-        let name = match (json.pod, json.external_workload) {
-            (Some(pod), None) => WorkloadName::Pod(pod),
-            (None, Some(external)) => WorkloadName::ExternalWorkload(external),
-            _ => return None,
-        };
-        Some(Self {
-            namespace: json.ns,
-            name,
+        read.filter(|workload| {
+            let key = workload.key();
+            !key.namespace.is_empty() && !key.name.is_empty()
         })
+        .ok_or_else(|| WorkloadError(text.chars().take(100).collect()))
     }
+}
 
-    fn name(&self) -> &str {
-        match &self.name {
-            WorkloadName::Pod(name) | WorkloadName::ExternalWorkload(name) => name,
-        }
+fn from_json(text: &str) -> Option<WorkloadKey> {
+    let json: Json = serde_json::from_str(text).ok()?;
+    let key = |name: String| ObjectKey::new(&*json.ns, &*name);
+    match (json.pod, json.external_workload) {
+        (Some(pod), None) => Some(WorkloadKey::Pod(key(pod))),
+        (None, Some(external)) => Some(WorkloadKey::ExternalWorkload(key(external))),
+        _ => None,
     }
 }
 
@@ -81,12 +57,8 @@ mod tests {
 
     #[test]
     fn json_and_the_older_form_name_a_workload() {
-        let pod = |namespace: &str, name: &str| {
-            Ok(Workload {
-                namespace: namespace.into(),
-                name: WorkloadName::Pod(name.into()),
-            })
-        };
+        let pod =
+            |namespace: &str, name: &str| Ok(WorkloadKey::Pod(ObjectKey::new(namespace, name)));
         for (text, expected) in [
             ("a:web", pod("a", "web")),
             ("a:web:1", pod("a", "web:1")),
@@ -95,13 +67,10 @@ mod tests {
             (r#"{"ns":"a","pod":"web","nodeName":"n1"}"#, pod("a", "web")),
             (
                 r#"{"ns":"a","external_workload":"vm"}"#,
-                Ok(Workload {
-                    namespace: "a".into(),
-                    name: WorkloadName::ExternalWorkload("vm".into()),
-                }),
+                Ok(WorkloadKey::ExternalWorkload(ObjectKey::new("a", "vm"))),
             ),
         ] {
-            assert_eq!(Workload::parse(text), expected, "{text}");
+            assert_eq!(WorkloadKey::parse(text), expected, "{text}");
         }
     }
 
@@ -122,13 +91,13 @@ mod tests {
             r#"{"ns":"a","pod":"web","external_workload":"vm"}"#,
             r#"{"ns":"a","pod":1}"#,
         ] {
-            assert_eq!(Workload::parse(text), Err(WorkloadError(text.into())));
+            assert_eq!(WorkloadKey::parse(text), Err(WorkloadError(text.into())));
         }
     }
 
     #[test]
     fn a_long_text_is_quoted_in_part() {
-        let error = Workload::parse(&"x".repeat(60_000)).expect_err("no colon");
+        let error = WorkloadKey::parse(&"x".repeat(60_000)).expect_err("no colon");
         assert!(error.to_string().len() < 400, "{error}");
     }
 }

@@ -6,6 +6,7 @@ mod filter;
 mod inbound;
 mod limit;
 mod outbound;
+mod reasons;
 mod route;
 mod sheet;
 mod target;
@@ -13,6 +14,7 @@ mod target;
 pub use self::target::TargetError;
 
 use self::{
+    reasons::Reasons,
     sheet::Sheet,
     target::{Question, Target, TargetName},
 };
@@ -97,12 +99,17 @@ pub(crate) async fn run(ask: PolicyAsk) -> Result<(), Error> {
     let api = Api::connect(&ask.server.api_addr).await?;
     let inquiry = Inquiry { ask, target };
     match (inquiry.target.question(), inquiry.ask.watch) {
-        (Question::Inbound(question), false) => inquiry.tell(api.get_port(question).await),
+        (Question::Inbound(question), false) => {
+            let reasons = Reasons::ask(&inquiry.ask.server.api_addr, &question).await;
+            inquiry.tell(api.get_port(question).await, reasons)
+        }
         (Question::Inbound(question), true) => {
             let open = move |question| api.clone().watch_port(question);
             inquiry.watch(question, open).await
         }
-        (Question::Outbound(question), false) => inquiry.tell(api.get_outbound(question).await),
+        (Question::Outbound(question), false) => {
+            inquiry.tell(api.get_outbound(question).await, None)
+        }
         (Question::Outbound(question), true) => {
             let open = move |question| api.clone().watch_outbound(question);
             inquiry.watch(question, open).await
@@ -117,12 +124,26 @@ struct Inquiry {
 }
 
 impl Inquiry {
-    /// Prints an answer.
-    fn tell(&self, answer: Result<impl Policy, Status>) -> Result<(), Error> {
+    /// Prints an answer, and why it is that.
+    fn tell(
+        &self,
+        answer: Result<impl Policy, Status>,
+        reasons: Option<Reasons>,
+    ) -> Result<(), Error> {
         let policy = answer.map_err(|status| Error::Refused(vec![self.refusal(&status)]))?;
         match self.ask.output {
-            Format::Json => output::print_json(&self.object(&policy))?,
-            Format::Table => output::print(&self.text(&policy))?,
+            Format::Json => {
+                let mut object = self.object(&policy);
+                if let Some(reasons) = reasons {
+                    object["why"] = json!(reasons);
+                }
+                output::print_json(&object)?;
+            }
+            Format::Table => {
+                let mut sheet = policy.sheet();
+                reasons.into_iter().for_each(|why| why.add_to(&mut sheet));
+                output::print(&self.text(&sheet))?;
+            }
         }
         Ok(())
     }
@@ -186,7 +207,7 @@ impl Inquiry {
                 event["event"] = json!("policy");
                 output::print_json_line(&event)
             }
-            (Format::Table, None) => output::print(&self.text(after)),
+            (Format::Table, None) => output::print(&self.text(&after.sheet())),
             (Format::Table, Some(before)) => {
                 let mut differences = after.sheet().differences(&before.sheet());
                 if differences.is_empty() {
@@ -201,11 +222,11 @@ impl Inquiry {
         }
     }
 
-    fn text(&self, policy: &impl Policy) -> String {
+    fn text(&self, sheet: &Sheet) -> String {
         let mut heading = vec![("target", self.target.to_string())];
         let source = self.target.source();
         heading.extend(source.map(|source| ("called from", source.to_owned())));
-        policy.sheet().text(&heading)
+        sheet.text(&heading)
     }
 
     fn object(&self, policy: &impl Policy) -> Value {

@@ -19,8 +19,9 @@ use ferrule_cluster::{
     object::Kind,
 };
 use ferrule_identity::IdentityScope;
+use ferrule_policy::{InboundKey, WorkloadKey};
 use serde::Deserialize;
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU16, sync::Arc};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
@@ -73,6 +74,7 @@ fn router(admin: Arc<Admin>) -> Router {
     let inside = Router::new()
         .route("/debug/state", get(debug_state))
         .route("/debug/identity", get(debug_identity))
+        .route("/debug/policy", get(debug_policy))
         .route("/log-level", put(set_log_level))
         .layer(trusted);
     Router::new()
@@ -163,6 +165,35 @@ async fn debug_state(State(admin): State<Arc<Admin>>, Query(query): Query<StateQ
     };
     match state::service(&admin.process, key).await {
         Some(state) => Json(state).into_response(),
+        None => unavailable("the index does not answer\n".to_owned()),
+    }
+}
+
+#[derive(Deserialize)]
+struct PolicyQuery {
+    workload: String,
+    port: NonZeroU16,
+}
+
+/// Why a workload's port has the policy that it has.
+async fn debug_policy(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<PolicyQuery>,
+) -> Response {
+    let Some(discovery) = &admin.process.discovery else {
+        return (StatusCode::NOT_FOUND, "this process runs no policy\n").into_response();
+    };
+    let workload = match WorkloadKey::parse(&query.workload) {
+        Ok(workload) => workload,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let text = format!("the mesh has no {workload}\n");
+    let port = query.port.get();
+    let key = InboundKey { workload, port };
+    let ask = |reply| ferrule_policy::Request::reasons(key, reply);
+    match discovery.ask_policies(ask).await {
+        Some(Some(reasons)) => Json(reasons).into_response(),
+        Some(None) => (StatusCode::NOT_FOUND, text).into_response(),
         None => unavailable("the index does not answer\n".to_owned()),
     }
 }

@@ -17,11 +17,15 @@ mod clients;
 mod namespace;
 mod origin;
 mod rate_limit;
+mod reasons;
 mod route;
 mod workload;
 
-pub use self::workload::WorkloadKey;
 pub(crate) use self::{batch::Batch, namespace::Namespace, workload::Workload};
+pub use self::{
+    reasons::{Idle, Reasons},
+    workload::WorkloadKey,
+};
 
 use ferrule_cluster::{ViewKey, object::Name};
 

@@ -16,8 +16,13 @@ pub enum WorkloadKey {
 impl WorkloadKey {
     /// The workload's namespace.
     pub fn namespace(&self) -> &Name {
+        &self.key().namespace
+    }
+
+    /// Namespace and name.
+    pub(crate) fn key(&self) -> &ObjectKey {
         match self {
-            WorkloadKey::Pod(key) | WorkloadKey::ExternalWorkload(key) => &key.namespace,
+            WorkloadKey::Pod(key) | WorkloadKey::ExternalWorkload(key) => key,
         }
     }
 }
@@ -72,21 +77,29 @@ impl<'w> Workload<'w> {
 
     /// Who may call a port that no Server is about (policy.md section 5.4).
     pub(super) fn default_policy(self, port: u16, mesh: DefaultPolicy) -> DefaultPolicy {
-        let (own, strict) = match self {
-            Workload::Pod(pod) => {
-                let template = &pod.template;
-                (template.default_policy, &template.require_identity_ports)
-            }
-            Workload::External(workload) => {
-                (workload.default_policy, &workload.require_identity_ports)
-            }
-        };
-        let policy = own.unwrap_or(mesh);
-        if strict.contains(port) {
+        let policy = self.own_default_policy().unwrap_or(mesh);
+        if self.requires_identity(port) {
             policy.requiring_identity()
         } else {
             policy
         }
+    }
+
+    /// What the workload itself says about that.
+    pub(super) fn own_default_policy(self) -> Option<DefaultPolicy> {
+        match self {
+            Workload::Pod(pod) => pod.template.default_policy,
+            Workload::External(workload) => workload.default_policy,
+        }
+    }
+
+    /// Whether only clients with an identity may call the port by it.
+    pub(super) fn requires_identity(self, port: u16) -> bool {
+        let strict = match self {
+            Workload::Pod(pod) => &pod.template.require_identity_ports,
+            Workload::External(workload) => &workload.require_identity_ports,
+        };
+        strict.contains(port)
     }
 
     /// Whether a port that no Server is about is not to be looked into. The

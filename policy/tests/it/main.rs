@@ -11,6 +11,7 @@ mod objects;
 mod outbound;
 mod probes;
 mod protocols;
+mod reasons;
 mod requests;
 mod servers;
 mod shapes;

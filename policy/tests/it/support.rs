@@ -12,7 +12,8 @@ use ferrule_cluster::{
     source::Event,
 };
 use ferrule_policy::{
-    Inbound, InboundServer, Outbound, OutboundServer, Policies, PolicySettings, Registry,
+    Inbound, InboundKey, InboundServer, Outbound, OutboundServer, Policies, PolicySettings,
+    Reasons, Registry, Request, WorkloadKey,
 };
 use ferrule_proto::{
     inbound::{PortSpec, Server},
@@ -29,6 +30,7 @@ use std::{
     sync::Arc,
     task::Poll,
 };
+use tokio::sync::{mpsc, oneshot};
 use tonic::{Code, Status, body::Body, server::NamedService};
 use tower::Service as TowerService;
 
@@ -40,6 +42,7 @@ pub(crate) struct TestMesh {
     index: Index,
     inbound: InboundServer,
     outbound: OutboundServer,
+    requests: mpsc::Sender<Request>,
     pub(crate) registry: Arc<Registry>,
     // Keeps the channel open.
     _handle: Handle,
@@ -65,7 +68,8 @@ impl TestMesh {
         Self {
             index,
             inbound: Inbound::server(registry.clone(), requests.clone()),
-            outbound: Outbound::server(registry.clone(), requests),
+            outbound: Outbound::server(registry.clone(), requests.clone()),
+            requests,
             registry,
             _handle: handle,
         }
@@ -144,6 +148,16 @@ impl TestMesh {
         let request = traffic_spec(CLIENT, Some(target));
         let got = self.call_outbound("Get", &request).await;
         same(watched, got.map(Client::new))
+    }
+
+    /// Why a port has its policy.
+    pub(crate) fn reasons(&mut self, workload: &str, port: u16) -> Option<Reasons> {
+        let workload = WorkloadKey::parse(workload).expect("literal");
+        let (reply, mut answer) = oneshot::channel();
+        let request = Request::reasons(InboundKey { workload, port }, reply);
+        self.requests.try_send(request).expect("room");
+        self.index.answer();
+        answer.try_recv().expect("answered")
     }
 
     async fn call_inbound(&mut self, method: &str, request: &PortSpec) -> Result<Body, Status> {
