@@ -55,14 +55,21 @@ impl Proxy {
     /// # Errors
     /// The refusal.
     pub async fn get(&self, path: &str) -> Result<Endpoints, Status> {
-        let request = self.request(path);
-        let stream = self.client.clone().get(request).await?.into_inner();
         Ok(Endpoints {
-            stream,
+            stream: self.updates(path).await?,
             told: EndpointSet::default(),
             fresh: true,
             messages: 0,
         })
+    }
+
+    /// Opens a `Get` stream whose messages are for the caller to fold.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn updates(&self, path: &str) -> Result<Streaming<Update>, Status> {
+        let request = self.request(path);
+        Ok(self.client.clone().get(request).await?.into_inner())
     }
 
     /// The first message of a `GetProfile` stream.
