@@ -8,6 +8,7 @@
 //! `FERRULE_RANDOM_OPERATIONS` makes it longer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod client;
 mod dice;
 mod objects;

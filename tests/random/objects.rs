@@ -1,13 +1,15 @@
 //! The objects of a small cluster, and random changes of them.
 
-use crate::dice::Dice;
+use crate::{
+    api::{apply, delete, send},
+    dice::Dice,
+};
 use anyhow::Context as _;
 use ferrule_test_cluster::{Cluster, TestNamespace};
-use http::{Method, Request};
+use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
-use std::{net::IpAddr, time::Duration};
-use tokio::time::sleep;
+use std::net::IpAddr;
 
 const SERVICES: [&str; 4] = ["web", "api", "db", "mail"];
 const PODS: usize = 8;
@@ -18,13 +20,14 @@ const NODES: [(&str, &str); 2] = [("n0", "zone-a"), ("n1", "zone-b")];
 const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 /// Fewer than pods would like, so that they inherit each other's.
 const ADDRESSES: usize = 10;
-/// The API server says so while it starts, or when somebody else wrote.
-const RETRIES: usize = 20;
+/// ExternalWorkloads, and fewer addresses than they would like, too.
+const MACHINES: usize = 3;
+const MACHINE_ADDRESSES: usize = 4;
 
 pub(crate) struct Objects {
     client: Client,
     namespaces: [TestNamespace; 2],
-    /// Of pods, the first half in the first namespace.
+    /// Of pods, the first half in the first namespace; then of machines.
     addresses: Vec<IpAddr>,
 }
 
@@ -42,10 +45,12 @@ enum Change {
     NoServer,
     Profile,
     NoProfile,
+    Machine,
+    NoMachine,
     Node,
 }
 
-const CHANGES: [(usize, Change); 12] = [
+const CHANGES: [(usize, Change); 14] = [
     (28, Change::Slice),
     (5, Change::NoSlice),
     (22, Change::Pod),
@@ -57,6 +62,8 @@ const CHANGES: [(usize, Change); 12] = [
     (3, Change::NoServer),
     (5, Change::Profile),
     (2, Change::NoProfile),
+    (8, Change::Machine),
+    (3, Change::NoMachine),
     (2, Change::Node),
 ];
 
@@ -72,7 +79,8 @@ impl Objects {
         for (node, zone) in NODES {
             cluster.node(node, Some(zone)).await?;
         }
-        let addresses = (0..ADDRESSES).flat_map(|_| cluster.pod_addresses().next());
+        let addresses =
+            (0..ADDRESSES + MACHINE_ADDRESSES).flat_map(|_| cluster.pod_addresses().next());
         let objects = Self {
             addresses: addresses.collect(),
             namespaces: [cluster.namespace("a").await?, cluster.namespace("b").await?],
@@ -96,7 +104,7 @@ impl Objects {
         })
     }
 
-    /// The addresses that pods have.
+    /// The addresses that pods and machines have.
     pub(crate) fn addresses(&self) -> &[IpAddr] {
         &self.addresses
     }
@@ -142,6 +150,11 @@ impl Objects {
             Change::NoProfile => {
                 let name = self.profile_name(dice);
                 delete(&self.client, &profile_path(namespace, &name)).await
+            }
+            Change::Machine => self.machine(namespace, dice).await,
+            Change::NoMachine => {
+                let path = machine_path(namespace, dice.below(MACHINES));
+                delete(&self.client, &path).await
             }
             Change::Node => {
                 let object = json!({
@@ -214,6 +227,20 @@ impl Objects {
             }
             endpoints.push(endpoint);
         }
+        for machine in 0..MACHINES {
+            if !dice.one_in(3) {
+                continue;
+            }
+            endpoints.push(json!({
+                "addresses": [self.address_of_machine(dice)],
+                "conditions": {"ready": !dice.one_in(4)},
+                "zone": dice.pick(&ZONES),
+                "targetRef": {
+                    "kind": "ExternalWorkload", "name": machine_name(machine),
+                    "namespace": namespace,
+                },
+            }));
+        }
         let object = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {
@@ -237,6 +264,47 @@ impl Objects {
             half
         };
         self.addresses[offset + (pod + neighbour) % half]
+    }
+
+    /// Any machine's; sometimes a pod's.
+    fn address_of_machine(&self, dice: &mut Dice) -> IpAddr {
+        if dice.one_in(8) {
+            dice.pick(&self.addresses[..ADDRESSES])
+        } else {
+            dice.pick(&self.addresses[ADDRESSES..])
+        }
+    }
+
+    async fn machine(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
+        let number = dice.below(MACHINES);
+        let mut ports = vec![json!({"name": "http", "port": 8080})];
+        if dice.one_in(2) {
+            ports.push(json!({"name": "db", "port": 5432}));
+        }
+        if dice.one_in(3) {
+            ports.push(json!({"name": "linkerd-proxy", "port": 4999}));
+        }
+        let name = dice.pick(&["one", "other"]);
+        let object = json!({
+            "apiVersion": "workload.linkerd.io/v1beta1", "kind": "ExternalWorkload",
+            "metadata": {
+                "name": machine_name(number),
+                "labels": {
+                    "app": dice.pick(&["web", "db"]),
+                    "topology.kubernetes.io/zone": dice.pick(&ZONES),
+                },
+                "annotations": opaque_ports(dice),
+            },
+            "spec": {
+                "meshTLS": {
+                    "identity": format!("spiffe://root.linkerd/{name}"),
+                    "serverName": format!("{name}.linkerd"),
+                },
+                "ports": ports,
+                "workloadIPs": [{"ip": self.address_of_machine(dice)}],
+            },
+        });
+        apply(&self.client, &machine_path(namespace, number), &object).await
     }
 
     async fn pod(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
@@ -307,7 +375,7 @@ impl Objects {
             "apiVersion": "policy.linkerd.io/v1beta3", "kind": "Server",
             "metadata": {"name": format!("server-{number}")},
             "spec": {
-                "podSelector": selector,
+                dice.pick(&["podSelector", "podSelector", "externalWorkloadSelector"]): selector,
                 "port": port,
                 "proxyProtocol": dice.pick(&["opaque", "opaque", "HTTP/1", "unknown"]),
             },
@@ -353,6 +421,10 @@ fn pod_name(number: usize) -> String {
     format!("pod-{number}")
 }
 
+fn machine_name(number: usize) -> String {
+    format!("vm-{number}")
+}
+
 fn opaque_ports(dice: &mut Dice) -> Value {
     match dice.below(6) {
         0 => json!({"config.linkerd.io/opaque-ports": "8080"}),
@@ -374,56 +446,11 @@ fn server_path(namespace: &str, number: usize) -> String {
     format!("/apis/policy.linkerd.io/v1beta3/namespaces/{namespace}/servers/server-{number}")
 }
 
+fn machine_path(namespace: &str, number: usize) -> String {
+    let name = machine_name(number);
+    format!("/apis/workload.linkerd.io/v1beta1/namespaces/{namespace}/externalworkloads/{name}")
+}
+
 fn profile_path(namespace: &str, name: &str) -> String {
     format!("/apis/linkerd.io/v1alpha2/namespaces/{namespace}/serviceprofiles/{name}")
-}
-
-/// Makes the object what is said, whether or not it is there.
-async fn apply(client: &Client, path: &str, object: &Value) -> anyhow::Result<()> {
-    let path = format!("{path}?fieldManager=random&force=true");
-    send(
-        client,
-        Method::PATCH,
-        &path,
-        "application/apply-patch+yaml",
-        object,
-    )
-    .await
-}
-
-async fn delete(client: &Client, path: &str) -> anyhow::Result<()> {
-    // There is no kubelet to say that a pod has ended.
-    let options = json!({"gracePeriodSeconds": 0});
-    send(client, Method::DELETE, path, "application/json", &options).await
-}
-
-async fn send(
-    client: &Client,
-    method: Method,
-    path: &str,
-    content: &str,
-    body: &Value,
-) -> anyhow::Result<()> {
-    for attempt in 1.. {
-        let request = Request::builder()
-            .method(method.clone())
-            .uri(path)
-            .header("content-type", content)
-            .body(serde_json::to_vec(body)?)?;
-        match client.request::<Value>(request).await {
-            Ok(_) => break,
-            Err(kube::Error::Api(status)) if status.code == 404 && method == Method::DELETE => {
-                break;
-            }
-            // A status of a pod that has been deleted meanwhile cannot be written.
-            Err(error) if attempt == RETRIES => {
-                return Err(error).with_context(|| format!("{method} {path} {body}"));
-            }
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
-                anyhow::bail!("{method} {path} {body}: {status:?}");
-            }
-            Err(_) => sleep(Duration::from_millis(200)).await,
-        }
-    }
-    Ok(())
 }
