@@ -45,19 +45,20 @@ impl Identity {
         let scope = flags.mesh.scope();
         let validity = flags.identity.validity()?;
         let now = SystemTime::now();
-        let authenticator = match client {
+        let own = flags.identity.issuer(flags.is_embedded())?;
+        let (authenticator, state) = match client {
             Some(client) => {
                 let review = TokenReview::new(client);
                 may_review(&review).await?;
-                Authenticator::TokenReview(review)
+                (Authenticator::TokenReview(review), None)
             }
             None => {
                 let state = StateDirectory::open(flags.identity.state.path()?)?;
                 let tokens = state.token_issuer()?;
-                Authenticator::Local(tokens.verifier())
+                (Authenticator::Local(tokens.verifier()), Some(state))
             }
         };
-        let (credentials, files, upkeep) = match flags.identity.issuer(flags.is_embedded())? {
+        let (credentials, files, upkeep) = match own {
             OwnIdentity::Files {
                 anchors,
                 issuer_dir,
@@ -74,7 +75,10 @@ impl Identity {
                 )
             }
             OwnIdentity::State(path) => {
-                let state = StateDirectory::open(path)?;
+                let state = match state {
+                    Some(state) => state,
+                    None => StateDirectory::open(path)?,
+                };
                 let credentials = state.credentials(&scope, now)?;
                 (credentials, None, Upkeep::State(state))
             }

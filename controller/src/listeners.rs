@@ -24,7 +24,6 @@ pub(crate) struct Listeners {
     bound: Vec<Bound>,
     /// The webhooks', if there are any.
     pub(crate) webhooks: Option<TcpListener>,
-    admin: Option<TcpListener>,
     /// Where the admin listener is.
     pub(crate) admin_addr: SocketAddr,
     /// Ready to be served; filled by [`Listeners::certificates`].
@@ -45,8 +44,9 @@ pub(crate) struct RoleListener {
 }
 
 impl Listeners {
-    /// Binds what the roles need, and the webhooks if there are any.
-    pub(crate) fn bind(flags: &ServeFlags, webhooks: bool) -> anyhow::Result<Self> {
+    /// Binds what the roles need, the webhooks if there are any, and the admin
+    /// listener.
+    pub(crate) fn bind(flags: &ServeFlags, webhooks: bool) -> anyhow::Result<(Self, TcpListener)> {
         let (listen, embedded) = (&flags.listen, flags.is_embedded());
         let mut bound = Vec::new();
         for role in [Role::Identity, Role::Destination, Role::Policy] {
@@ -64,13 +64,13 @@ impl Listeners {
         }
         let webhooks = webhooks.then(|| bind(flags.webhook_addr(), "--webhook-addr"));
         let admin = bind(listen.admin_addr(embedded), "--admin-addr")?;
-        Ok(Self {
+        let listeners = Self {
             bound,
             webhooks: webhooks.transpose()?,
             admin_addr: admin.local_addr()?,
-            admin: Some(admin),
             roles: Vec::new(),
-        })
+        };
+        Ok((listeners, admin))
     }
 
     /// The certificates that the listeners need, each with who signs it, and the
@@ -132,11 +132,6 @@ impl Listeners {
     pub(crate) fn role(&self, role: Role) -> Option<(SocketAddr, bool)> {
         let bound = self.bound.iter().find(|bound| bound.role == role)?;
         Some((bound.addr, bound.meshed))
-    }
-
-    /// The admin listener; there is one, once.
-    pub(crate) fn take_admin(&mut self) -> TcpListener {
-        self.admin.take().expect("taken once")
     }
 
     /// Says where the process is reached, port 0 resolved.

@@ -7,11 +7,10 @@ use crate::{
     discovery,
     flags::{LogFormat, Role, ServeFlags},
     grpc,
-    identity::{Identity, Upkeep},
+    identity::Identity,
     lease::Leases,
     listeners::Listeners,
     logging::{self, LogLevel},
-    mesh_tls::{Certifier, OwnCertificate},
     open_files,
     process::Process,
     readiness,
@@ -41,7 +40,7 @@ pub(crate) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
 async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
     let webhooks = webhooks(flags)?;
-    let mut listeners = Listeners::bind(flags, webhooks.is_some())?;
+    let (mut listeners, admin_listener) = Listeners::bind(flags, webhooks.is_some())?;
     let requests = Arc::<ApiRequests>::default();
     let client = source::client(&flags.source, &requests).await?;
     let stop = CancellationToken::new();
@@ -52,14 +51,13 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
 
     if flags.has(Role::Identity) {
         let (identity, upkeep) = Identity::open(flags, client.clone()).await?;
-        parts.spawn("the issuer's upkeep", upkeep_of(&identity, upkeep, &stop));
+        let upkeep = upkeep.run(identity.clone(), stop.clone());
+        parts.spawn("the issuer's upkeep", upkeep);
         process.identity = Some(identity);
     }
     for (certificate, certifier) in listeners.certificates(flags, process.identity.as_ref())? {
-        parts.spawn(
-            "the upkeep of a certificate",
-            certificate_of(&certificate, certifier, &stop),
-        );
+        let upkeep = certificate.clone().run(certifier, stop.clone());
+        parts.spawn("the upkeep of a certificate", upkeep);
         process.certificates.push(certificate);
     }
     process.handshakes = listeners.handshakes();
@@ -104,7 +102,6 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
         log_level,
         flags.listen.debug_remote,
     );
-    let admin_listener = listeners.take_admin();
     parts.spawn("the admin listener", admin::serve(admin_listener, admin));
     tokio::spawn(readiness::reached(process.clone()));
     answer(flags, &process, listeners, parts, signals, leases.as_mut()).await?;
@@ -139,22 +136,6 @@ fn host_name() -> String {
 #[cfg(not(unix))]
 fn host_name() -> String {
     "ferrule".to_owned()
-}
-
-fn upkeep_of(
-    identity: &Identity,
-    upkeep: Upkeep,
-    stop: &CancellationToken,
-) -> impl Future<Output = ()> + Send + use<> {
-    upkeep.run(identity.clone(), stop.clone())
-}
-
-fn certificate_of(
-    certificate: &Arc<OwnCertificate>,
-    certifier: Certifier,
-    stop: &CancellationToken,
-) -> impl Future<Output = ()> + Send + use<> {
-    certificate.clone().run(certifier, stop.clone())
 }
 
 /// Answers proxies until a signal comes, then sends them elsewhere.

@@ -1,5 +1,5 @@
 use anyhow::{Context as _, bail};
-use ferrule_identity::{CertificateAuthority, IdentityName, TrustAnchors};
+use ferrule_identity::{CertificateAuthority, IdentityName, TrustAnchors, read_file};
 use ferrule_proto::identity::{CertifyRequest, identity_client::IdentityClient};
 use hyper_util::rt::TokioIo;
 use rustls::{
@@ -8,7 +8,11 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
 };
 use std::{io, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, sync::watch};
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -89,7 +93,7 @@ impl Certifier {
                     }
                 }
                 Certifier::Remote(identity) => {
-                    tokio::time::sleep(POLL).await;
+                    identity.polls.tick().await;
                     if let Some(anchors) = identity.reload() {
                         return anchors;
                     }
@@ -108,6 +112,9 @@ pub(crate) struct RemoteIdentity {
     token_file: PathBuf,
     anchors_file: PathBuf,
     anchors: TrustAnchors,
+    /// Goes on where it was when the wait for a change is given up for something
+    /// else.
+    polls: Interval,
     /// Whether identity speaks mesh TLS at loopback addresses, too.
     meshed_loopback: bool,
     /// What the last bad content of the anchors' file was refused with.
@@ -127,12 +134,15 @@ impl RemoteIdentity {
         meshed_loopback: bool,
     ) -> anyhow::Result<Self> {
         let anchors = read_anchors(&anchors_file)?;
+        let mut polls = interval_at(Instant::now() + POLL, POLL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Self {
             addr,
             name,
             token_file,
             anchors_file,
             anchors,
+            polls,
             meshed_loopback,
             last_error: None,
         })
@@ -232,7 +242,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn read_anchors(file: &std::path::Path) -> anyhow::Result<TrustAnchors> {
-    let pem = std::fs::read(file)
+    let pem = read_file(file)
         .with_context(|| format!("cannot read the trust anchors {}", file.display()))?;
     TrustAnchors::from_pem(&pem).with_context(|| format!("the trust anchors {}", file.display()))
 }
