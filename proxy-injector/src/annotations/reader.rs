@@ -99,7 +99,6 @@ impl Reader {
             }
             Reader::WholeSeconds(set) => {
                 let seconds = text::duration(text).map(|nanos| nanos / 1_000_000_000);
-                let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
                 return taken(settings, *set, seconds);
             }
             Reader::Quantity(set) => match text::quantity(text) {

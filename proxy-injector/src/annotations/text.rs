@@ -2,6 +2,7 @@
 //! reads them (identity-injector.md section 8.1), so that a manifest means the same
 //! to both.
 
+use ferrule_cluster::object::GoDuration;
 use ipnet::IpNet;
 use std::ops::RangeInclusive;
 
@@ -28,61 +29,10 @@ pub(super) fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-/// A duration of Go's `time.ParseDuration` in nanoseconds, 0 or more.
-pub(super) fn duration(text: &str) -> Option<u128> {
-    let text = match text.strip_prefix(['+', '-']) {
-        // The sign of what would be refused as negative anyway.
-        Some(rest) if text.starts_with('-') && rest != "0" => return None,
-        Some(rest) => rest,
-        None => text,
-    };
-    if text == "0" {
-        return Some(0);
-    }
-    let mut rest = text;
-    let mut total = 0_u128;
-    while !rest.is_empty() {
-        let number_ends = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(number_ends);
-        let unit_ends = tail
-            .find(|c: char| c.is_ascii_digit() || c == '.')
-            .unwrap_or(tail.len());
-        let (unit, tail) = tail.split_at(unit_ends);
-        let unit = match unit {
-            "ns" => 1,
-            // A micro sign, or the Greek letter.
-            "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
-            "ms" => 1_000_000,
-            "s" => 1_000_000_000,
-            "m" => 60_000_000_000,
-            "h" => 3_600_000_000_000,
-            _ => return None,
-        };
-        total = total.checked_add(scaled(number, unit)?)?;
-        rest = tail;
-    }
-    // Go's durations are 64 bits wide.
-    (!text.is_empty() && i64::try_from(total).is_ok()).then_some(total)
-}
-
-/// `number * unit` for a decimal number, cut off to an integer.
-fn scaled(number: &str, unit: u128) -> Option<u128> {
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
-        return None;
-    }
-    let whole = if whole.is_empty() {
-        0
-    } else {
-        whole.parse::<u128>().ok()?
-    };
-    let mut total = whole.checked_mul(unit)?;
-    let mut place = unit;
-    for digit in fraction.bytes() {
-        place /= 10;
-        total = total.checked_add(u128::from(digit - b'0') * place)?;
-    }
-    Some(total)
+/// A duration of 0 or more, in nanoseconds.
+pub(super) fn duration(text: &str) -> Option<u64> {
+    let duration: GoDuration = text.parse().ok()?;
+    u64::try_from(duration.nanos()).ok()
 }
 
 /// Whether a text is a Kubernetes quantity of 0 or more; how many whole units it
@@ -185,10 +135,11 @@ mod tests {
 
     #[test]
     fn durations_are_gos_and_exact() {
-        const MS: u128 = 1_000_000;
+        const MS: u64 = 1_000_000;
         for (text, expected) in [
             ("0", Some(0)),
             ("-0", Some(0)),
+            ("-0s", Some(0)),
             ("6s5ms", Some(6005 * MS)),
             ("1001ms", Some(1001 * MS)),
             ("1005ms", Some(1005 * MS)),
