@@ -11,7 +11,9 @@ mod admin;
 mod announce;
 mod api;
 mod api_addr;
+mod cluster;
 mod diagnostics;
+mod duration;
 mod endpoint;
 mod endpoint_set;
 mod endpoints;
@@ -33,6 +35,7 @@ mod token;
 pub use self::{
     api_addr::DEFAULT_API_ADDR,
     diagnostics::Diagnostics,
+    duration::duration,
     error::{Error, Refusal},
     identity::Identity,
     inject::{Inject, Uninject},

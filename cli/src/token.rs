@@ -3,7 +3,6 @@
 use crate::{Error, StateDir, output};
 use clap::{Args, Subcommand};
 use ferrule_identity::{ServiceAccount, StateDirectory};
-use jiff::SignedDuration;
 use std::time::{Duration, SystemTime};
 
 /// Makes tokens that a Ferrule without a cluster accepts.
@@ -32,7 +31,7 @@ struct Create {
     account: ServiceAccount,
 
     /// How long it is good for
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lifetime)]
     duration: Duration,
 
     #[command(flatten)]
@@ -59,10 +58,9 @@ fn account(text: &str) -> Result<ServiceAccount, String> {
     ServiceAccount::new(namespace, name).map_err(|error| error.to_string())
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    text.parse::<SignedDuration>()
+fn lifetime(text: &str) -> Result<Duration, &'static str> {
+    crate::duration(text)
         .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
         .filter(|duration| *duration >= Duration::from_secs(1))
         .ok_or("expected a duration of at least a second, such as 24h or 10m")
 }
@@ -114,9 +112,9 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_a_while() {
-        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
-        for text in ["0s", "-1h", "soon", ""] {
-            assert!(duration(text).is_err(), "{text}");
+        assert_eq!(lifetime("10m"), Ok(Duration::from_secs(600)));
+        for text in ["0s", "999ms", "-1h", "soon", ""] {
+            assert!(lifetime(text).is_err(), "{text}");
         }
     }
 }

@@ -1,14 +1,11 @@
 //! What whole proxies in manifests are made from: the cluster's values and trust
 //! anchors, or files.
 
-use crate::Error;
+use crate::{Error, cluster::ClusterFlags};
 use clap::Args;
 use ferrule_proxy_injector::{Injector, TrustAnchors, Values};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::{Api, Client};
 use std::{fs, path::PathBuf};
 
 /// Where the control plane keeps its values.
@@ -46,13 +43,8 @@ pub(super) struct ManualFlags {
     )]
     control_plane_namespace: String,
 
-    /// Reach the cluster as this file says [default: $KUBECONFIG or ~/.kube/config]
-    #[arg(long, env = "FERRULE_KUBECONFIG", value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The context of the kubeconfig to use [default: its current one]
-    #[arg(long, env = "FERRULE_CONTEXT", value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
 }
 
 impl ManualFlags {
@@ -61,14 +53,18 @@ impl ManualFlags {
         if !self.manual {
             return Ok(None);
         }
-        let values = self.text(self.values.as_ref(), CONFIG).await?;
+        let client = self.client().await?;
+        let client = client.as_ref();
+        let values = self.text(self.values.as_ref(), client, CONFIG).await?;
         let values = values.unwrap_or_default();
         let (mut values, problems) = Values::parse(&values)?;
         for problem in problems {
             crate::output::note(&format!("warning: {problem}"));
         }
         values.proxy.ingress |= ingress;
-        let anchors = self.text(self.trust_anchors.as_ref(), TRUST_ROOTS).await?;
+        let anchors = self
+            .text(self.trust_anchors.as_ref(), client, TRUST_ROOTS)
+            .await?;
         let trust_anchors = TrustAnchors::new(anchors.ok_or(Error::NoTrustAnchors)?);
         Ok(Some(Injector {
             values,
@@ -78,11 +74,30 @@ impl ManualFlags {
         }))
     }
 
+    /// Whom to ask for what no file says, if anybody.
+    async fn client(&self) -> Result<Option<Client>, Error> {
+        if self.ignore_cluster || self.values.is_some() && self.trust_anchors.is_some() {
+            return Ok(None);
+        }
+        let client = self.cluster.client().await;
+        client
+            .map(Some)
+            .map_err(|reason| self.unread(CONFIG.0, reason))
+    }
+
+    fn unread(&self, name: &str, reason: String) -> Error {
+        Error::Cluster {
+            what: format!("{}/{name}", self.control_plane_namespace),
+            reason,
+        }
+    }
+
     /// A file, else an entry of a ConfigMap of the control plane; `None` where the
     /// cluster is not to be asked.
     async fn text(
         &self,
         file: Option<&PathBuf>,
+        client: Option<&Client>,
         (name, key): (&str, &str),
     ) -> Result<Option<String>, Error> {
         if let Some(file) = file {
@@ -92,15 +107,11 @@ impl ManualFlags {
             })?;
             return Ok(Some(text));
         }
-        if self.ignore_cluster {
+        let Some(client) = client else {
             return Ok(None);
-        }
-        let failed = |reason: String| Error::Cluster {
-            what: format!("{}/{name}", self.control_plane_namespace),
-            reason,
         };
-        let client = self.client().await.map_err(failed)?;
-        let maps = Api::<ConfigMap>::namespaced(client, &self.control_plane_namespace);
+        let failed = |reason: String| self.unread(name, reason);
+        let maps = Api::<ConfigMap>::namespaced(client.clone(), &self.control_plane_namespace);
         let map = maps
             .get(name)
             .await
@@ -108,21 +119,5 @@ impl ManualFlags {
         let entry = map.data.and_then(|mut data| data.remove(key));
         let entry = entry.ok_or_else(|| failed(format!("it has no {key}")))?;
         Ok(Some(entry))
-    }
-
-    async fn client(&self) -> Result<Client, String> {
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let config = match &self.kubeconfig {
-            Some(path) => {
-                let file = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
-                Config::from_custom_kubeconfig(file, &options).await
-            }
-            None => Config::from_kubeconfig(&options).await,
-        };
-        let config = config.map_err(|error| error.to_string())?;
-        Client::try_from(config).map_err(|error| error.to_string())
     }
 }

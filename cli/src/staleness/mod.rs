@@ -16,15 +16,14 @@ use crate::{
     Error,
     api::root_cause,
     api_addr::ServerFlags,
+    cluster::ClusterFlags,
+    duration,
     output::{self, Format},
 };
 use clap::Args;
 use ferrule_cluster::object::Kind;
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use kube::Client;
+use std::{collections::BTreeMap, time::Duration};
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -34,9 +33,6 @@ Examples:
 
 Exit code 1 if anything is out of date for longer than the grace period, or
 could not be compared.";
-
-/// How long the API server may take to go on with an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is compared, and how the answer is printed.
 #[derive(Debug, Args)]
@@ -57,13 +53,8 @@ pub(crate) struct Staleness {
     #[command(flatten)]
     pub(crate) server: ServerFlags,
 
-    /// How the API server is reached [default: as kubectl, or the pod's account]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-
-    /// The kubeconfig's context
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterFlags,
 }
 
 /// Both sides of a kind, at one moment.
@@ -76,7 +67,11 @@ struct Look {
 
 impl Staleness {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let client = self.client().await?;
+        let client = self.cluster.client().await;
+        let client = client.map_err(|reason| Error::ApiServer {
+            what: "find the API server".to_owned(),
+            reason,
+        })?;
         let kinds = match &*self.kinds {
             [] => &Kind::ALL,
             kinds => kinds,
@@ -147,36 +142,6 @@ impl Staleness {
         }
         Err(Error::Uncompared(unasked.join(", ")))
     }
-
-    async fn client(&self) -> Result<Client, Error> {
-        let options = KubeConfigOptions {
-            context: self.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let fail = |reason| Error::ApiServer {
-            what: "find the API server".to_owned(),
-            reason,
-        };
-        // These errors have their causes in their text.
-        let mut config = match &self.kubeconfig {
-            Some(file) => {
-                let fail = |error| fail(format!("{}: {error}", file.display()));
-                let kubeconfig = Kubeconfig::read_from(file).map_err(fail)?;
-                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-                config.map_err(fail)?
-            }
-            None if self.context.is_some() => {
-                let config = Config::from_kubeconfig(&options).await;
-                config.map_err(|error| fail(error.to_string()))?
-            }
-            None => {
-                let config = Config::infer().await;
-                config.map_err(|error| fail(error.to_string()))?
-            }
-        };
-        config.read_timeout = Some(READ_TIMEOUT);
-        Client::try_from(config).map_err(|error| fail(root_cause(&error)))
-    }
 }
 
 impl Look {
@@ -200,10 +165,4 @@ fn kind(name: &str) -> Result<Kind, String> {
         let known: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         format!("expected one of {}", known.join(", "))
     })
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Option<jiff::SignedDuration> = text.parse().ok();
-    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
-    parsed.ok_or_else(|| "expected a duration such as 5s".to_owned())
 }

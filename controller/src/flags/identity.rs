@@ -1,9 +1,8 @@
 //! Certificates: those that the process gives, and its own.
 
-use super::values::duration;
 use anyhow::{anyhow, bail};
 use clap::Args;
-use ferrule_cli::StateDir;
+use ferrule_cli::{StateDir, duration};
 use ferrule_identity::{IssuerScheme, Validity};
 use std::{path::PathBuf, time::Duration};
 

@@ -18,8 +18,8 @@ pub(crate) use self::{
     webhook::WebhookFlags,
 };
 
-use self::values::duration;
 use clap::{Args, ValueEnum};
+use ferrule_cli::duration;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Every flag has a variable; a flag beats its variable.

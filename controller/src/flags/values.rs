@@ -4,8 +4,7 @@ use clap::ValueEnum;
 use ferrule_cluster::object::{PortSet, is_dns_label};
 use ferrule_proto::destination::Http2ClientParams;
 use ipnet::IpNet;
-use jiff::SignedDuration;
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr};
 use tracing_subscriber::EnvFilter;
 
 /// Which meshed endpoints are dialled at their proxy's port.
@@ -140,17 +139,6 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "expected IP:PORT, such as 0.0.0.0:8086 or [::]:8086")
 }
 
-/// A time span as people write it.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or("expected a duration such as 20s, 500ms or 1m30s")
-}
-
 /// A DNS name without a dot at its end.
 pub(super) fn domain(text: &str) -> Result<String, &'static str> {
     if text.split('.').all(is_dns_label) {
@@ -192,23 +180,6 @@ mod tests {
         ] {
             let parsed = text.parse().ok().map(|LogFilter(filter)| filter);
             assert_eq!(parsed.as_deref(), filter, "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_are_written_as_people_do() {
-        for (text, seconds) in [
-            ("20s", Some(20.0)),
-            ("1m30s", Some(90.0)),
-            ("500ms", Some(0.5)),
-            ("0s", Some(0.0)),
-            ("0", Some(0.0)),
-            ("-1s", None),
-            ("20", None),
-            ("", None),
-        ] {
-            let parsed = duration(text).ok().map(|duration| duration.as_secs_f64());
-            assert_eq!(parsed, seconds, "{text}");
         }
     }
 }

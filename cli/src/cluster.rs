@@ -1,0 +1,57 @@
+//! Which cluster a command is about.
+
+use crate::api::root_cause;
+use clap::Args;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use std::{path::PathBuf, time::Duration};
+
+/// How long the API server may take to go on with an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How the API server is reached.
+#[derive(Debug, Args)]
+pub(crate) struct ClusterFlags {
+    /// Reach the cluster as this file says [default: as kubectl, or the pod's account]
+    #[arg(long, env = "FERRULE_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// The context of the kubeconfig to use [default: its current one]
+    #[arg(long, env = "FERRULE_CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+}
+
+impl ClusterFlags {
+    /// A client of the API server that is meant.
+    ///
+    /// # Errors
+    /// Why none is found.
+    pub(crate) async fn client(&self) -> Result<Client, String> {
+        let mut config = self.config().await?;
+        config.read_timeout = Some(READ_TIMEOUT);
+        Client::try_from(config).map_err(|error| root_cause(&error))
+    }
+
+    /// These errors have their causes in their text.
+    async fn config(&self) -> Result<Config, String> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            ..KubeConfigOptions::default()
+        };
+        match (&self.kubeconfig, &self.context) {
+            (Some(file), _) => {
+                let fail = |error| format!("{}: {error}", file.display());
+                let kubeconfig = Kubeconfig::read_from(file).map_err(fail)?;
+                let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+                config.map_err(fail)
+            }
+            (None, Some(_)) => {
+                let config = Config::from_kubeconfig(&options).await;
+                config.map_err(|error| error.to_string())
+            }
+            (None, None) => Config::infer().await.map_err(|error| error.to_string()),
+        }
+    }
+}
