@@ -55,8 +55,8 @@ pub struct Uninject {
 
 #[derive(Debug, Args)]
 struct Manifests {
-    /// A file, a directory with *.yaml, *.yml and *.json files, or - for standard
-    /// input
+    /// A file, a directory with *.yaml, *.yml and *.json files below it, or - for
+    /// standard input
     #[arg(value_name = "FILE|DIR|-")]
     manifests: PathBuf,
 

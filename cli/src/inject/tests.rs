@@ -291,6 +291,30 @@ fn s137_formats_and_urls() {
 }
 
 #[test]
+fn a_directory_is_read_once_also_where_a_link_leads_back_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let below = folder.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    for (file, name) in [
+        ("b.yaml", "b"),
+        ("below/a.yml", "a"),
+        ("below/.c.yaml", "c"),
+    ] {
+        let text = format!("kind: Namespace\nmetadata: {{name: {name}}}\n");
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(folder.path(), below.join("back")).unwrap();
+    let inputs = Input::read(folder.path()).unwrap();
+    let names: Vec<_> = inputs
+        .iter()
+        .flat_map(Input::values)
+        .map(|value| value["metadata"]["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["b", "a"]);
+}
+
+#[test]
 fn s138_uninject_leaves_settings_and_who_says_no() {
     let text = deployment(&template(
         &json!({"config.linkerd.io/admin-port": "1", "linkerd.io/inject": "disabled"}),

@@ -2,7 +2,7 @@
 
 use super::rewrite::rewrite;
 use crate::{Error, output};
-use ferrule_cluster::source::manifests::documents;
+use ferrule_cluster::source::manifests::{Listing, documents};
 use serde_json::Value;
 use std::{
     fs, io,
@@ -48,13 +48,10 @@ impl Input {
             read.map_err(|error| unreadable("standard input", &error))?;
             return Ok(vec![Self::parse("standard input".to_owned(), text)?]);
         }
-        let mut files = Vec::new();
-        if argument.is_dir() {
-            list(argument, &mut files)?;
-            files.sort();
-        } else {
-            files.push(argument.to_owned());
-        }
+        let files = match argument.is_dir() {
+            true => list(argument)?,
+            false => vec![argument.to_owned()],
+        };
         let read = |file: &PathBuf| {
             let name = file.display().to_string();
             let text = fs::read_to_string(file).map_err(|error| unreadable(&name, &error))?;
@@ -133,18 +130,17 @@ pub(crate) fn print(streams: &[String], output: Output) -> io::Result<()> {
     output::print_as_it_is(&all)
 }
 
-fn list(directory: &Path, files: &mut Vec<PathBuf>) -> Result<(), Error> {
-    let failed = |error: io::Error| unreadable(&directory.display().to_string(), &error);
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        let manifest = ["yaml", "yml", "json"].map(Some);
-        if path.is_dir() {
-            list(&path, files)?;
-        } else if manifest.contains(&path.extension().and_then(|extension| extension.to_str())) {
-            files.push(path);
-        }
+/// What `serve --manifests` would read there.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let listing = Listing::of(directory);
+    let listing = listing.map_err(|error| unreadable(&directory.display().to_string(), &error))?;
+    if let Some((path, reason)) = listing.unreadable.into_iter().next() {
+        return Err(Error::Unreadable {
+            name: path.display().to_string(),
+            reason,
+        });
     }
-    Ok(())
+    Ok(listing.files.into_iter().map(|file| file.path).collect())
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Error {

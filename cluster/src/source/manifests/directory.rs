@@ -11,19 +11,20 @@ pub(super) const LARGEST_FILE: u64 = 16 << 20;
 
 /// What is under a directory, as far as it can be seen.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Listing {
+pub struct Listing {
     /// The manifest files, sorted.
-    pub(super) files: Vec<Entry>,
+    pub files: Vec<Entry>,
     /// Files and directories that cannot be looked into: what was under them may
     /// still be there.
-    pub(super) unreadable: Vec<(PathBuf, String)>,
+    pub unreadable: Vec<(PathBuf, String)>,
 }
 
 /// A file as listed. Equal entries are the same version of it, as far as the
 /// file system tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) path: PathBuf,
+pub struct Entry {
+    /// Where it is.
+    pub path: PathBuf,
     length: u64,
     modified: Option<SystemTime>,
 }
@@ -33,7 +34,7 @@ impl Listing {
     ///
     /// # Errors
     /// If the directory itself cannot be read.
-    pub(super) fn of(directory: &Path) -> io::Result<Self> {
+    pub fn of(directory: &Path) -> io::Result<Self> {
         let mut listing = Self::default();
         listing.add_directory(directory, &mut Vec::new())?;
         listing.files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -26,6 +26,8 @@ pub mod documents;
 mod endpoints;
 mod items;
 
+pub use self::directory::{Entry, Listing};
+
 use self::{
     catalog::{Catalog, Contents},
     changes::Changes,
