@@ -2,7 +2,8 @@
 //! say so come and go: their CRDs, schemas and defaults are a real API server's.
 
 use crate::{
-    custom::{NAMESPACE, create, custom, install, patch},
+    crds::install,
+    custom::{NAMESPACE, create, custom, patch},
     shop::Shop,
 };
 use ferrule_proto::inbound::{

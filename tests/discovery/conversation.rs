@@ -4,7 +4,7 @@
 use crate::shop::Shop;
 use anyhow::Context as _;
 use ferrule_test_cluster::Cluster;
-use ferrule_tests::{ClientCertificate, Ferrule, TestAuthority, TestProxy, Transport};
+use ferrule_tests::{ClientCertificate, Ferrule, Scrape, TestAuthority, TestProxy, Transport};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::{Api, Client, api::PostParams};
 use std::{path::Path, time::Duration};
@@ -38,6 +38,18 @@ async fn write_token_of(
     Ok(())
 }
 
+/// The issuer and the anchors, as `--issuer-dir` and `--trust-anchors` read them.
+fn write_authority(authority: &TestAuthority, directory: &Path) -> std::io::Result<()> {
+    for (file, pem) in [
+        ("crt.pem", authority.issuer_pem()),
+        ("key.pem", authority.issuer_key_pem()),
+        ("anchors.pem", authority.anchors_pem()),
+    ] {
+        std::fs::write(directory.join(file), pem)?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_proxy_is_certified_and_told_endpoints_and_policy_by_mesh_tls() -> anyhow::Result<()> {
     let cluster = Cluster::shared().await?;
@@ -50,9 +62,7 @@ async fn a_proxy_is_certified_and_told_endpoints_and_policy_by_mesh_tls() -> any
     let authority = TestAuthority::new()?;
     let files = TempDir::new()?;
     let directory = files.path().display();
-    std::fs::write(files.path().join("crt.pem"), authority.issuer_pem())?;
-    std::fs::write(files.path().join("key.pem"), authority.issuer_key_pem())?;
-    std::fs::write(files.path().join("anchors.pem"), authority.anchors_pem())?;
+    write_authority(&authority, files.path())?;
     let ferrule = Ferrule::start_with(
         cluster.kubeconfig(),
         &[
@@ -166,9 +176,7 @@ async fn destination_is_certified_by_identity_in_another_process() -> anyhow::Re
     let authority = TestAuthority::new()?;
     let files = TempDir::new()?;
     let directory = files.path().display();
-    std::fs::write(files.path().join("crt.pem"), authority.issuer_pem())?;
-    std::fs::write(files.path().join("key.pem"), authority.issuer_key_pem())?;
-    std::fs::write(files.path().join("anchors.pem"), authority.anchors_pem())?;
+    write_authority(&authority, files.path())?;
     let own_token = files.path().join("own-token");
     write_token_of(
         "linkerd-destination",
@@ -232,17 +240,16 @@ async fn destination_is_certified_by_identity_in_another_process() -> anyhow::Re
     assert!(profile.endpoint.is_some());
 
     // Identity goes and comes back: destination serves on and is certified anew.
-    let expiry = "served_certificate_expiration_timestamp_seconds{server=\"linkerd-destination\"}";
-    let first = destination.metric(expiry).await?;
+    let server = [("server", "linkerd-destination")];
+    let expiry = |now: &Scrape| now.sum("served_certificate_expiration_timestamp_seconds", &server);
+    let first = expiry(&destination.scrape().await?).context("it has one")?;
     identity.kill().await?;
     assert!(destination.is_ready().await?);
     let identity = start(&identity_flags).await?;
     identity.ready().await?;
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while destination.metric(expiry).await? <= first {
-        assert!(tokio::time::Instant::now() < deadline, "not renewed");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    destination
+        .scraped("another certificate", |now| expiry(now) > Some(first))
+        .await?;
     assert!(destination.is_ready().await?);
     let profile = proxy.profile("192.0.2.2:80").first().await?;
     assert!(profile.endpoint.is_some());

@@ -1,38 +1,20 @@
 //! Kinds of CRDs: not there at first, then installed, and written through
 //! whichever version.
 
-use crate::shop::Shop;
+use crate::{crds::install, shop::Shop};
 use anyhow::Context as _;
 use ferrule_proto::destination::{WeightedAddr, protocol_hint::Protocol, tls_identity::Strategy};
 use ferrule_test_cluster::{Cluster, Options};
 use ferrule_tests::{Ferrule, Proxy, TestProxy};
-use k8s_openapi::{
-    api::{core::v1::Service, discovery::v1::EndpointSlice},
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client,
     api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     core::GroupVersionKind,
-    runtime::wait::{await_condition, conditions},
 };
 use serde_json::{Value, json};
 
 pub(crate) const NAMESPACE: &str = "default";
-
-pub(crate) async fn install(client: &Client) -> anyhow::Result<()> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in ferrule_crds::all() {
-        let params = PatchParams::apply("test").force();
-        api.patch(&crd.name_any(), &params, &Patch::Apply(&crd))
-            .await?;
-    }
-    for crd in ferrule_crds::all() {
-        let established = conditions::is_crd_established();
-        await_condition(api.clone(), &crd.name_any(), established).await?;
-    }
-    Ok(())
-}
 
 /// The objects of a kind in one of its versions, `GROUP/VERSION`.
 pub(crate) fn custom(client: &Client, api_version: &str, kind: &str) -> Api<DynamicObject> {

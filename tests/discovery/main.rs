@@ -5,6 +5,7 @@
 mod access;
 mod authorization;
 mod conversation;
+mod crds;
 mod custom;
 mod deployments;
 mod faults;

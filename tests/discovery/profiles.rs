@@ -1,7 +1,10 @@
 //! ServiceProfiles on open streams: from an API server that does not know the kind
 //! at first to objects that would break a careless reader.
 
-use crate::service_profile::{ServiceProfiles, install_crd, route, web};
+use crate::{
+    crds::install_kind,
+    service_profile::{ServiceProfiles, route, web},
+};
 use ferrule_proto::destination::DestinationProfile;
 use ferrule_test_cluster::{Cluster, Options};
 use ferrule_tests::{Ferrule, StreamFailure, TestProxy, Watched};
@@ -58,7 +61,7 @@ async fn a_crd_that_is_installed_later_is_followed_and_its_objects_told() -> any
 
     // Longer than the watch's longest pause has been reached.
     tokio::time::sleep(Duration::from_secs(10)).await;
-    install_crd(&client).await?;
+    install_kind(&client, "ServiceProfile").await?;
     let installed = Instant::now();
     let profiles = ServiceProfiles::of(&client, namespace.name());
     profiles.create(&name, &route("first", "1s"), false).await?;

@@ -1,39 +1,12 @@
 //! ServiceProfiles in a real API server.
 
-use k8s_openapi::{
-    api::core::v1::Service,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::api::core::v1::Service;
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client,
     api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::{Value, json};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
-
-/// How long anything may take that is not measured.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Installs the CRD of ServiceProfiles, and waits until it is served.
-pub(crate) async fn install_crd(client: &Client) -> anyhow::Result<()> {
-    let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let params = PatchParams::apply("test").force();
-    for crd in ferrule_crds::all() {
-        if crd.spec.names.kind == "ServiceProfile" {
-            crds.patch(&crd.name_any(), &params, &Patch::Apply(&crd))
-                .await?;
-        }
-    }
-    let profiles = ServiceProfiles::of(client, "default");
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = profiles.api.list(&Default::default()).await {
-        anyhow::ensure!(Instant::now() < deadline, "the CRD is not served: {error}");
-        sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
-}
 
 /// The ServiceProfiles of a namespace.
 pub(crate) struct ServiceProfiles {

@@ -1,7 +1,10 @@
 //! The webhook as an API server calls it: whether its answers are understood, and
 //! whether a certificate that is renewed on disk is the one that is verified.
 
-use crate::service_profile::{PATIENCE, ServiceProfiles, install_crd, route};
+use crate::{
+    crds::install_kind,
+    service_profile::{ServiceProfiles, route},
+};
 use anyhow::Context as _;
 use ferrule_test_cluster::Cluster;
 use ferrule_tests::Ferrule;
@@ -18,6 +21,10 @@ use serde_json::{Value, json};
 use std::{net::SocketAddr, path::Path, time::Duration};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
+
+/// For a webhook to be called once it is registered, and for its certificate to be
+/// verified by another.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A certificate for the webhook in `directory`; the PEM of who signed it.
 fn certify(directory: &Path) -> anyhow::Result<Vec<u8>> {
@@ -112,7 +119,7 @@ async fn until_denied(profiles: &ServiceProfiles) -> anyhow::Result<()> {
 async fn s134_an_api_server_asks_the_webhook_and_tells_what_it_says() -> anyhow::Result<()> {
     let cluster = Cluster::shared().await?;
     let client = cluster.client()?;
-    install_crd(&client).await?;
+    install_kind(&client, "ServiceProfile").await?;
     let namespace = cluster.namespace("webhook").await?;
     let files = TempDir::new()?;
     let authority = certify(files.path())?;

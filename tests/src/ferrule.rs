@@ -133,11 +133,6 @@ impl Ferrule {
         Ok(self.admin("/ready").await?.0 == 200)
     }
 
-    /// Where it is asked about itself.
-    pub fn admin_addr(&self) -> SocketAddr {
-        self.admin
-    }
-
     /// A page of the admin listener that is JSON.
     ///
     /// # Errors

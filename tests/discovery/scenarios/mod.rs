@@ -17,7 +17,7 @@ mod services;
 mod world;
 
 use self::world::{Shared, World};
-use crate::custom;
+use crate::crds;
 use anyhow::{Result, ensure};
 use ferrule_test_cluster::{Cluster, Options};
 use ferrule_tests::{Ferrule, Proxy};
@@ -60,7 +60,7 @@ async fn the_specifications_scenarios_hold_on_a_real_cluster() -> Result<()> {
     })
     .await?;
     let client = cluster.client()?;
-    custom::install(&client).await?;
+    crds::install(&client).await?;
     for (node, zone) in NODES {
         cluster.node(node, zone).await?;
     }
