@@ -1,7 +1,6 @@
 //! gRPC messages, found in DATA frames and counted.
 
-/// The flag and the length in front of every gRPC message.
-const HEADER: usize = 5;
+use crate::frames::HEADER;
 
 /// Finds where messages begin and end, however DATA frames cut them.
 #[derive(Debug, Default)]

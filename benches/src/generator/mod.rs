@@ -1,8 +1,9 @@
 //! The load: proxies that ask and count, in a process of their own, so that what is measured of
 //! the server is the server's alone.
 //!
-//! Nothing is decoded, but for addresses where a row asks for them: what tells a full answer from a part of one is the bytes of the first
-//! gRPC message, and that none follows while the cluster is quiet.
+//! Nothing is decoded, but for addresses where a row asks for them: what tells a full answer from a
+//! part of one is the bytes of the first gRPC message, and that none follows while the cluster is
+//! quiet.
 
 mod addresses;
 mod call;

@@ -57,7 +57,7 @@ pub(super) async fn measure(
         let what = "all reconnect, giving up after 1 s";
         let opened = crowd.come(findings, what).await?;
         let given_up = opened.given_up as f64;
-        findings.add("attempts given up", Unit::Messages, given_up, None);
+        findings.add("attempts given up", Unit::Count, given_up, None);
     }
 
     crowd.generator.close().await?;

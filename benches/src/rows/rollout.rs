@@ -67,7 +67,7 @@ pub(super) async fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Resul
         }
     }
     let untold = heard.untold as f64;
-    findings.add("endpoints not told", Unit::Messages, untold, 0.0);
+    findings.add("endpoints not told", Unit::Count, untold, 0.0);
     let messages = told.messages as f64;
     let each = messages / STREAMS as f64;
     findings.add("messages a stream", Unit::Messages, each, None);
