@@ -18,7 +18,7 @@ scenarios! {
     s60_a_native_sidecar_is_a_proxy,
     s61_a_proxy_that_cannot_be_reached_is_left_out,
     s63_64_opaque_ports_by_default_by_name_and_in_ranges,
-    s65_67_68_a_server_makes_a_port_opaque,
+    s65_67_to_69_a_server_makes_a_port_opaque,
     s66_a_server_may_name_a_port_of_any_container,
     s70_a_pod_is_labelled_with_the_workload_that_made_it,
     s71_a_machine_is_told_whole,
@@ -173,7 +173,7 @@ fn selected() -> Value {
     labelled(meshed("a", 1), "app", "web")
 }
 
-async fn s65_67_68_a_server_makes_a_port_opaque(w: World) -> Result<()> {
+async fn s65_67_to_69_a_server_makes_a_port_opaque(w: World) -> Result<()> {
     w.apply_all([service("web"), selected(), s1(&["a"])])
         .await?;
     let usual = || w.add([w.w("a", "10.0.0.1:8080")]);
@@ -186,6 +186,12 @@ async fn s65_67_68_a_server_makes_a_port_opaque(w: World) -> Result<()> {
         json!({"metadata": {"namespace": elsewhere}}),
     ))
     .await?;
+    // `In` of nothing: an API server does not look into selectors.
+    let nothing = json!([{"key": "app", "operator": "In"}]);
+    let nothing = json!({"matchLabels": null, "matchExpressions": nothing});
+    let unreadable = with(server.clone(), json!({"metadata": {"name": "unreadable"}}));
+    w.apply(with(unreadable, json!({"spec": {"podSelector": nothing}})))
+        .await?;
     stream.is_silent().await?;
     w.apply(server.clone()).await?;
     stream.tells(opaque()).await?;
