@@ -16,7 +16,7 @@ mod objects;
 use self::{
     client::{Client, Question, Speed},
     dice::Dice,
-    objects::Objects,
+    objects::{HOST_PORT, HOSTS, Objects},
 };
 use anyhow::{Context as _, ensure};
 use ferrule_test_cluster::{Cluster, Component, Options};
@@ -28,6 +28,8 @@ use tokio::time::{Instant, sleep};
 const OPERATIONS: usize = 2_000;
 /// As long as a proxy would wait for anything.
 const QUIET: Duration = Duration::from_secs(60);
+/// With both families, though the chart leaves IPv6 off.
+const FLAGS: [&str; 2] = ["--roles=destination", "--enable-ipv6"];
 /// Times at which the API server is killed or stopped, as shares of a run.
 const FAULTS: [f64; 4] = [0.2, 0.45, 0.6, 0.85];
 
@@ -51,7 +53,7 @@ async fn run(seed: u64, operations: usize) -> anyhow::Result<()> {
     let objects = Objects::create(&mut cluster).await?;
     // It would mend what is broken here on purpose.
     cluster.kill(Component::ControllerManager);
-    let ferrule = Ferrule::start(cluster.kubeconfig()).await?;
+    let ferrule = Ferrule::start_with(cluster.kubeconfig(), &FLAGS).await?;
     ferrule.ready().await?;
     let clients: Vec<_> = questions(&objects)
         .into_iter()
@@ -80,7 +82,7 @@ async fn run(seed: u64, operations: usize) -> anyhow::Result<()> {
     for client in &clients {
         client.catch_up();
     }
-    let fresh = Ferrule::start(cluster.kubeconfig()).await?;
+    let fresh = Ferrule::start_with(cluster.kubeconfig(), &FLAGS).await?;
     fresh.ready().await?;
     let deadline = Instant::now() + QUIET;
     loop {
@@ -140,7 +142,15 @@ fn questions(objects: &Objects) -> Vec<Question> {
                 questions.push(Question::profile(&path, context));
             }
         }
-        questions.push(Question::get(&format!("h1.{service}:80"), &contexts[0]));
+        let hostname = format!("h1.{service}:80");
+        questions.push(Question::get(&hostname, &contexts[0]));
+        questions.push(Question::profile(&hostname, &contexts[0]));
+    }
+    for host in HOSTS {
+        for port in [HOST_PORT, 5432] {
+            let path = format!("{host}:{port}");
+            questions.push(Question::profile(&path, &contexts[0]));
+        }
     }
     for address in objects.addresses() {
         for port in [8080, 5432] {

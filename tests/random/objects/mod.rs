@@ -1,19 +1,22 @@
 //! The objects of a small cluster, and random changes of them.
 
+mod workloads;
+
 use crate::{
-    api::{apply, delete, send},
+    api::{apply, delete},
     dice::Dice,
 };
 use anyhow::Context as _;
 use ferrule_test_cluster::{Cluster, TestNamespace};
-use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 const SERVICES: [&str; 4] = ["web", "api", "db", "mail"];
 const PODS: usize = 8;
-const SLICES: usize = 6;
+const SLICES: usize = 7;
+/// The slice with IPv6 addresses: what a slice has it keeps.
+const V6_SLICE: usize = SLICES - 1;
 const SERVERS: usize = 3;
 /// Nodes of pods and clients; the zones of clients' nodes stay as they are.
 const NODES: [(&str, &str); 2] = [("n0", "zone-a"), ("n1", "zone-b")];
@@ -23,6 +26,12 @@ const ADDRESSES: usize = 10;
 /// ExternalWorkloads, and fewer addresses than they would like, too.
 const MACHINES: usize = 3;
 const MACHINE_ADDRESSES: usize = 4;
+const REPLICA_SETS: usize = 2;
+/// Hosts' addresses, and the port of them that some pods declare.
+pub(crate) const HOSTS: [&str; 2] = ["10.99.0.1", "10.99.0.2"];
+pub(crate) const HOST_PORT: u16 = 7777;
+/// The Service that stands for others at times.
+const FEDERATED: &str = "mail";
 
 pub(crate) struct Objects {
     client: Client,
@@ -47,10 +56,12 @@ enum Change {
     NoProfile,
     Machine,
     NoMachine,
+    ReplicaSet,
+    NoReplicaSet,
     Node,
 }
 
-const CHANGES: [(usize, Change); 14] = [
+const CHANGES: [(usize, Change); 16] = [
     (28, Change::Slice),
     (5, Change::NoSlice),
     (22, Change::Pod),
@@ -64,6 +75,8 @@ const CHANGES: [(usize, Change); 14] = [
     (2, Change::NoProfile),
     (8, Change::Machine),
     (3, Change::NoMachine),
+    (3, Change::ReplicaSet),
+    (1, Change::NoReplicaSet),
     (2, Change::Node),
 ];
 
@@ -156,6 +169,11 @@ impl Objects {
                 let path = machine_path(namespace, dice.below(MACHINES));
                 delete(&self.client, &path).await
             }
+            Change::ReplicaSet => self.replica_set(namespace, dice).await,
+            Change::NoReplicaSet => {
+                let path = replica_set_path(namespace, dice.below(REPLICA_SETS));
+                delete(&self.client, &path).await
+            }
             Change::Node => {
                 let object = json!({
                     "apiVersion": "v1", "kind": "Node",
@@ -178,9 +196,17 @@ impl Objects {
         if dice.one_in(8) {
             ports[0]["appProtocol"] = json!("http");
         }
+        let (mut labels, mut annotations) = (json!({}), opaque_ports(dice));
+        if name == FEDERATED && dice.one_in(2) {
+            let local = dice.pick(&SERVICES);
+            annotations["multicluster.linkerd.io/local-discovery"] = json!(local);
+        }
+        if dice.one_in(12) {
+            labels["multicluster.linkerd.io/remote-discovery"] = json!("east");
+        }
         let object = json!({
             "apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": name, "annotations": opaque_ports(dice)},
+            "metadata": {"name": name, "labels": labels, "annotations": annotations},
             "spec": {
                 "ports": ports,
                 "internalTrafficPolicy": if dice.one_in(6) { "Local" } else { "Cluster" },
@@ -204,13 +230,17 @@ impl Objects {
             _ => json!([{"name": "http", "port": 8080}, {"name": "db", "port": 5432}]),
         };
         let hinted = dice.one_in(5);
+        let in_family = |address| match number {
+            V6_SLICE => twin(address),
+            _ => address,
+        };
         let mut endpoints = Vec::new();
         for pod in 0..PODS {
             if !dice.one_in(2) {
                 continue;
             }
             let mut endpoint = json!({
-                "addresses": [self.address_of(namespace, pod, dice)],
+                "addresses": [in_family(self.address_of(namespace, pod, dice))],
                 "conditions": {"ready": !dice.one_in(4)},
                 "zone": dice.pick(&ZONES),
             });
@@ -232,7 +262,7 @@ impl Objects {
                 continue;
             }
             endpoints.push(json!({
-                "addresses": [self.address_of_machine(dice)],
+                "addresses": [in_family(self.address_of_machine(dice))],
                 "conditions": {"ready": !dice.one_in(4)},
                 "zone": dice.pick(&ZONES),
                 "targetRef": {
@@ -241,13 +271,18 @@ impl Objects {
                 },
             }));
         }
+        let mut metadata = json!({"name": format!("slice-{number}")});
+        if dice.one_in(8) {
+            metadata["ownerReferences"] = json!([{
+                "apiVersion": "v1", "kind": "Service", "name": service, "uid": "any",
+            }]);
+        } else {
+            metadata["labels"] = json!({"kubernetes.io/service-name": service});
+        }
         let object = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("slice-{number}"),
-                "labels": {"kubernetes.io/service-name": service},
-            },
-            "addressType": "IPv4",
+            "metadata": metadata,
+            "addressType": if number == V6_SLICE { "IPv6" } else { "IPv4" },
             "ports": ports,
             "endpoints": endpoints,
         });
@@ -264,97 +299,6 @@ impl Objects {
             half
         };
         self.addresses[offset + (pod + neighbour) % half]
-    }
-
-    /// Any machine's; sometimes a pod's.
-    fn address_of_machine(&self, dice: &mut Dice) -> IpAddr {
-        if dice.one_in(8) {
-            dice.pick(&self.addresses[..ADDRESSES])
-        } else {
-            dice.pick(&self.addresses[ADDRESSES..])
-        }
-    }
-
-    async fn machine(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
-        let number = dice.below(MACHINES);
-        let mut ports = vec![json!({"name": "http", "port": 8080})];
-        if dice.one_in(2) {
-            ports.push(json!({"name": "db", "port": 5432}));
-        }
-        if dice.one_in(3) {
-            ports.push(json!({"name": "linkerd-proxy", "port": 4999}));
-        }
-        let name = dice.pick(&["one", "other"]);
-        let object = json!({
-            "apiVersion": "workload.linkerd.io/v1beta1", "kind": "ExternalWorkload",
-            "metadata": {
-                "name": machine_name(number),
-                "labels": {
-                    "app": dice.pick(&["web", "db"]),
-                    "topology.kubernetes.io/zone": dice.pick(&ZONES),
-                },
-                "annotations": opaque_ports(dice),
-            },
-            "spec": {
-                "meshTLS": {
-                    "identity": format!("spiffe://root.linkerd/{name}"),
-                    "serverName": format!("{name}.linkerd"),
-                },
-                "ports": ports,
-                "workloadIPs": [{"ip": self.address_of_machine(dice)}],
-            },
-        });
-        apply(&self.client, &machine_path(namespace, number), &object).await
-    }
-
-    async fn pod(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
-        let number = dice.below(PODS);
-        let name = pod_name(number);
-        let path = core(namespace, "pods", &name);
-        let mut labels = json!({"app": dice.pick(&["web", "db"])});
-        if number != 0 {
-            labels["linkerd.io/control-plane-ns"] =
-                json!(dice.pick(&["linkerd", "linkerd", "other"]));
-        }
-        let mut annotations = opaque_ports(dice);
-        if dice.one_in(6) {
-            annotations["config.linkerd.io/skip-inbound-ports"] = json!("9090");
-        }
-        let listen = |name: &str, port: u16| {
-            let name = format!("LINKERD2_PROXY_{name}_LISTEN_ADDR");
-            json!({"name": name, "value": format!("0.0.0.0:{port}")})
-        };
-        let object = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "labels": labels, "annotations": annotations},
-            // Of a pod that is there this may not change.
-            "spec": {
-                "nodeName": NODES[number % NODES.len()].0,
-                "automountServiceAccountToken": false,
-                "containers": [
-                    {
-                        "name": "app", "image": "app",
-                        "ports": [{"name": "http", "containerPort": 8080}, {"name": "db", "containerPort": 5432}],
-                    },
-                    {
-                        "name": "linkerd-proxy", "image": "proxy",
-                        "env": [listen("INBOUND", 4143), listen("ADMIN", 4191), listen("CONTROL", 4190)],
-                    },
-                ],
-            },
-        });
-        apply(&self.client, &path, &object).await?;
-        let ip = self.address_of(namespace, number, dice);
-        let phase = dice.pick(&["Running", "Running", "Running", "Pending", "Succeeded"]);
-        let status = json!({"status": {"phase": phase, "podIP": ip, "podIPs": [{"ip": ip}]}});
-        send(
-            &self.client,
-            Method::PATCH,
-            &format!("{path}/status"),
-            "application/merge-patch+json",
-            &status,
-        )
-        .await
     }
 
     async fn server(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
@@ -449,6 +393,21 @@ fn server_path(namespace: &str, number: usize) -> String {
 fn machine_path(namespace: &str, number: usize) -> String {
     let name = machine_name(number);
     format!("/apis/workload.linkerd.io/v1beta1/namespaces/{namespace}/externalworkloads/{name}")
+}
+
+fn replica_set_path(namespace: &str, number: usize) -> String {
+    format!("/apis/apps/v1/namespaces/{namespace}/replicasets/rs-{number}")
+}
+
+/// The IPv6 address of who has this IPv4 one.
+fn twin(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(v4) => {
+            let low = v4.to_bits();
+            Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, (low >> 16) as u16, low as u16).into()
+        }
+        IpAddr::V6(_) => address,
+    }
 }
 
 fn profile_path(namespace: &str, name: &str) -> String {
