@@ -281,6 +281,11 @@ impl Endpoint {
         self
     }
 
+    /// A meshed port of which nothing is known.
+    pub(crate) fn any_protocol(self) -> Self {
+        self.protocol(None)
+    }
+
     /// An opaque port, which is dialled itself.
     pub(crate) fn opaque(self) -> Self {
         self.protocol(Some(Protocol::Opaque(Opaque {})))

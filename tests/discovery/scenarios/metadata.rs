@@ -17,7 +17,9 @@ scenarios! {
     s57_the_transport_header_goes_to_the_proxys_port,
     s60_a_native_sidecar_is_a_proxy,
     s61_a_proxy_that_cannot_be_reached_is_left_out,
+    s62_without_upgrade_the_hint_of_pods_is_there_and_empty,
     s63_64_opaque_ports_by_default_by_name_and_in_ranges,
+    a_namespaces_opaque_ports_hold_for_what_has_no_list_of_its_own,
     s65_67_to_69_a_server_makes_a_port_opaque,
     s66_a_server_may_name_a_port_of_any_container,
     s70_a_pod_is_labelled_with_the_workload_that_made_it,
@@ -128,6 +130,36 @@ async fn s61_a_proxy_that_cannot_be_reached_is_left_out(w: World) -> Result<()> 
     stream.tells(w.add([w.w("b", "10.0.0.2:8080")])).await?;
     stream.is_silent().await?;
     w.silent_profile("10.0.0.1:8080").await?.is_silent().await
+}
+
+async fn s62_without_upgrade_the_hint_of_pods_is_there_and_empty(w: World) -> Result<()> {
+    let w = w.without_upgrade();
+    w.apply_all(web(&["a"])).await?;
+    w.apply(machine(2)).await?;
+    w.apply(slice("s2", "web", &[machine_endpoint(2)])).await?;
+    let told = [
+        w.w("a", "10.0.0.1:8080").any_protocol(),
+        w.machine("10.0.0.2:8080"),
+    ];
+    w.get(WEB, w.add(told)).await.map(drop)
+}
+
+/// Ferrule's own, and without a number: the reference reads no Namespaces.
+async fn a_namespaces_opaque_ports_hold_for_what_has_no_list_of_its_own(w: World) -> Result<()> {
+    w.apply_all([service("web"), meshed("a", 1)]).await?;
+    w.apply(annotated(meshed("b", 2), OPAQUE_PORTS, "")).await?;
+    w.apply(s1(&["a", "b"])).await?;
+    let (a, b) = (w.w("a", "10.0.0.1:8080"), w.w("b", "10.0.0.2:8080"));
+    let mut stream = w.get(WEB, w.add([a.clone(), b])).await?;
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "$ns"}});
+    // By the name of the pod's port.
+    w.apply(annotated(namespace.clone(), OPAQUE_PORTS, "http"))
+        .await?;
+    let opaque = a.clone().opaque().transport(4143);
+    stream.tells(w.add([opaque])).await?;
+    w.apply(namespace).await?;
+    stream.tells(w.add([a])).await?;
+    stream.is_silent().await
 }
 
 async fn s63_64_opaque_ports_by_default_by_name_and_in_ranges(w: World) -> Result<()> {

@@ -3,8 +3,8 @@
 //! index; here is what of them depends on how an API server reads, defaults and
 //! tells the objects: something of each section.
 //!
-//! They share one cluster and one process with the specification's baseline (and
-//! another with the chart's defaults), and run side by side.
+//! They share one cluster and one process with the specification's baseline (there
+//! are two more, for what depends on flags), and run side by side.
 
 mod addresses;
 mod changes;
@@ -27,6 +27,12 @@ const WEB: &str = "web.$ns.svc.cluster.local:80";
 /// Enough that waiting for silence costs nothing, and few enough that two cores
 /// answer at once.
 const SIDE_BY_SIDE: usize = 16;
+/// The specification's baseline where it is not the chart's.
+const BASELINE: [&str; 3] = [
+    "--roles=destination",
+    "--outbound-transport-mode=transparent",
+    "--enable-ipv6",
+];
 /// Nodes and their zones.
 const NODES: [(&str, Option<&str>); 3] = [
     ("n1", Some("west-1a")),
@@ -52,6 +58,11 @@ macro_rules! scenarios {
 }
 use scenarios;
 
+async fn proxy(ferrule: &Ferrule) -> Result<Proxy> {
+    ferrule.ready().await?;
+    Proxy::connect(ferrule.destination()).await
+}
+
 #[tokio::test]
 async fn the_specifications_scenarios_hold_on_a_real_cluster() -> Result<()> {
     let cluster = Cluster::start(Options {
@@ -64,19 +75,17 @@ async fn the_specifications_scenarios_hold_on_a_real_cluster() -> Result<()> {
     for (node, zone) in NODES {
         cluster.node(node, zone).await?;
     }
-    let baseline = [
-        "--roles=destination",
-        "--outbound-transport-mode=transparent",
-        "--enable-ipv6",
-    ];
-    let baseline = Ferrule::start_with(cluster.kubeconfig(), &baseline).await?;
-    let chart = Ferrule::start(cluster.kubeconfig()).await?;
-    baseline.ready().await?;
-    chart.ready().await?;
+    let kubeconfig = cluster.kubeconfig();
+    let baseline = Ferrule::start_with(kubeconfig, &BASELINE).await?;
+    let chart = Ferrule::start(kubeconfig).await?;
+    let [role, transport, ipv6] = BASELINE;
+    let no_upgrade = [role, transport, ipv6, "--enable-h2-upgrade=false"];
+    let no_upgrade = Ferrule::start_with(kubeconfig, &no_upgrade).await?;
     let shared = Shared {
         client,
-        baseline: Proxy::connect(baseline.destination()).await?,
-        chart: Proxy::connect(chart.destination()).await?,
+        baseline: proxy(&baseline).await?,
+        chart: proxy(&chart).await?,
+        no_upgrade: proxy(&no_upgrade).await?,
     };
 
     let all = [

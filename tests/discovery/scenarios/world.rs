@@ -29,8 +29,10 @@ pub(crate) struct Shared {
     pub(crate) client: Client,
     /// Of a process with the specification's baseline.
     pub(crate) baseline: Proxy,
-    /// Of one that runs with the chart's defaults.
+    /// Of one with the chart's defaults.
     pub(crate) chart: Proxy,
+    /// Of one with the baseline, but for the upgrade to HTTP/2.
+    pub(crate) no_upgrade: Proxy,
 }
 
 pub(crate) struct World {
@@ -51,9 +53,15 @@ impl World {
         Ok(world)
     }
 
-    /// One that sees it through a process with the chart's defaults.
+    /// One that is seen through a process with the chart's defaults.
     pub(crate) fn with_the_charts_defaults(mut self) -> Self {
         self.shared.baseline = self.shared.chart.clone();
+        self
+    }
+
+    /// One that is seen through a process that does not upgrade to HTTP/2.
+    pub(crate) fn without_upgrade(mut self) -> Self {
+        self.shared.baseline = self.shared.no_upgrade.clone();
         self
     }
 
