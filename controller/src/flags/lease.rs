@@ -1,8 +1,8 @@
 //! Who writes, of several replicas.
 
-use super::values::duration;
 use crate::lease::Terms;
 use clap::Args;
+use ferrule_cli::duration;
 use std::time::Duration;
 
 /// A Lease says its duration in whole seconds, and is renewed after a third.
