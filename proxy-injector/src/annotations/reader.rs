@@ -1,6 +1,7 @@
 use super::text;
 use crate::settings::Settings;
 use ferrule_cluster::object::DefaultPolicy;
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// What an annotation's text is read as, and where it goes.
@@ -108,7 +109,7 @@ impl Reader {
             Reader::Ratio(set) => return taken(settings, *set, text::ratio(text)),
             Reader::Policy(set) => return taken(settings, *set, text.parse().ok()),
             Reader::Environment => {
-                return match serde_json::from_str::<Vec<serde_json::Value>>(text) {
+                return match serde_json::from_str::<Vec<Value>>(text) {
                     Ok(variables) if variables.iter().all(is_variable) => {
                         settings.add_variables(variables);
                         Reading::Taken
@@ -131,7 +132,14 @@ fn taken<T>(settings: &mut Settings, set: fn(&mut Settings, T), read: Option<T>)
     }
 }
 
-fn is_variable(variable: &serde_json::Value) -> bool {
-    let name = variable.get("name").and_then(serde_json::Value::as_str);
+/// One that the API server can read: a whole pod fails over another.
+fn is_variable(variable: &Value) -> bool {
+    let has = |key, is_right: fn(&Value) -> bool| {
+        let value = variable.get(key);
+        value.is_none_or(|value| value.is_null() || is_right(value))
+    };
+    let name = variable.get("name").and_then(Value::as_str);
     name.is_some_and(|name| !name.is_empty())
+        && has("value", Value::is_string)
+        && has("valueFrom", Value::is_object)
 }

@@ -9,6 +9,7 @@ use super::{
     },
     text,
 };
+use ferrule_cluster::object::DEFAULT_OPAQUE_PORTS;
 
 const PORTS: &str = "ports and ranges such as 25,9000-9100";
 const NETWORKS: &str = "networks with commas between them, such as 10.0.0.0/8,fd00::/8";
@@ -161,7 +162,7 @@ pub(super) const ANNOTATIONS: &[Annotation] = &[
     Annotation {
         key: OPAQUE_PORTS,
         place: Place::ServiceToo,
-        default: "25,587,3306,4444,5432,6379,9300,11211",
+        default: DEFAULT_OPAQUE_PORTS,
         effect: "Ports on which the proxy does not look for a protocol. On pods also by the name \
                  of a container's port; an empty text means none.",
         reader: Elsewhere(

@@ -1,4 +1,5 @@
 use super::node::Node;
+use ferrule_cluster::object::DEFAULT_OPAQUE_PORTS;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -222,7 +223,7 @@ impl Proxy {
             shutdown_grace_period: node.text("shutdownGracePeriod", ""),
             shutdown_endpoint: node.flag("enableShutdownEndpoint", false),
             default_inbound_policy: node.text("defaultInboundPolicy", "all-unauthenticated"),
-            opaque_ports: node.text("opaquePorts", "25,587,3306,4444,5432,6379,9300,11211"),
+            opaque_ports: node.text("opaquePorts", DEFAULT_OPAQUE_PORTS),
             require_identity_ports: node.text("requireIdentityOnInboundPorts", ""),
             require_tls_ports: node.text("requireTLSOnInboundPorts", ""),
             inbound_connect_timeout: node.text("inboundConnectTimeout", "100ms"),

@@ -57,6 +57,8 @@ fn s117_s118_what_cannot_be_read_is_named_and_the_rest_works() {
         ("close-wait-timeout", "soon"),
         ("proxy-additional-env", "{}"),
         ("proxy-additional-env", "[{}]"),
+        ("proxy-additional-env", r#"[{"name": "A", "value": 5}]"#),
+        ("proxy-additional-env", r#"[{"name": "A", "valueFrom": "b"}]"#),
         ("enable-gateway", "yes"),
         ("proxy-admin-shutdown", "true"),
     ] {
