@@ -14,9 +14,9 @@ pub(crate) struct MeshFlags {
     #[arg(long, env = "FERRULE_CONTROL_PLANE_NAMESPACE", value_name = "NAME", default_value = "linkerd", value_parser = label)]
     pub(crate) control_plane_namespace: String,
 
-    /// The suffix of workloads' TLS identities
-    #[arg(long, env = "FERRULE_TRUST_DOMAIN", value_name = "DOMAIN", default_value = "cluster.local", value_parser = domain)]
-    pub(crate) trust_domain: String,
+    /// The suffix of workloads' TLS identities [default: the cluster domain]
+    #[arg(long, env = "FERRULE_TRUST_DOMAIN", value_name = "DOMAIN", value_parser = domain)]
+    trust_domain: Option<String>,
 
     /// The suffix of Services' names, after "svc."
     #[arg(long, env = "FERRULE_CLUSTER_DOMAIN", value_name = "DOMAIN", default_value = "cluster.local", value_parser = domain)]
@@ -94,7 +94,7 @@ impl MeshFlags {
     pub(crate) fn mesh(&self) -> Mesh {
         Mesh {
             control_plane_namespace: self.control_plane_namespace.clone(),
-            trust_domain: self.trust_domain.clone(),
+            trust_domain: self.trust_domain().to_owned(),
             cluster_domain: self.cluster_domain.clone(),
             default_opaque_ports: self.default_opaque_ports.0.clone(),
             transport_header: self.outbound_transport_mode == TransportMode::TransportHeader,
@@ -105,9 +105,15 @@ impl MeshFlags {
         }
     }
 
+    /// The suffix of workloads' TLS identities.
+    pub(crate) fn trust_domain(&self) -> &str {
+        let own = self.trust_domain.as_deref();
+        own.unwrap_or(&self.cluster_domain)
+    }
+
     /// The names that the mesh gives.
     pub(crate) fn scope(&self) -> IdentityScope {
-        IdentityScope::new(&self.control_plane_namespace, &self.trust_domain)
+        IdentityScope::new(&self.control_plane_namespace, self.trust_domain())
             .expect("both were parsed with the flags")
     }
 

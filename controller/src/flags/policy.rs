@@ -58,7 +58,7 @@ impl PolicyFlags {
             cluster_domain: mesh.cluster_domain.clone(),
             default_opaque_ports: mesh.mesh().default_opaque_ports,
             control_plane_namespace: mesh.control_plane_namespace.clone(),
-            trust_domain: mesh.trust_domain.clone(),
+            trust_domain: mesh.trust_domain().to_owned(),
             global_egress_namespace: self.global_egress_network_namespace.clone(),
             allow_l5d_request_headers: self.allow_l5d_request_headers,
             acceptance,

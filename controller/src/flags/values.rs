@@ -7,6 +7,9 @@ use ipnet::IpNet;
 use std::{fmt, net::SocketAddr, str::FromStr};
 use tracing_subscriber::EnvFilter;
 
+/// The longest name that DNS knows.
+const LONGEST_DOMAIN: usize = 253;
+
 /// Which meshed endpoints are dialled at their proxy's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportMode {
@@ -141,10 +144,10 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
 
 /// A DNS name without a dot at its end.
 pub(super) fn domain(text: &str) -> Result<String, &'static str> {
-    if text.split('.').all(is_dns_label) {
+    if text.len() <= LONGEST_DOMAIN && text.split('.').all(is_dns_label) {
         Ok(text.to_owned())
     } else {
-        Err("expected a DNS name in lower case, such as cluster.local")
+        Err("expected a DNS name in lower case of at most 253 characters, such as cluster.local")
     }
 }
 

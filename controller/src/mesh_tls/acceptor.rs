@@ -123,7 +123,6 @@ async fn shake_hands(
             tokio::spawn(async move {
                 let handshake = TlsAcceptor::from(config).accept(stream);
                 let done = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await;
-                drop(place);
                 let count = match &done {
                     Ok(Ok(_)) => &handshakes.done,
                     Ok(Err(_)) => &handshakes.failed,
@@ -138,6 +137,8 @@ async fn shake_hands(
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 }
+                // Not before: whoever waits to be served holds one, too.
+                drop(place);
             });
         }
     };

@@ -59,6 +59,20 @@ impl ClientAuth {
     }
 }
 
+impl Verifier {
+    /// A signature by a key that cannot be read from the certificate either: that
+    /// one counted as none above already.
+    fn or_none(
+        &self,
+        verified: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match verified {
+            Err(_) if !self.required => Ok(HandshakeSignatureValid::assertion()),
+            verified => verified,
+        }
+    }
+}
+
 /// Verifies as rustls does, counts, and lets pass what need not verify.
 #[derive(Debug)]
 struct Verifier {
@@ -107,7 +121,8 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        let verified = self.inner.verify_tls12_signature(message, cert, dss);
+        self.or_none(verified)
     }
 
     fn verify_tls13_signature(
@@ -116,7 +131,8 @@ impl ClientCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        let verified = self.inner.verify_tls13_signature(message, cert, dss);
+        self.or_none(verified)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
