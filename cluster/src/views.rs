@@ -227,6 +227,16 @@ impl<K: ViewKey> Views<K> {
         }
     }
 
+    /// Ends one view, and its streams with `status` once they have been told its
+    /// newest value. Who asks again gets another.
+    pub fn end_view(&mut self, key: &K, status: &Status) {
+        if let Some(view) = self.views.remove(key) {
+            self.registry.views.pin().remove(key);
+            detach(&mut self.dependents, key);
+            view.end(status.clone());
+        }
+    }
+
     /// How many were made since [`Self::give_up`] was last called.
     pub fn made(&self) -> usize {
         self.made

@@ -29,7 +29,7 @@ mod workload;
 pub use self::{
     inbound::{Idle, InboundDependency, InboundKey, Reasons, WorkloadKey},
     network::{NetworkError, parse_networks},
-    outbound::{Dependency, OutboundKey},
+    outbound::{Dependency, OutboundKey, OutboundTarget},
     projection::{Policies, Registry, Request},
     server::{Inbound, InboundServer, Outbound, OutboundServer},
     settings::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings},

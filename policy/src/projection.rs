@@ -5,13 +5,14 @@ use crate::{
     PolicySettings,
     frames::Frames,
     inbound::{Batch, InboundDependency, InboundKey, Namespace, Reasons, Workload, WorkloadKey},
-    outbound::{Dependency, OutboundKey},
+    outbound::{Affected, OutboundKey, OutboundTarget, Subject},
 };
 use bytes::Bytes;
 use ferrule_cluster::{
     Answer, LINGER, ValueView, ViewRegistry, Views, World, describe, index::Projection,
     object::ObjectKey, stream::message, world::Changes,
 };
+use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -67,17 +68,18 @@ impl Registry {
     pub fn describe_outbound(&self, service: &ObjectKey, ips: &[IpAddr]) -> Vec<Value> {
         let mut policies = Vec::new();
         self.outbound.for_each(|key, view| {
-            let asked = match key {
-                OutboundKey::Service { service: of, port } if of == service => {
+            let asked = match &key.target {
+                OutboundTarget::Service { service: of, port } if of == service => {
                     json!({"service": of.to_string(), "port": port})
                 }
-                OutboundKey::Address { ip, port } if ips.contains(ip) => {
+                OutboundTarget::Address { ip, port } if ips.contains(ip) => {
                     json!({"address": SocketAddr::new(*ip, *port).to_string()})
                 }
                 _ => return,
             };
             policies.push(json!({
                 "asked": asked,
+                "from": key.client,
                 "version": view.version(),
                 "streams": describe::streams(view.subscribers(), view.version()),
             }));
@@ -148,8 +150,13 @@ impl Writer {
     }
 
     fn outbound(&mut self, world: &World, key: &OutboundKey) -> Result<Bytes, Status> {
-        let policy = key.policy(&self.settings, world)?;
-        Ok(self.frames.share(message(&policy)))
+        let subject = key.subject(&self.settings, world)?;
+        Ok(self.write(world, &subject))
+    }
+
+    fn write(&mut self, world: &World, subject: &Subject) -> Bytes {
+        let policy = subject.policy(&self.settings, world);
+        self.frames.share(message(&policy))
     }
 }
 
@@ -196,15 +203,25 @@ impl Policies {
     }
 
     fn update_outbound(&mut self, world: &World, changes: &Changes) {
-        let services = changes.services.iter().filter(|(_, change)| change.object);
-        let of_services = services.flat_map(|(service, _)| {
-            let service = Dependency::Service(service.clone());
-            self.outbound.dependents(&service)
-        });
-        let ips = changes.addresses.iter();
-        let of_ips = ips.flat_map(|ip| self.outbound.dependents(&Dependency::Address(*ip)));
-        for (key, view) in of_services.chain(of_ips) {
-            publish(view, self.writer.outbound(world, key));
+        let settings = self.writer.settings.clone();
+        let affected = Affected::by(&settings, world, changes, &self.outbound);
+        // Clients of many namespaces ask for one Service: what is told of it is
+        // written once.
+        let mut written = FxHashMap::<Subject, Bytes>::default();
+        for (key, view) in affected.told {
+            let policy = key.subject(&settings, world).map(|subject| {
+                let frame = written.get(&subject).cloned();
+                frame.unwrap_or_else(|| {
+                    let frame = self.writer.write(world, &subject);
+                    written.insert(subject, frame.clone());
+                    frame
+                })
+            });
+            publish(view, policy);
+        }
+        for key in affected.ended {
+            // The proxy asks again at once.
+            self.outbound.end_view(&key, &Status::ok(""));
         }
     }
 

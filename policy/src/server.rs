@@ -2,7 +2,7 @@
 
 use crate::{
     inbound::{InboundKey, WorkloadKey},
-    outbound::{TargetError, target},
+    outbound::{OutboundKey, TargetError, target},
     projection::{Ask, Registry, Request},
 };
 use bytes::Bytes;
@@ -112,17 +112,15 @@ impl Outbound {
     }
 
     /// What is asked for, and what the client says of itself.
-    async fn key(&self, call: &mut Call) -> Result<(crate::OutboundKey, String), Status> {
+    async fn key(&self, call: &mut Call) -> Result<(OutboundKey, String), Status> {
         let request: TrafficSpec = call.message().await?;
         if request.target.is_none() {
             return Err(TargetError::Missing.into());
         }
-        // No policy depends on who asks yet; a proxy that does not know who it is
-        // learns it now.
-        workload(&request.source_workload)?;
-        let key = target(request.target)?;
+        let client = workload(&request.source_workload)?.namespace().clone();
+        let target = target(request.target)?;
         self.registry.ready()?;
-        Ok((key, request.source_workload))
+        Ok((OutboundKey { client, target }, request.source_workload))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a proxy asks about (policy.md section 6.1).
 
-use super::OutboundKey;
+use super::OutboundTarget;
 use ferrule_cluster::object::{ObjectKey, is_dns_label};
 use ferrule_proto::outbound::traffic_spec::Target;
 use http::uri::Authority;
@@ -31,7 +31,7 @@ pub(crate) enum TargetError {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn target(target: Option<Target>) -> Result<OutboundKey, TargetError> {
+pub(crate) fn target(target: Option<Target>) -> Result<OutboundTarget, TargetError> {
     match target.ok_or(TargetError::Missing)? {
         Target::Addr(addr) => {
             let addr = SocketAddr::try_from(addr)
@@ -39,7 +39,7 @@ pub(crate) fn target(target: Option<Target>) -> Result<OutboundKey, TargetError>
             if addr.port() == 0 {
                 return Err(TargetError::Address("port 0 is not in 1-65535".into()));
             }
-            Ok(OutboundKey::Address {
+            Ok(OutboundTarget::Address {
                 ip: addr.ip(),
                 port: addr.port(),
             })
@@ -48,7 +48,7 @@ pub(crate) fn target(target: Option<Target>) -> Result<OutboundKey, TargetError>
     }
 }
 
-fn authority(text: &str) -> Result<OutboundKey, TargetError> {
+fn authority(text: &str) -> Result<OutboundTarget, TargetError> {
     let shown = || text.chars().take(300).collect();
     let invalid = || TargetError::Authority(shown());
     let authority: Authority = text.parse().map_err(|_| invalid())?;
@@ -57,7 +57,7 @@ fn authority(text: &str) -> Result<OutboundKey, TargetError> {
     }
     let service = service(authority.host()).ok_or_else(|| TargetError::NoService(shown()))?;
     let port = port(&authority).ok_or_else(invalid)?;
-    Ok(OutboundKey::Service { service, port })
+    Ok(OutboundTarget::Service { service, port })
 }
 
 /// The port, 80 where there is none or 0.
@@ -90,14 +90,14 @@ mod tests {
     use super::*;
     use ferrule_proto::net::TcpAddress;
 
-    fn named(text: &str) -> Result<OutboundKey, TargetError> {
+    fn named(text: &str) -> Result<OutboundTarget, TargetError> {
         target(Some(Target::Authority(text.into())))
     }
 
     #[test]
     fn an_authority_names_a_service_and_a_port() {
         let web = |port| {
-            Ok(OutboundKey::Service {
+            Ok(OutboundTarget::Service {
                 service: ObjectKey::new("ns", "web"),
                 port,
             })
@@ -169,7 +169,7 @@ mod tests {
         let addr = |text: &str| TcpAddress::from(text.parse::<SocketAddr>().unwrap());
         assert_eq!(
             target(Some(Target::Addr(addr("10.96.0.1:80")))),
-            Ok(OutboundKey::Address {
+            Ok(OutboundTarget::Address {
                 ip: [10, 96, 0, 1].into(),
                 port: 80
             })

@@ -1,5 +1,11 @@
 //! policy.md section 11, outbound: what a target resolves to.
 
+mod attachment;
+mod backends;
+mod egress;
+mod protocols;
+mod terms;
+
 use crate::support::*;
 use ferrule_cluster::object::{Kind as ObjectKind, Service};
 use ferrule_policy::{PolicySettings, parse_networks};

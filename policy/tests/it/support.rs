@@ -130,6 +130,16 @@ impl TestMesh {
         self.watch_as(CLIENT, Some(target)).await
     }
 
+    /// Follows the policy of a target from a namespace.
+    pub(crate) async fn watch_from(
+        &mut self,
+        namespace: &str,
+        target: Target,
+    ) -> Result<Client<OutboundPolicy>, Status> {
+        let workload = format!("{namespace}:client");
+        self.watch_as(&workload, Some(target)).await
+    }
+
     pub(crate) async fn watch_as(
         &mut self,
         workload: &str,
@@ -141,11 +151,21 @@ impl TestMesh {
 
     /// The policy of a target, by both methods.
     pub(crate) async fn policy(&mut self, target: Target) -> Result<OutboundPolicy, Status> {
-        let watched = match self.watch(target.clone()).await {
+        self.policy_from(NS, target).await
+    }
+
+    /// The policy of a target for clients in a namespace, by both methods.
+    pub(crate) async fn policy_from(
+        &mut self,
+        namespace: &str,
+        target: Target,
+    ) -> Result<OutboundPolicy, Status> {
+        let watched = match self.watch_from(namespace, target.clone()).await {
             Ok(mut client) => Ok(only(client.read())),
             Err(status) => Err(status),
         };
-        let request = traffic_spec(CLIENT, Some(target));
+        let workload = format!("{namespace}:client");
+        let request = traffic_spec(&workload, Some(target));
         let got = self.call_outbound("Get", &request).await;
         same(watched, got.map(Client::new))
     }
