@@ -7,7 +7,7 @@ use crate::{
     support::*,
 };
 use ferrule_cluster::object::Kind;
-use ferrule_policy::PolicySettings;
+use ferrule_policy::{Acceptance, PolicySettings};
 use ferrule_proto::{inbound::Server, outbound::OutboundPolicy};
 use proptest::prelude::*;
 use tonic::{Code, Status};
@@ -34,13 +34,21 @@ impl Open {
                 let workload = format!(r#"{{"ns":"{NS}","external_workload":"{name}"}}"#);
                 Stream::Inbound(mesh.watch_port(&workload, port.into()).await?)
             }
-            Question::Address { address, port } => {
+            Question::Address {
+                client,
+                address,
+                port,
+            } => {
                 let target = std::net::SocketAddr::new(ip(address), port).to_string();
-                Stream::Outbound(mesh.watch(addr(&target)).await?)
+                Stream::Outbound(mesh.watch_from(client, addr(&target)).await?)
             }
-            Question::Service { service, port } => {
+            Question::Service {
+                client,
+                service,
+                port,
+            } => {
                 let target = authority(&format!("svc{service}.{NS}.svc:{port}"));
-                Stream::Outbound(mesh.watch(target).await?)
+                Stream::Outbound(mesh.watch_from(client, target).await?)
             }
         };
         Ok(Self { question, stream })
@@ -62,6 +70,11 @@ impl Open {
             Stream::Inbound(client) => client.ended,
             Stream::Outbound(client) => client.ended,
         }
+    }
+
+    /// With its pod, or with what was said of an address outside of the cluster.
+    fn may_end(&self) -> bool {
+        !matches!(self.question, Question::Service { .. })
     }
 
     /// A port's stream ends with its pod; a target's keeps its policy where a
@@ -88,9 +101,13 @@ impl Open {
     }
 }
 
-async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
+async fn check(acceptance: Acceptance, history: Vec<Op>) -> Result<(), TestCaseError> {
+    let settings = PolicySettings {
+        acceptance,
+        ..PolicySettings::default()
+    };
     let mut cluster = Cluster::default();
-    let mut mesh = TestMesh::new(PolicySettings::default());
+    let mut mesh = TestMesh::new(settings.clone());
     let mut clients: Vec<Open> = Vec::new();
     for op in &history {
         for event in cluster.happen(op) {
@@ -117,7 +134,7 @@ async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
     }
     mesh.publish();
 
-    let mut restarted = TestMesh::new(PolicySettings::default());
+    let mut restarted = TestMesh::new(settings);
     for kind in kinds() {
         for event in cluster.list(kind, 1) {
             restarted.feed(event);
@@ -129,8 +146,7 @@ async fn check(history: Vec<Op>) -> Result<(), TestCaseError> {
         client.read();
         if let Some(code) = client.ended() {
             // The proxy asks again, and is then told what a fresh stream is.
-            let is_inbound = matches!(client.stream, Stream::Inbound(_));
-            prop_assert!(is_inbound && code == Code::Ok);
+            prop_assert!(client.may_end() && code == Code::Ok);
             continue;
         }
         for mesh in [&mut mesh, &mut restarted] {
@@ -158,9 +174,12 @@ proptest! {
     })]
 
     #[test]
-    fn every_stream_ends_up_with_what_a_fresh_one_is_told(history in histories()) {
+    fn every_stream_ends_up_with_what_a_fresh_one_is_told(
+        acceptance in prop::sample::select(vec![Acceptance::Written, Acceptance::Computed]),
+        history in histories(),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("no I/O");
-        runtime.block_on(check(history))?;
+        runtime.block_on(check(acceptance, history))?;
     }
 }
 
@@ -170,6 +189,7 @@ async fn a_stream_that_missed_a_message_does_not_agree() {
     let mut mesh = TestMesh::new(PolicySettings::default());
     mesh.apply("svc0", service(&["10.96.0.1"]));
     let question = Question::Service {
+        client: NS,
         service: 0,
         port: 80,
     };

@@ -4,11 +4,14 @@
 
 use crate::{
     objects::container_port,
-    shapes::{self, INBOUND_KINDS, app, labels_of},
+    shapes::{self, INBOUND_KINDS, app, labels_of, routes},
     support::*,
 };
 use ferrule_cluster::{
-    object::{DefaultPolicy, HttpProbe, Kind, Object, ObjectKey, Phase, Pod, PodTemplate, Service},
+    object::{
+        DefaultPolicy, HttpProbe, Kind, Object, ObjectKey, Phase, Pod, PodTemplate, Service,
+        traffic::Traffic,
+    },
     source::Event,
 };
 use proptest::prelude::*;
@@ -18,6 +21,10 @@ const SERVICES: usize = 3;
 const PODS: usize = 3;
 /// Cluster IPs, of which the last is outside of the cluster's networks.
 const ADDRESSES: [&str; 4] = ["10.96.0.1", "10.96.0.2", "fd00::1", "1.1.1.1"];
+/// Addresses that no Service has, inside and outside of the cluster.
+const OTHER_ADDRESSES: [&str; 3] = ["8.8.8.8", "1.1.1.2", "10.9.9.9"];
+/// The namespaces of those who ask.
+const CLIENTS: [&str; 3] = [NS, routes::CONSUMER, "d"];
 const PORTS: [u16; 3] = [80, 8080, 3306];
 
 /// One thing that happens.
@@ -27,8 +34,8 @@ pub(crate) enum Op {
     Pod(usize, PodShape),
     Relabel(usize, Option<&'static str>),
     Namespace(Option<&'static str>),
-    /// What inbound policy looks at besides pods.
-    Inbound(ObjectKey, Object),
+    /// What policies are made of besides Services and pods.
+    Policy(ObjectKey, Object),
     Delete(Kind, usize),
     /// The watch of a kind brings some events,
     Deliver(Kind, usize),
@@ -51,10 +58,24 @@ pub(crate) enum Op {
 /// What a client asks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Question {
-    Pod { pod: usize, port: u16 },
-    External { workload: usize, port: u16 },
-    Address { address: &'static str, port: u16 },
-    Service { service: usize, port: u16 },
+    Pod {
+        pod: usize,
+        port: u16,
+    },
+    External {
+        workload: usize,
+        port: u16,
+    },
+    Address {
+        client: &'static str,
+        address: &'static str,
+        port: u16,
+    },
+    Service {
+        client: &'static str,
+        service: usize,
+        port: u16,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +84,7 @@ pub(crate) struct ServiceShape {
     ports: Vec<(u16, Option<&'static str>)>,
     external: bool,
     opaque: Option<&'static str>,
+    traffic: Option<Box<Traffic>>,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +110,7 @@ pub(crate) struct Cluster {
 /// Every kind that there are objects of.
 pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
     let others = [Kind::Service, Kind::Pod, Kind::Namespace];
-    others.into_iter().chain(INBOUND_KINDS)
+    others.into_iter().chain(INBOUND_KINDS).chain(routes::KINDS)
 }
 
 impl Cluster {
@@ -109,7 +131,7 @@ impl Cluster {
             Op::Namespace(opaque_ports) => {
                 self.put(ObjectKey::new("", NS), namespace(*opaque_ports));
             }
-            Op::Inbound(key, object) => self.put(key.clone(), object.clone()),
+            Op::Policy(key, object) => self.put(key.clone(), object.clone()),
             Op::Delete(kind, n) => self.delete(*kind, *n),
             Op::Deliver(kind, count) => {
                 let watch = self.watches.entry(*kind).or_default();
@@ -203,6 +225,7 @@ impl ServiceShape {
             cluster_ips: self.addresses.iter().map(|text| ip(text)).collect(),
             external_name: self.external,
             opaque_ports: self.opaque.map(ports),
+            traffic: self.traffic.clone(),
             ..Service::default()
         }
     }
@@ -263,9 +286,20 @@ fn settled() -> Vec<Op> {
     };
     let objects = shapes::settled().into_iter();
     let mut all = vec![Op::Pod(0, pod)];
-    all.extend(objects.map(|(key, object)| Op::Inbound(key, object)));
+    all.extend(objects.map(|(key, object)| Op::Policy(key, object)));
     all.push(Op::Settle);
     all.push(Op::Open(Question::Pod { pod: 0, port: 80 }));
+    let client = NS;
+    all.push(Op::Open(Question::Service {
+        client,
+        service: 0,
+        port: 80,
+    }));
+    all.push(Op::Open(Question::Address {
+        client,
+        address: OTHER_ADDRESSES[0],
+        port: 80,
+    }));
     all
 }
 
@@ -275,7 +309,7 @@ fn change() -> impl Strategy<Value = Op> {
         8 => (0..SERVICES, service_shape()).prop_map(|(n, shape)| Op::Service(n, shape)),
         8 => (0..PODS, pod_shape()).prop_map(|(n, shape)| Op::Pod(n, shape)),
         3 => (0..PODS, app()).prop_map(|(n, app)| Op::Relabel(n, app)),
-        16 => shapes::object().prop_map(|(key, object)| Op::Inbound(key, object)),
+        32 => shapes::object().prop_map(|(key, object)| Op::Policy(key, object)),
         2 => prop::sample::select(vec![None, Some("80"), Some("8080,bad-")])
             .prop_map(Op::Namespace),
         8 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
@@ -305,6 +339,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         4 => Just(Kind::Pod),
         1 => Just(Kind::Namespace),
         12 => prop::sample::select(INBOUND_KINDS.to_vec()),
+        12 => prop::sample::select(routes::KINDS.to_vec()),
     ]
 }
 
@@ -312,15 +347,23 @@ fn port() -> impl Strategy<Value = u16> {
     prop::sample::select(PORTS.to_vec())
 }
 
+fn client() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(CLIENTS.to_vec())
+}
+
+fn address() -> impl Strategy<Value = &'static str> {
+    prop::sample::select([&ADDRESSES[..], &OTHER_ADDRESSES].concat())
+}
+
 fn question() -> impl Strategy<Value = Question> {
     prop_oneof![
         4 => (0..PODS, port()).prop_map(|(pod, port)| Question::Pod { pod, port }),
         1 => (0..4_usize, port())
             .prop_map(|(workload, port)| Question::External { workload, port }),
-        2 => (prop::sample::select(ADDRESSES.to_vec()), port())
-            .prop_map(|(address, port)| Question::Address { address, port }),
-        2 => (0..SERVICES, port())
-            .prop_map(|(service, port)| Question::Service { service, port }),
+        4 => (client(), address(), port())
+            .prop_map(|(client, address, port)| Question::Address { client, address, port }),
+        4 => (client(), 0..SERVICES, port())
+            .prop_map(|(client, service, port)| Question::Service { client, service, port }),
     ]
 }
 
@@ -338,13 +381,17 @@ fn service_shape() -> impl Strategy<Value = ServiceShape> {
         prop::collection::vec((port(), app_protocol), 0..4),
         prop::bool::weighted(0.1),
         prop::sample::select(vec![None, None, Some(""), Some("80"), Some("8080")]),
+        routes::any_traffic(),
     )
-        .prop_map(|(addresses, ports, external, opaque)| ServiceShape {
-            addresses,
-            ports,
-            external,
-            opaque,
-        })
+        .prop_map(
+            |(addresses, ports, external, opaque, traffic)| ServiceShape {
+                addresses,
+                ports,
+                external,
+                opaque,
+                traffic,
+            },
+        )
 }
 
 fn pod_shape() -> impl Strategy<Value = PodShape> {

@@ -1,6 +1,8 @@
 //! Any Servers, authorizations and machines, few enough names and labels that
 //! they meet.
 
+pub(crate) mod routes;
+
 use crate::{objects::*, support::*};
 use ferrule_cluster::object::{
     AuthorizationPolicy, ClientIdentity, Clients, DefaultPolicy, ExternalWorkload, IdentitySource,
@@ -24,8 +26,11 @@ pub(crate) const INBOUND_KINDS: [Kind; 6] = [
     Kind::NetworkAuthentication,
 ];
 
-/// The `n`th key of one of them.
+/// The `n`th key of one of them, or of routes and EgressNetworks.
 pub(crate) fn key(kind: Kind, n: usize) -> ObjectKey {
+    if routes::KINDS.contains(&kind) {
+        return routes::key(kind, n);
+    }
     let namespace = match kind {
         Kind::MeshTlsAuthentication | Kind::NetworkAuthentication if n % 2 == 1 => OTHER,
         // Two Servers for each of two workloads and ports; one elsewhere.
@@ -42,6 +47,7 @@ pub(crate) fn key(kind: Kind, n: usize) -> ObjectKey {
 /// Any object of them, where it may be.
 pub(crate) fn object() -> impl Strategy<Value = (ObjectKey, Object)> {
     let object = prop_oneof![
+        16 => routes::object(),
         2 => external_workload(),
         6 => any_server(),
         4 => any_server_authorization(),
@@ -88,6 +94,7 @@ pub(crate) fn settled() -> Vec<(ObjectKey, Object)> {
     objects
         .into_iter()
         .map(|(n, object)| (key(object.kind(), n), object))
+        .chain(routes::settled())
         .collect()
 }
 
