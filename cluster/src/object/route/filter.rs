@@ -1,5 +1,5 @@
 use crate::object::Name;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, uri::Authority};
 use thiserror::Error;
 
 /// What is done to requests or responses.
@@ -141,6 +141,14 @@ fn absolute(path: &str) -> Result<Name, PathChangeError> {
 }
 
 impl Redirect {
+    /// A host that a URL can have; proxies refuse a whole policy with one that it
+    /// cannot.
+    pub fn host(text: &str) -> Option<Name> {
+        let authority = text.parse::<Authority>().ok();
+        let is_host = authority.is_some_and(|authority| authority.host() == text);
+        is_host.then(|| text.into())
+    }
+
     /// The status of a redirect that names none. The CRDs put 302 there.
     pub const DEFAULT_STATUS: u16 = 200;
 
@@ -159,6 +167,27 @@ impl Scheme {
             "http" => Some(Self::Http),
             "https" => Some(Self::Https),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_goes_to_a_host_that_there_can_be() {
+        for (text, expected) in [
+            ("example.org", true),
+            ("10.0.0.1", true),
+            ("[fd00::1]", true),
+            ("", false),
+            ("a b", false),
+            ("a:80", false),
+            ("me@a", false),
+            ("a/b", false),
+        ] {
+            assert_eq!(Redirect::host(text).is_some(), expected, "{text:?}");
         }
     }
 }

@@ -99,6 +99,9 @@ pub enum RouteMatchError {
     /// A header's value.
     #[error("{0:?} is no value of a header")]
     HeaderValue(String),
+    /// A query parameter that has no name.
+    #[error("a query parameter has no name")]
+    QueryName,
 }
 
 impl PathMatch {
@@ -160,6 +163,9 @@ impl NamedMatch {
     /// # Errors
     /// There is no such parameter.
     pub fn query(kind: Option<&str>, name: &str, value: &str) -> Result<Self, RouteMatchError> {
+        if name.is_empty() {
+            return Err(RouteMatchError::QueryName);
+        }
         Ok(Self {
             name: name.into(),
             value: MatchValue::new(kind, value)?,
@@ -267,5 +273,11 @@ mod tests {
         for (name, value) in [("a b", "c"), ("", "c"), ("a", "b\nc")] {
             NamedMatch::header(None, name, value).expect_err("no header");
         }
+    }
+
+    #[test]
+    fn a_query_parameter_has_a_name() {
+        NamedMatch::query(None, "", "a").expect_err("no name");
+        NamedMatch::query(None, "A", "").expect("a parameter");
     }
 }

@@ -208,6 +208,10 @@ impl SpecReader<'_, '_> {
             self.valid(&format!("{path}.scheme"), scheme)
         });
         let host = self.some_text(wire.hostname, path, "hostname");
+        let host = host.filter(|text| !text.is_empty()).and_then(|text| {
+            let host = Redirect::host(&text).ok_or_else(|| format!("{text:?} is no host"));
+            self.valid(&format!("{path}.hostname"), host)
+        });
         let port = wire
             .port
             .read(format_args!("{path}.port"), &mut self.reader.problems);
@@ -228,7 +232,7 @@ impl SpecReader<'_, '_> {
             .read(format_args!("{path}.path"), &mut self.reader.problems);
         Some(Redirect {
             scheme,
-            host: host.unwrap_or_default().into(),
+            host: host.unwrap_or_default(),
             path: match change {
                 None => None,
                 Some(change) => Some(self.path_change(change, &format!("{path}.path"))?),
