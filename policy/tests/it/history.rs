@@ -289,17 +289,18 @@ fn settled() -> Vec<Op> {
     all.extend(objects.map(|(key, object)| Op::Policy(key, object)));
     all.push(Op::Settle);
     all.push(Op::Open(Question::Pod { pod: 0, port: 80 }));
-    let client = NS;
-    all.push(Op::Open(Question::Service {
-        client,
-        service: 0,
-        port: 80,
-    }));
-    all.push(Op::Open(Question::Address {
-        client,
-        address: OTHER_ADDRESSES[0],
-        port: 80,
-    }));
+    for client in CLIENTS {
+        all.push(Op::Open(Question::Service {
+            client,
+            service: 0,
+            port: 80,
+        }));
+        all.push(Op::Open(Question::Address {
+            client,
+            address: OTHER_ADDRESSES[0],
+            port: 80,
+        }));
+    }
     all
 }
 

@@ -322,6 +322,11 @@ async fn a_namespaces_first_network_takes_its_clients_from_those_for_all() {
     assert_eq!(near.ended, Some(Code::Ok));
     assert_eq!((other.read().len(), other.ended), (0, None));
     // A change of those for all is for all.
+    mesh.apply_in(GLOBAL, "far", egress(false));
+    assert!(spoken(&other.read()[0]).contains("http-egress-deny"));
+    assert_eq!(other.ended, Some(Code::Ok));
+    let mut other = mesh.watch_from("c", addr(OUT)).await.expect("known");
+    other.read();
     mesh.delete_in(GLOBAL, ObjectKind::EgressNetwork, "far");
     assert_eq!(spoken(&other.read()[0]), FALLBACK);
     assert_eq!(other.ended, Some(Code::Ok));
@@ -337,6 +342,12 @@ async fn an_address_of_the_cluster_that_a_network_let_go_of_ends_without_a_word(
     assert_eq!((client.read().len(), client.ended), (0, Some(Code::Ok)));
     let status = mesh.watch(addr("10.9.9.9:80")).await.err().expect("none");
     assert_eq!(status.code(), Code::NotFound);
+    // One for all too.
+    mesh.apply_in(GLOBAL, "far", of(&["10.9.0.0/16"]));
+    let mut client = mesh.watch(addr("10.9.9.9:80")).await.expect("known");
+    client.read();
+    mesh.delete_in(GLOBAL, ObjectKind::EgressNetwork, "far");
+    assert_eq!((client.read().len(), client.ended), (0, Some(Code::Ok)));
 }
 
 #[tokio::test]

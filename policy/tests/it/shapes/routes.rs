@@ -11,7 +11,7 @@ use ferrule_cluster::object::{
 };
 use proptest::{prelude::*, sample::select};
 
-/// A namespace with clients, routes and an EgressNetwork of its own.
+/// A namespace with clients and routes, but no EgressNetwork of its own.
 pub(crate) const CONSUMER: &str = "c";
 const GLOBAL: &str = "linkerd-egress";
 
@@ -27,9 +27,7 @@ pub(crate) const KINDS: [Kind; 6] = [
 /// The `n`th key of one of them.
 pub(crate) fn key(kind: Kind, n: usize) -> ObjectKey {
     let (namespace, name) = match (kind, n) {
-        (Kind::EgressNetwork, 2) => (GLOBAL, 0),
-        (Kind::EgressNetwork, 3) => (CONSUMER, 0),
-        (Kind::EgressNetwork, _) => (NS, n),
+        (Kind::EgressNetwork, 2 | 3) => (GLOBAL, n - 2),
         (_, 3) => (CONSUMER, 0),
         _ => (NS, n),
     };
@@ -45,7 +43,8 @@ pub(crate) fn object() -> impl Strategy<Value = Object> {
     ]
 }
 
-/// A network, and a route on each of what somebody may ask for.
+/// A network for some and one for all, and a route on each of what somebody may
+/// ask for.
 pub(crate) fn settled() -> Vec<(ObjectKey, Object)> {
     let to_service = route(
         &[on_service(NS, "svc0", Some(80))],
@@ -55,14 +54,21 @@ pub(crate) fn settled() -> Vec<(ObjectKey, Object)> {
         &[on_egress(NS, "r0", Some(80))],
         all_to(RouteKind::Grpc, &[backend("svc1", 80)]),
     );
+    let for_all = route(
+        &[on_egress(GLOBAL, "r0", Some(80))],
+        all_to(RouteKind::PolicyHttp, &[within(NS, backend("svc1", 80))]),
+    );
     let objects = [
-        Object::from(egress(true)),
-        Object::Route(RouteKind::Http, to_service),
-        Object::Route(RouteKind::Grpc, outside),
+        (0, Object::from(egress(true))),
+        (2, Object::from(egress(true))),
+        (0, Object::Route(RouteKind::Http, to_service)),
+        (0, Object::Route(RouteKind::Grpc, outside)),
+        // A consumer's.
+        (3, Object::Route(RouteKind::PolicyHttp, for_all)),
     ];
     let objects = objects.into_iter();
     objects
-        .map(|object| (key(object.kind(), 0), object))
+        .map(|(n, object)| (key(object.kind(), n), object))
         .collect()
 }
 
