@@ -117,7 +117,10 @@ fn webhooks(flags: &ServeFlags) -> anyhow::Result<Option<(Arc<Webhooks>, Certifi
     };
     let (files, certificate) = CertificateFiles::load(&directory)
         .context("the webhooks cannot be served with the certificate in --webhook-tls-dir")?;
-    Ok(Some((Arc::new(Webhooks::new(certificate)), files)))
+    Ok(Some((
+        Arc::new(Webhooks::new(certificate, &flags.roles)),
+        files,
+    )))
 }
 
 /// What this replica may write alone, where there is a cluster.

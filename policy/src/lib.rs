@@ -9,7 +9,8 @@
 //! Both are functions of the world and of the mesh's [`PolicySettings`].
 //! [`Policies`] keeps the answers that somebody follows up to date inside the
 //! index, [`Registry`] lets connections find them without asking it, and
-//! [`Inbound`] and [`Outbound`] are the gRPC services that stream them.
+//! [`Inbound`] and [`Outbound`] are the gRPC services that stream them. Apart from
+//! all this, [`validation`] says of an object whether it may be stored.
 #![forbid(unsafe_code)]
 
 mod attachment;
@@ -24,6 +25,7 @@ mod route;
 mod server;
 mod settings;
 mod status;
+pub mod validation;
 mod workload;
 
 pub use self::{

@@ -47,7 +47,7 @@ pub use self::{
     matches::{
         MAX_MATCH_DEPTH, Match, MatchError, RequestTest, StatusRange, StatusRangeError, Test,
     },
-    network::Network,
+    network::{NetError, Network, parse_net},
     pod::{
         ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
         ProxyPorts,

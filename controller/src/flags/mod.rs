@@ -18,6 +18,7 @@ pub(crate) use self::{
     webhook::WebhookFlags,
 };
 
+use crate::webhooks;
 use clap::{Args, ValueEnum};
 use ferrule_cli::duration;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -159,10 +160,9 @@ impl ServeFlags {
         }
     }
 
-    /// The directory of the webhooks' certificate, if there are to be webhooks:
-    /// they come with destination, as in Linkerd's pods.
+    /// The directory of the webhooks' certificate, if there are to be webhooks.
     pub(crate) fn webhook_tls_dir(&self) -> Option<PathBuf> {
-        if !self.has(Role::Destination) {
+        if !webhooks::are_of(&self.roles) {
             return None;
         }
         self.webhook.tls_dir(self.is_embedded())

@@ -14,8 +14,9 @@ const TLS_DIR: &str = "/var/run/linkerd/tls";
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Webhooks")]
 pub(crate) struct WebhookFlags {
-    /// The webhooks, HTTPS: /validate/profile, with the role destination [default:
-    /// 0.0.0.0:8443, with --manifests 127.0.0.1:8443]
+    /// The webhooks, HTTPS: /validate/profile with the role destination,
+    /// /validate/policy with the role policy [default: 0.0.0.0:8443, with --manifests
+    /// 127.0.0.1:8443]
     #[arg(long, env = "FERRULE_WEBHOOK_ADDR", value_name = "IP:PORT", value_parser = address)]
     pub(crate) webhook_addr: Option<SocketAddr>,
 

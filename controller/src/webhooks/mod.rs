@@ -3,10 +3,12 @@
 //! One HTTPS listener answers for all of them, each at a path of its own (ruling
 //! 15). What is registered under which path is up to the chart. An answer is
 //! always a valid review: a mistake in the object is a denial, whose message
-//! reaches whoever wrote it; only what is no review at all gets an HTTP error, for
-//! which the registered failure policy decides.
+//! reaches whoever wrote it. What is no review at all gets what the webhook's
+//! users have always got: an HTTP error, for which the registered failure policy
+//! decides, or a denial.
 
 mod certificate;
+mod policy;
 mod profile;
 mod review;
 mod server;
@@ -14,6 +16,7 @@ mod server;
 pub(crate) use self::certificate::{CertificateFiles, ServingCertificate};
 
 use self::review::{Request, Verdict};
+use crate::flags::Role;
 use ferrule_cluster::{Distribution, Histogram};
 use std::{
     sync::{
@@ -28,9 +31,44 @@ use tokio_util::sync::CancellationToken;
 /// Decides about a review.
 type Admit = fn(&Request<'_>) -> Verdict;
 
-/// Path, name in metrics, and who decides.
-const WEBHOOKS: [(&str, &str, Admit); 1] =
-    [("/validate/profile", "profile-validator", profile::admit)];
+/// What each webhook is.
+#[derive(Clone, Copy)]
+struct Endpoint {
+    path: &'static str,
+    /// The name in metrics and logs.
+    name: &'static str,
+    /// With which role it comes.
+    role: Role,
+    admit: Admit,
+    no_review: NoReview,
+}
+
+/// How what is no review is answered.
+#[derive(Clone, Copy)]
+enum NoReview {
+    /// With status 400; with 200 and nothing where there is no body (destination.md
+    /// section 17).
+    BadRequest,
+    /// With a denial (policy.md section 8.1).
+    Denial,
+}
+
+const WEBHOOKS: [Endpoint; 2] = [
+    Endpoint {
+        path: "/validate/policy",
+        name: "policy-validator",
+        role: Role::Policy,
+        admit: policy::admit,
+        no_review: NoReview::Denial,
+    },
+    Endpoint {
+        path: "/validate/profile",
+        name: "profile-validator",
+        role: Role::Destination,
+        admit: profile::admit,
+        no_review: NoReview::BadRequest,
+    },
+];
 
 /// Upper bounds of the buckets of latencies, in seconds: a typical review takes
 /// less than a millisecond, and API servers wait ten seconds.
@@ -46,9 +84,7 @@ pub(crate) struct Webhooks {
 
 /// One of them.
 pub(crate) struct Webhook {
-    path: &'static str,
-    name: &'static str,
-    admit: Admit,
+    endpoint: Endpoint,
     allowed: Histogram,
     denied: Histogram,
     /// What was asked and is no review.
@@ -65,11 +101,11 @@ pub(crate) struct Outcomes {
 }
 
 impl Webhooks {
-    /// All webhooks, served with this certificate.
-    pub(crate) fn new(certificate: Arc<ServingCertificate>) -> Self {
+    /// The webhooks of these roles, served with this certificate.
+    pub(crate) fn new(certificate: Arc<ServingCertificate>, roles: &[Role]) -> Self {
         Self {
             certificate,
-            webhooks: all(),
+            webhooks: of(roles),
         }
     }
 
@@ -80,7 +116,7 @@ impl Webhooks {
 
     /// The webhooks' names in metrics.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.webhooks.iter().map(|webhook| webhook.name)
+        self.webhooks.iter().map(|webhook| webhook.endpoint.name)
     }
 
     /// Each webhook's name in metrics, and what became of its reviews.
@@ -91,7 +127,7 @@ impl Webhooks {
                 denied: webhook.denied.read(),
                 unreadable: webhook.unreadable.load(Relaxed),
             };
-            (webhook.name, outcomes)
+            (webhook.endpoint.name, outcomes)
         })
     }
 
@@ -102,25 +138,30 @@ impl Webhooks {
     }
 }
 
-/// Every webhook, without anything asked of it.
-fn all() -> Vec<Arc<Webhook>> {
-    let webhooks = WEBHOOKS.map(|(path, name, admit)| {
+/// Whether there is a webhook that comes with one of these roles.
+pub(crate) fn are_of(roles: &[Role]) -> bool {
+    WEBHOOKS.iter().any(|webhook| roles.contains(&webhook.role))
+}
+
+/// The webhooks of these roles, without anything asked of them.
+fn of(roles: &[Role]) -> Vec<Arc<Webhook>> {
+    let mut webhooks = WEBHOOKS.to_vec();
+    webhooks.retain(|webhook| roles.contains(&webhook.role));
+    let webhooks = webhooks.into_iter().map(|endpoint| {
         Arc::new(Webhook {
-            path,
-            name,
-            admit,
+            endpoint,
             allowed: Histogram::new(&BOUNDS),
             denied: Histogram::new(&BOUNDS),
             unreadable: AtomicU64::new(0),
         })
     });
-    webhooks.into()
+    webhooks.collect()
 }
 
 impl Webhook {
     fn decided(&self, verdict: &Verdict, took: Duration) {
         match verdict {
-            Verdict::Allowed => self.allowed.observe(took),
+            Verdict::Allowed(_) => self.allowed.observe(took),
             Verdict::Denied(_) => self.denied.observe(took),
         }
     }

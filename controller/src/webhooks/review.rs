@@ -4,7 +4,7 @@
 //! validator reads it: `kube`'s types want all of a request, and an object of one
 //! type, in which a field given twice is no longer seen.
 
-use super::Webhook;
+use super::{NoReview, Webhook};
 use axum::{
     Router,
     body::Body,
@@ -16,7 +16,7 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use std::{
     borrow::Cow,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -36,6 +36,11 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const LARGE: usize = 64 << 10;
 /// How much of a message is told: it may quote what somebody sent.
 const MAX_MESSAGE: usize = 4 << 10;
+/// How much of a warning is told. API servers pass on 256 characters of each, and
+/// 4,096 in all.
+const MAX_WARNING: usize = 250;
+/// How many warnings are told.
+const MAX_WARNINGS: usize = 16;
 
 const KIND: &str = "AdmissionReview";
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -54,11 +59,14 @@ struct Review<'a> {
 pub(super) struct Request<'a> {
     #[serde(borrow, default)]
     uid: Cow<'a, str>,
+    /// What the object is, in the version that is asked about.
+    #[serde(borrow, default)]
+    pub(super) kind: Kind<'a>,
     /// CREATE, UPDATE, DELETE or CONNECT.
     #[serde(borrow, default)]
     pub(super) operation: Cow<'a, str>,
     #[serde(borrow)]
-    namespace: Option<Cow<'a, str>>,
+    pub(super) namespace: Option<Cow<'a, str>>,
     #[serde(borrow)]
     name: Option<Cow<'a, str>>,
     /// The object as it is to be stored; none when one is deleted.
@@ -66,9 +74,19 @@ pub(super) struct Request<'a> {
     pub(super) object: Option<&'a RawValue>,
 }
 
+/// The kind of an object, whatever its version.
+#[derive(Default, Deserialize)]
+pub(super) struct Kind<'a> {
+    #[serde(borrow, default)]
+    pub(super) group: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) kind: Cow<'a, str>,
+}
+
 /// Whether it may.
 pub(super) enum Verdict {
-    Allowed,
+    /// Yes, and this is what the user is told.
+    Allowed(Vec<String>),
     /// No, and this is what the user is told.
     Denied(String),
 }
@@ -99,7 +117,7 @@ impl IntoResponse for Unanswerable {
 }
 
 #[derive(Clone)]
-struct Endpoint {
+struct Served {
     webhook: Arc<Webhook>,
     bodies: Arc<Semaphore>,
 }
@@ -108,20 +126,22 @@ struct Endpoint {
 pub(super) fn router(webhooks: &[Arc<Webhook>]) -> Router {
     let bodies = Arc::new(Semaphore::new(MAX_BODIES));
     webhooks.iter().fold(Router::new(), |router, webhook| {
-        let endpoint = Endpoint {
+        let served = Served {
             webhook: webhook.clone(),
             bodies: bodies.clone(),
         };
-        router.route(webhook.path, post(answer).with_state(endpoint))
+        // Another method is as unknown as another path.
+        let answer = post(answer).fallback(|| async { StatusCode::NOT_FOUND });
+        router.route(webhook.endpoint.path, answer.with_state(served))
     })
 }
 
-async fn answer(State(endpoint): State<Endpoint>, request: extract::Request) -> Response {
-    let webhook = endpoint.webhook;
+async fn answer(State(served): State<Served>, request: extract::Request) -> Response {
+    let webhook = served.webhook;
     let answered = async {
-        let (body, _permit) = read(request.into_body(), &endpoint.bodies).await?;
-        if body.is_empty() {
-            tracing::warn!(webhook = webhook.name, "asked without a review");
+        let (body, _permit) = read(request.into_body(), &served.bodies).await?;
+        if body.is_empty() && matches!(webhook.endpoint.no_review, NoReview::BadRequest) {
+            tracing::warn!(webhook = webhook.endpoint.name, "asked without a review");
             return Ok(StatusCode::OK.into_response());
         }
         if body.len() < LARGE {
@@ -138,7 +158,10 @@ async fn answer(State(endpoint): State<Endpoint>, request: extract::Request) -> 
         Ok(response) => response,
         Err(unanswerable) => {
             webhook.unreadable.fetch_add(1, Relaxed);
-            unanswerable.into_response()
+            match (unanswerable, webhook.endpoint.no_review) {
+                (Unanswerable::NoReview(text), NoReview::Denial) => no_review(&webhook, text),
+                (unanswerable, _) => unanswerable.into_response(),
+            }
         }
     }
 }
@@ -183,32 +206,53 @@ fn review(webhook: &Webhook, body: &[u8]) -> Result<Response, Unanswerable> {
     if request.uid.is_empty() {
         return Err(no_request());
     }
-    let verdict = (webhook.admit)(&request);
+    let verdict = (webhook.endpoint.admit)(&request);
     webhook.decided(&verdict, start.elapsed());
     let mut response = json!({"uid": request.uid, "allowed": true});
-    if let Verdict::Denied(message) = verdict {
-        let message = shortened(message);
-        tracing::info!(
-            webhook = webhook.name,
-            namespace = request.namespace.as_deref(),
-            name = request.name.as_deref(),
-            "denied: {message}"
-        );
-        response["allowed"] = false.into();
-        response["status"] = json!({"code": StatusCode::BAD_REQUEST.as_u16(), "message": message});
+    match verdict {
+        Verdict::Allowed(warnings) if warnings.is_empty() => {}
+        Verdict::Allowed(warnings) => {
+            let warnings = warnings.into_iter().take(MAX_WARNINGS);
+            let warnings = warnings.map(|warning| shortened(warning, MAX_WARNING));
+            response["warnings"] = warnings.collect();
+        }
+        Verdict::Denied(message) => {
+            let message = shortened(message, MAX_MESSAGE);
+            tracing::info!(
+                webhook = webhook.endpoint.name,
+                namespace = request.namespace.as_deref(),
+                name = request.name.as_deref(),
+                "denied: {message}"
+            );
+            response["allowed"] = false.into();
+            response["status"] = denial(&message);
+        }
     }
-    let review = json!({
-        "apiVersion": review.api_version.as_deref().unwrap_or(API_VERSION),
-        "kind": KIND,
-        "response": response,
-    });
-    let content_type = [(header::CONTENT_TYPE, "application/json")];
-    Ok((content_type, review.to_string()).into_response())
+    let version = review.api_version.as_deref().unwrap_or(API_VERSION);
+    Ok(reply(version, &response))
 }
 
-fn shortened(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+/// A denial of nothing in particular.
+fn no_review(webhook: &Webhook, text: String) -> Response {
+    let message = shortened(text, MAX_MESSAGE);
+    tracing::warn!(webhook = webhook.endpoint.name, "denied: {message}");
+    let response = json!({"uid": "", "allowed": false, "status": denial(&message)});
+    reply(API_VERSION, &response)
+}
+
+fn denial(message: &str) -> Value {
+    json!({"code": StatusCode::BAD_REQUEST.as_u16(), "message": message})
+}
+
+fn reply(version: &str, response: &Value) -> Response {
+    let review = json!({"apiVersion": version, "kind": KIND, "response": response});
+    let content_type = [(header::CONTENT_TYPE, "application/json")];
+    (content_type, review.to_string()).into_response()
+}
+
+fn shortened(mut message: String, longest: usize) -> String {
+    if message.len() > longest {
+        message.truncate(message.floor_char_boundary(longest));
         message.push_str("...");
     }
     message

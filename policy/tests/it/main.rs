@@ -2,6 +2,7 @@
 //! out, no network and no clock.
 
 mod acceptable;
+mod admission;
 mod authorizations;
 mod convergence;
 mod history;

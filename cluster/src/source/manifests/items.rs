@@ -76,6 +76,15 @@ struct List {
     items: Vec<Value>,
 }
 
+/// What the mesh does not understand of an object of this kind; the rest of it
+/// holds. What leaves nothing of it is one problem.
+pub fn problems(kind: Kind, object: Value) -> Vec<String> {
+    match convert(kind, object, 0, &Interner::new()) {
+        Ok(item) => item.problems,
+        Err(problem) => vec![problem],
+    }
+}
+
 fn read(mut value: Value, list: Option<&List>, line: usize, interner: &Interner) -> Read {
     let wrong = |text: String| Read::Item(Err(text));
     let Value::Object(fields) = &mut value else {

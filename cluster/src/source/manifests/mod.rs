@@ -26,7 +26,10 @@ pub mod documents;
 mod endpoints;
 mod items;
 
-pub use self::directory::{Entry, Listing};
+pub use self::{
+    directory::{Entry, Listing},
+    items::problems,
+};
 
 use self::{
     catalog::{Catalog, Contents},

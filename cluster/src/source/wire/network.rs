@@ -4,10 +4,9 @@ use super::{
     Reader,
     field::{Field, object_shapes},
 };
-use crate::object::{self, Network};
+use crate::object::{self, Network, parse_net};
 use ipnet::IpNet;
 use serde::Deserialize;
-use std::net::IpAddr;
 
 /// A network with exceptions.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,12 +63,9 @@ pub(super) fn networks(
 
 /// A network, or an address, which is a network of one.
 fn net(text: &str, path: impl std::fmt::Display, reader: &mut Reader<'_>) -> Option<IpNet> {
-    let of_one = || text.parse::<IpAddr>().ok().map(IpNet::from);
-    let net = text.parse().ok().or_else(of_one);
-    if net.is_none() {
-        reader.problems.push(format!(
-            "{path}: {text:?} is neither an IP address nor a network such as 10.0.0.0/8"
-        ));
+    let net = parse_net(text);
+    if let Err(error) = &net {
+        reader.problems.push(format!("{path}: {error}"));
     }
-    net
+    net.ok()
 }
