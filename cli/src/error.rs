@@ -99,6 +99,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is nothing to look at.
+    #[error("there is no *.yaml, *.yml or *.json file below {0}")]
+    NoManifests(String),
+    /// Manifests are not as they should be.
+    #[error("{}", told(*errors, *warnings))]
+    Check {
+        /// How many problems a cluster would refuse something for.
+        errors: usize,
+        /// How many others there are.
+        warnings: usize,
+    },
     /// A flag is an annotation that would not be understood.
     #[error("{annotation}: {value:?} will not be understood; expected {expected}")]
     Setting {
@@ -135,6 +146,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Check { errors: 0, .. } => 2,
+            _ => 1,
+        }
+    }
+
     pub(crate) fn connect(addr: &ApiAddr, reason: String) -> Self {
         Self::Connect {
             addr: addr.to_string(),
@@ -180,6 +199,13 @@ impl fmt::Display for Refusal {
             Some(hint) => write!(f, "\n  {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+fn told(errors: usize, warnings: usize) -> &'static str {
+    match (errors, warnings) {
+        (0, _) => "some of the manifests would not be understood",
+        _ => "some of the manifests would be refused",
     }
 }
 

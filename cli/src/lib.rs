@@ -3,6 +3,7 @@
 //! [`Diagnostics`] asks a running Ferrule what a proxy would be told, over the
 //! same gRPC calls a proxy makes, and prints the answer for people or for programs.
 //! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
+//! [`Check`] says what of manifests would be refused, or not understood.
 //! [`Identity`] shows the certificates of a running Ferrule, and [`Token`] makes
 //! the tokens that one without a cluster gives certificates for.
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@ mod admin;
 mod announce;
 mod api;
 mod api_addr;
+mod check;
 mod cluster;
 mod diagnostics;
 mod duration;
@@ -34,6 +36,7 @@ mod token;
 
 pub use self::{
     api_addr::DEFAULT_API_ADDR,
+    check::Check,
     diagnostics::Diagnostics,
     duration::duration,
     error::{Error, Refusal},

@@ -1,5 +1,6 @@
 //! The `ferrule` binary: `ferrule serve` runs roles of the control plane,
-//! `ferrule diagnostics` and `ferrule identity` ask a running one.
+//! `ferrule diagnostics` and `ferrule identity` ask a running one, `ferrule check`
+//! looks at manifests before anything runs.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -25,7 +26,7 @@ mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use ferrule_cli::{Diagnostics, Identity, Inject, Token, Uninject};
+use ferrule_cli::{Check, Diagnostics, Identity, Inject, Token, Uninject};
 use flags::ServeFlags;
 use std::process::ExitCode;
 
@@ -50,6 +51,8 @@ enum Command {
     /// Ask a running Ferrule what it tells proxies
     #[command(visible_alias = "dg")]
     Diagnostics(Diagnostics),
+    /// Look at manifests as the webhooks and the mesh will
+    Check(Check),
     /// Ask for proxies in manifests, or put them there
     Inject(Box<Inject>),
     /// Take proxies, and what asks for them, out of manifests
@@ -83,7 +86,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            let of_cli = error.downcast_ref::<ferrule_cli::Error>();
+            of_cli.map_or(ExitCode::FAILURE, |error| error.exit_code().into())
         }
     }
 }
@@ -92,6 +96,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags),
         Command::Diagnostics(diagnostics) => Ok(ask(diagnostics.run())?),
+        Command::Check(check) => Ok(check.run()?),
         Command::Inject(inject) => Ok(ask(inject.run())?),
         Command::Uninject(uninject) => Ok(uninject.run()?),
         Command::Identity(identity) => Ok(ask(identity.run())?),

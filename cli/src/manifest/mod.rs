@@ -14,4 +14,7 @@ mod outline;
 mod rewrite;
 mod source;
 
-pub(crate) use self::source::{Input, Output, print};
+pub(crate) use self::{
+    outline::line_of,
+    source::{Input, Output, Text, print, texts},
+};

@@ -55,6 +55,30 @@ pub(super) fn outline(text: &str) -> Option<Node> {
     reader.next().is_none().then_some(node)
 }
 
+/// The line, from 0, of what the steps from the root lead to: names of fields and
+/// numbers of items. Where they lead to nothing it is that of what they come nearest
+/// to; `None` where it cannot be told what is where.
+pub(crate) fn line_of(text: &str, path: &[String]) -> Option<usize> {
+    let root = outline(text)?;
+    let (mut node, mut start) = (&root, root.range.start);
+    for step in path {
+        let below = match &node.kind {
+            NodeKind::Mapping { entries, .. } => {
+                let entry = entries.iter().find(|entry| entry.name == *step);
+                entry.map(|entry| (&entry.value, entry.key.start))
+            }
+            NodeKind::Sequence { items, .. } => {
+                let item = step.parse().ok().and_then(|at: usize| items.get(at));
+                item.map(|item| (item, item.range.start))
+            }
+            _ => None,
+        };
+        let Some(below) = below else { break };
+        (node, start) = below;
+    }
+    Some(text[..start].matches('\n').count())
+}
+
 struct Reader<'a, P> {
     text: &'a str,
     events: P,

@@ -2,7 +2,10 @@
 
 use super::rewrite::rewrite;
 use crate::{Error, output};
-use ferrule_cluster::source::manifests::{Listing, documents};
+use ferrule_cluster::source::manifests::{
+    Listing,
+    documents::{self, Broken},
+};
 use serde_json::Value;
 use std::{
     fs, io,
@@ -34,30 +37,100 @@ struct Document {
     value: Value,
 }
 
+/// A file's text, or what came on standard input.
+pub(crate) struct Text {
+    name: String,
+    text: String,
+    is_json: bool,
+}
+
+/// A document of a [`Text`].
+pub(crate) struct Read<'a> {
+    /// The line of its first byte, from 1.
+    pub(crate) first_line: usize,
+    /// The line in which it begins to say something.
+    pub(crate) line: usize,
+    /// Its text, where that is YAML.
+    pub(crate) text: Option<&'a str>,
+    pub(crate) content: Result<Value, Broken>,
+}
+
+/// Reads what the argument of a command names: `-`, a file, or a directory with all
+/// `*.yaml`, `*.yml` and `*.json` files below it that are not hidden.
+pub(crate) fn texts(argument: &Path) -> Result<Vec<Text>, Error> {
+    let name = argument.to_string_lossy();
+    if name.starts_with("http://") || name.starts_with("https://") {
+        return Err(Error::Url(name.into_owned()));
+    }
+    if name == "-" {
+        let mut text = String::new();
+        let read = io::stdin().lock().read_to_string(&mut text);
+        read.map_err(|error| unreadable("standard input", &error))?;
+        return Ok(vec![Text::new("standard input".to_owned(), text)]);
+    }
+    let files = match argument.is_dir() {
+        true => list(argument)?,
+        false => vec![argument.to_owned()],
+    };
+    let read = |file: &PathBuf| {
+        let name = file.display().to_string();
+        let text = fs::read_to_string(file).map_err(|error| unreadable(&name, &error))?;
+        Ok(Text::new(name, text))
+    };
+    files.iter().map(read).collect()
+}
+
+impl Text {
+    pub(crate) fn new(name: String, text: String) -> Self {
+        let is_json = Path::new(&name)
+            .extension()
+            .is_some_and(|it| it.eq_ignore_ascii_case("json"));
+        Self {
+            name,
+            text,
+            is_json,
+        }
+    }
+
+    /// Its file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The documents that say something, readable or not.
+    pub(crate) fn documents(&self) -> Vec<Read<'_>> {
+        if self.is_json {
+            let values = documents::json(&self.text).into_iter();
+            let read = values.map(|document| Read {
+                first_line: document.line,
+                line: document.line,
+                text: None,
+                content: document.content,
+            });
+            return read.collect();
+        }
+        let parts = documents::split(&self.text).into_iter();
+        let read = parts.filter_map(|(first_line, range)| {
+            let text = &self.text[range];
+            let document = documents::parse_yaml(first_line, text)?;
+            Some(Read {
+                first_line,
+                line: document.line,
+                text: Some(text),
+                content: document.content,
+            })
+        });
+        read.collect()
+    }
+}
+
 impl Input {
-    /// Reads what the argument of a command names: `-`, a file, or a directory with
-    /// all `*.yaml`, `*.yml` and `*.json` files below it.
+    /// Reads what the argument of a command names, as [`texts`] does.
     pub(crate) fn read(argument: &Path) -> Result<Vec<Self>, Error> {
-        let text = argument.to_string_lossy();
-        if text.starts_with("http://") || text.starts_with("https://") {
-            return Err(Error::Url(text.into_owned()));
-        }
-        if text == "-" {
-            let mut text = String::new();
-            let read = io::stdin().lock().read_to_string(&mut text);
-            read.map_err(|error| unreadable("standard input", &error))?;
-            return Ok(vec![Self::parse("standard input".to_owned(), text)?]);
-        }
-        let files = match argument.is_dir() {
-            true => list(argument)?,
-            false => vec![argument.to_owned()],
-        };
-        let read = |file: &PathBuf| {
-            let name = file.display().to_string();
-            let text = fs::read_to_string(file).map_err(|error| unreadable(&name, &error))?;
-            Self::parse(name, text)
-        };
-        files.iter().map(read).collect()
+        let texts = texts(argument)?.into_iter();
+        texts
+            .map(|text| Self::parse(text.name, text.text))
+            .collect()
     }
 
     /// Reads a stream of documents.

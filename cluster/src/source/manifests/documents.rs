@@ -36,7 +36,7 @@ pub(super) fn yaml(text: &str) -> Vec<Document> {
 }
 
 /// The documents of a JSON file: one, or several in a row.
-pub(super) fn json(text: &str) -> Vec<Document> {
+pub fn json(text: &str) -> Vec<Document> {
     let line_at = |offset: usize| 1 + text[..offset].matches('\n').count();
     let mut documents = Vec::new();
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
