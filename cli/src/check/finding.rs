@@ -56,7 +56,8 @@ impl Finding {
 pub(super) fn findings(object: &Object<'_>) -> Option<Vec<Finding>> {
     let (group, kind) = (object.group, object.kind);
     let warnings = |texts: Vec<String>| texts.into_iter().map(Finding::warning).collect();
-    let known = Kind::named(kind).filter(|known| known.group() == group);
+    let mut kinds = Kind::ALL.into_iter();
+    let known = kinds.find(|known| known.manifest_name() == kind && known.group() == group);
     if let Some(mistake) = known.and_then(|known| version_mistake(object, known)) {
         return Some(vec![Finding::error(mistake)]);
     }

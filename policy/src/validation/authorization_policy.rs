@@ -1,4 +1,4 @@
-use super::{GATEWAY, POLICY, Refusal, Subject, reference::Reference, shape};
+use super::{GATEWAY, POLICY, Refusal, Subject, reference::Reference};
 use ferrule_crds::{AuthenticationRef, AuthorizationPolicySpec, TargetRef};
 
 const REQUIRED: &str = "spec.requiredAuthenticationRefs";
@@ -13,7 +13,7 @@ const TARGETS: [(&str, &str); 5] = [
 ];
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: AuthorizationPolicySpec = shape::spec(subject.spec)?;
+    let spec: AuthorizationPolicySpec = subject.read()?;
     check_namespace(&spec.target_ref, subject.namespace)?;
     check_required(&spec.required_authentication_refs)?;
     let target = of_target(&spec.target_ref);

@@ -1,11 +1,11 @@
-use super::{Refusal, Subject, network, shape};
+use super::{Refusal, Subject, network};
 use ferrule_crds::EgressNetworkSpec;
 
 const PATH: &str = "spec.networks";
 
 /// That networks are also the cluster's is not refused: the status says it.
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: EgressNetworkSpec = shape::spec(subject.spec)?;
+    let spec: EgressNetworkSpec = subject.read()?;
     let Some(networks) = spec.networks else {
         return Ok(());
     };

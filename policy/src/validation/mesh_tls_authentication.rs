@@ -1,8 +1,8 @@
-use super::{Refusal, Subject, identity, reference::Reference, shape};
+use super::{Refusal, Subject, identity, reference::Reference};
 use ferrule_crds::{IdentityRef, MeshTlsAuthenticationSpec};
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: MeshTlsAuthenticationSpec = shape::spec(subject.spec)?;
+    let spec: MeshTlsAuthenticationSpec = subject.read()?;
     // As the CRD has it, which is not always there to say so.
     if spec.identities.is_some() == spec.identity_refs.is_some() {
         return Err(Refusal(

@@ -36,11 +36,19 @@ mod network;
 mod network_authentication;
 mod rate_limit;
 mod reference;
+mod route;
 mod server;
 mod server_authorization;
-mod shape;
 
-use ferrule_cluster::{object::Kind, source::manifests::problems};
+use ferrule_cluster::{
+    object::{Kind, traffic::Annotations},
+    source::manifests::problems,
+};
+use gateway_api::experimental::{
+    grpcroutes::GrpcRouteSpec, httproutes::HttpRouteSpec, tcproutes::TcpRouteSpec,
+    tlsroutes::TlsRouteSpec,
+};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -59,30 +67,87 @@ pub struct Refusal(String);
 struct Subject<'a> {
     /// The namespace that it is for, where that is known.
     namespace: Option<&'a str>,
+    annotations: &'a Value,
     spec: &'a Value,
 }
 
-/// Looks at the objects of one kind.
-type Rules = fn(&Subject<'_>) -> Result<(), Refusal>;
+impl Subject<'_> {
+    /// The spec as the type that is expected.
+    ///
+    /// # Errors
+    /// Says which field is missing, or holds something else.
+    fn read<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        if self.spec.is_null() {
+            return Err(Refusal("spec: there is none".to_owned()));
+        }
+        serde_path_to_error::deserialize(self.spec).map_err(|error| {
+            let path = error.path().to_string();
+            let text = error.inner();
+            Refusal(match &*path {
+                "" | "." | "?" => format!("spec: {text}"),
+                path => format!("spec.{path}: {text}"),
+            })
+        })
+    }
+}
+
+impl Annotations for Subject<'_> {
+    fn value(&self, key: &str) -> Option<&str> {
+        self.annotations[key].as_str()
+    }
+}
+
+/// Something that may be wrong with an object.
+type Check = fn(&Subject<'_>) -> Result<(), Refusal>;
+
+/// The rules of one kind.
+#[derive(Clone, Copy)]
+struct Rules {
+    group: &'static str,
+    kind: &'static str,
+    /// That the spec is one at all, of kinds that others define: it may also be of a
+    /// version that is not known here, and is not refused.
+    is_known: Option<Check>,
+    check: Check,
+}
+
+const fn own(kind: &'static str, check: Check) -> Rules {
+    Rules {
+        group: POLICY,
+        kind,
+        is_known: None,
+        check,
+    }
+}
+
+const fn foreign(kind: &'static str, is_known: Check, check: Check) -> Rules {
+    Rules {
+        group: GATEWAY,
+        kind,
+        is_known: Some(is_known),
+        check,
+    }
+}
 
 /// Every kind that has rules.
-const KINDS: [(&str, &str, Rules); 7] = [
-    (POLICY, "Server", server::check),
-    (POLICY, "ServerAuthorization", server_authorization::check),
-    (POLICY, "AuthorizationPolicy", authorization_policy::check),
-    (
-        POLICY,
-        "MeshTLSAuthentication",
-        mesh_tls_authentication::check,
-    ),
-    (
-        POLICY,
-        "NetworkAuthentication",
-        network_authentication::check,
-    ),
-    (POLICY, "EgressNetwork", egress_network::check),
-    (POLICY, "HTTPLocalRateLimitPolicy", rate_limit::check),
+const KINDS: [Rules; 12] = [
+    own("Server", server::check),
+    own("ServerAuthorization", server_authorization::check),
+    own("AuthorizationPolicy", authorization_policy::check),
+    own("MeshTLSAuthentication", mesh_tls_authentication::check),
+    own("NetworkAuthentication", network_authentication::check),
+    own("EgressNetwork", egress_network::check),
+    own("HTTPLocalRateLimitPolicy", rate_limit::check),
+    own("HTTPRoute", route::policy_http),
+    foreign("HTTPRoute", is::<HttpRouteSpec>, route::gateway_http),
+    foreign("GRPCRoute", is::<GrpcRouteSpec>, route::gateway_grpc),
+    foreign("TLSRoute", is::<TlsRouteSpec>, route::connections),
+    foreign("TCPRoute", is::<TcpRouteSpec>, route::connections),
 ];
+
+fn is<T: DeserializeOwned>(subject: &Subject<'_>) -> Result<(), Refusal> {
+    subject.read::<T>().map(drop)
+}
 
 /// Whether there are rules for this kind, in whatever version. Letters may be
 /// capital or not.
@@ -92,9 +157,9 @@ pub fn is_validated(group: &str, kind: &str) -> bool {
 
 fn rules(group: &str, kind: &str) -> Option<Rules> {
     let mut kinds = KINDS.into_iter();
-    let is_it = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
-    let found = kinds.find(|(of, name, _)| is_it(of, group) && is_it(name, kind))?;
-    Some(found.2)
+    kinds.find(|rules| {
+        rules.group.eq_ignore_ascii_case(group) && rules.kind.eq_ignore_ascii_case(kind)
+    })
 }
 
 /// Looks at an object of this kind, in whatever version. `namespace` is the one
@@ -114,17 +179,33 @@ pub fn validate(
             "unsupported resource type: {kind:?} of group {group:?} is no kind of policy"
         ))
     })?;
-    rules(&Subject {
+    let subject = Subject {
         namespace,
+        annotations: &object["metadata"]["annotations"],
         spec: &object["spec"],
-    })?;
-    Ok(not_understood(group, kind, object))
+    };
+    let is_foreign = rules.is_known.is_some();
+    if let Some(Err(unknown)) = rules.is_known.map(|is_known| is_known(&subject)) {
+        let warning = format!(
+            "{unknown}: this is no {} as it is known here, so it was not looked at and may have no \
+             effect",
+            rules.kind
+        );
+        let is_ours = route::may_be_for_the_mesh(&subject);
+        return Ok(is_ours.then_some(warning).into_iter().collect());
+    }
+    (rules.check)(&subject)?;
+    // What other controllers make of their routes is their business.
+    if is_foreign && !route::may_be_for_the_mesh(&subject) {
+        return Ok(Vec::new());
+    }
+    Ok(not_understood(rules, object))
 }
 
 /// What the index will say of an object that may be stored.
-fn not_understood(group: &str, kind: &str, object: &Value) -> Vec<String> {
-    let known = Kind::ALL.into_iter().find(|known| {
-        known.group().eq_ignore_ascii_case(group) && known.as_str().eq_ignore_ascii_case(kind)
-    });
+fn not_understood(rules: Rules, object: &Value) -> Vec<String> {
+    let known = Kind::ALL
+        .into_iter()
+        .find(|known| known.group() == rules.group && known.manifest_name() == rules.kind);
     known.map_or_else(Vec::new, |kind| problems(kind, object.clone()))
 }

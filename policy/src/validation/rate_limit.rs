@@ -1,11 +1,11 @@
-use super::{POLICY, Refusal, Subject, reference::Reference, shape};
+use super::{POLICY, Refusal, Subject, reference::Reference};
 use ferrule_crds::{ClientRef, HttpLocalRateLimitPolicySpec, Limit, Override};
 
 const TOTAL: &str = "spec.total.requestsPerSecond";
 const IDENTITY: &str = "spec.identity.requestsPerSecond";
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: HttpLocalRateLimitPolicySpec = shape::spec(subject.spec)?;
+    let spec: HttpLocalRateLimitPolicySpec = subject.read()?;
     let total = rate(spec.total, TOTAL)?;
     let identity = rate(spec.identity, IDENTITY)?;
     let overrides = spec.overrides.unwrap_or_default();

@@ -1,10 +1,10 @@
-use super::{Refusal, Subject, shape};
+use super::{Refusal, Subject};
 use ferrule_cluster::object::{DefaultPolicy, ProxyProtocol};
 use ferrule_crds::server::v1beta3::ServerSpec;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: ServerSpec = shape::spec(subject.spec)?;
+    let spec: ServerSpec = subject.read()?;
     let refuse = |text: String| Err(Refusal(text));
     if spec.pod_selector.is_some() == spec.external_workload_selector.is_some() {
         let found = if spec.pod_selector.is_some() {

@@ -1,9 +1,9 @@
-use super::{Refusal, Subject, identity, network, shape};
+use super::{Refusal, Subject, identity, network};
 use ferrule_crds::{MeshTls, ServerAuthorizationSpec};
 
 /// That it lets nobody in is not refused.
 pub(super) fn check(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: ServerAuthorizationSpec = shape::spec(subject.spec)?;
+    let spec: ServerAuthorizationSpec = subject.read()?;
     let refuse = |text: &str| Err(Refusal(text.to_owned()));
     if spec.server.name.is_some() == spec.server.selector.is_some() {
         return refuse("spec.server: set exactly one of name and selector; {} selects all");

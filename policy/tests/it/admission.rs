@@ -6,14 +6,17 @@ use ferrule_policy::validation::{is_validated, validate};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 const POLICY: &str = "policy.linkerd.io";
 const NAMESPACE: &str = "shop";
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 5] = [
     include_str!("../cases/authentications.yaml"),
     include_str!("../cases/authorizations.yaml"),
+    include_str!("../cases/http_routes.yaml"),
     include_str!("../cases/limits.yaml"),
+    include_str!("../cases/other_routes.yaml"),
 ];
 
 #[derive(Deserialize)]
@@ -79,8 +82,8 @@ fn every_rule_refuses_what_it_should_and_admits_the_rest() {
 
 #[test]
 fn there_is_a_refused_and_an_admitted_case_of_every_kind() {
-    let kinds: std::collections::BTreeSet<_> =
-        cases().map(|case| (case.group, case.kind)).collect();
+    let kinds: BTreeSet<_> = cases().map(|case| (case.group, case.kind)).collect();
+    assert_eq!(kinds.len(), 12);
     for (group, kind) in kinds {
         let of = |case: &Case| case.group == group && case.kind == kind;
         for refused in [true, false] {
