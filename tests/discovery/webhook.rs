@@ -7,83 +7,15 @@ use crate::{
 };
 use anyhow::Context as _;
 use ferrule_test_cluster::Cluster;
-use ferrule_tests::Ferrule;
-use k8s_openapi::{
-    ByteString,
-    api::admissionregistration::v1::{ValidatingWebhook, ValidatingWebhookConfiguration},
-};
-use kube::{
-    Api, Client,
-    api::{Patch, PatchParams},
-};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use ferrule_tests::{Ferrule, WebhookRegistration, certify_webhooks};
 use serde_json::{Value, json};
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// For a webhook to be called once it is registered, and for its certificate to be
 /// verified by another.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A certificate for the webhook in `directory`; the PEM of who signed it.
-fn certify(directory: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut params = CertificateParams::new(vec![])?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
-    let certificate = params.signed_by(&key, &authority)?;
-    std::fs::write(directory.join("tls.crt"), certificate.pem())?;
-    std::fs::write(directory.join("tls.key"), key.serialize_pem())?;
-    Ok(authority.pem().into())
-}
-
-/// The webhook's registration for one namespace.
-struct Registration {
-    api: Api<ValidatingWebhookConfiguration>,
-    name: String,
-    addr: SocketAddr,
-}
-
-impl Registration {
-    fn new(client: &Client, namespace: &str, addr: SocketAddr) -> Self {
-        Self {
-            api: Api::all(client.clone()),
-            name: namespace.to_owned(),
-            addr,
-        }
-    }
-
-    async fn trust(&self, authority: Vec<u8>) -> anyhow::Result<()> {
-        let webhook = json!({
-            "name": "linkerd-sp-validator.linkerd.io",
-            "clientConfig": {"url": format!("https://{}/validate/profile", self.addr)},
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.name}},
-            "rules": [{
-                "operations": ["CREATE", "UPDATE"], "apiGroups": ["linkerd.io"],
-                "apiVersions": ["v1alpha1", "v1alpha2"], "resources": ["serviceprofiles"],
-            }],
-            "failurePolicy": "Fail",
-            "sideEffects": "None",
-            "admissionReviewVersions": ["v1", "v1beta1"],
-        });
-        let mut webhook: ValidatingWebhook = serde_json::from_value(webhook)?;
-        webhook.client_config.ca_bundle = Some(ByteString(authority));
-        let configuration = ValidatingWebhookConfiguration {
-            metadata: kube::core::ObjectMeta {
-                name: Some(self.name.clone()),
-                ..Default::default()
-            },
-            webhooks: Some(vec![webhook]),
-        };
-        let params = PatchParams::apply("test").force();
-        self.api
-            .patch(&self.name, &params, &Patch::Apply(configuration))
-            .await?;
-        Ok(())
-    }
-}
 
 /// What the API server says when it is asked to store this; `None` if it would.
 async fn said(
@@ -122,7 +54,7 @@ async fn s134_an_api_server_asks_the_webhook_and_tells_what_it_says() -> anyhow:
     install_kind(&client, "ServiceProfile").await?;
     let namespace = cluster.namespace("webhook").await?;
     let files = TempDir::new()?;
-    let authority = certify(files.path())?;
+    let authority = certify_webhooks(files.path())?;
     let ferrule = Ferrule::start_with(
         cluster.kubeconfig(),
         &[
@@ -133,7 +65,16 @@ async fn s134_an_api_server_asks_the_webhook_and_tells_what_it_says() -> anyhow:
     )
     .await?;
     let addr = ferrule.address_of("webhooks").await?;
-    let registration = Registration::new(&client, namespace.name(), addr);
+    let registration = WebhookRegistration::new(
+        &client,
+        namespace.name(),
+        (addr, "/validate/profile"),
+        "linkerd-sp-validator.linkerd.io",
+        &json!([{
+            "operations": ["CREATE", "UPDATE"], "apiGroups": ["linkerd.io"],
+            "apiVersions": ["v1alpha1", "v1alpha2"], "resources": ["serviceprofiles"],
+        }]),
+    );
     registration.trust(authority).await?;
     let profiles = ServiceProfiles::of(&client, namespace.name());
     until_denied(&profiles).await?;
@@ -199,7 +140,7 @@ async fn s134_an_api_server_asks_the_webhook_and_tells_what_it_says() -> anyhow:
     profiles.delete(&name).await?;
 
     // Renewed under another authority, which alone is trusted from now on.
-    let renewed = certify(files.path())?;
+    let renewed = certify_webhooks(files.path())?;
     registration.trust(renewed.clone()).await?;
     until_denied(&profiles).await?;
     let reloads = ferrule.metric("webhook_cert_reloads_total").await?;

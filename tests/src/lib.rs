@@ -7,6 +7,7 @@ mod ferrule;
 mod proxy;
 mod relay;
 mod scrape;
+mod webhook;
 
 pub use self::{
     authority::{Leaf, TestAuthority, Validity},
@@ -18,4 +19,5 @@ pub use self::{
     },
     relay::Relay,
     scrape::Scrape,
+    webhook::{WebhookRegistration, certify_webhooks},
 };

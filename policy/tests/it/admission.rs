@@ -35,6 +35,10 @@ struct Case {
     refused: Option<String>,
     /// How a warning begins; without this there is none.
     warned: Option<String>,
+    /// A definition as installed lets nobody store it: it is refused before.
+    #[serde(default)]
+    #[allow(dead_code, reason = "the tests with an API server need to know")]
+    impossible: bool,
 }
 
 fn policy() -> String {
