@@ -46,7 +46,6 @@ use ferrule_cluster::{
 };
 use gateway_api::experimental::{
     grpcroutes::GrpcRouteSpec, httproutes::HttpRouteSpec, tcproutes::TcpRouteSpec,
-    tlsroutes::TlsRouteSpec,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -141,7 +140,7 @@ const KINDS: [Rules; 12] = [
     own("HTTPRoute", route::policy_http),
     foreign("HTTPRoute", is::<HttpRouteSpec>, route::gateway_http),
     foreign("GRPCRoute", is::<GrpcRouteSpec>, route::gateway_grpc),
-    foreign("TLSRoute", is::<TlsRouteSpec>, route::connections),
+    foreign("TLSRoute", route::is_tls, route::connections),
     foreign("TCPRoute", is::<TcpRouteSpec>, route::connections),
 ];
 
@@ -179,10 +178,12 @@ pub fn validate(
             "unsupported resource type: {kind:?} of group {group:?} is no kind of policy"
         ))
     })?;
+    let mut spec = object["spec"].clone();
+    drop_nulls(&mut spec);
     let subject = Subject {
         namespace,
         annotations: &object["metadata"]["annotations"],
-        spec: &object["spec"],
+        spec: &spec,
     };
     let is_foreign = rules.is_known.is_some();
     if let Some(Err(unknown)) = rules.is_known.map(|is_known| is_known(&subject)) {
@@ -200,6 +201,18 @@ pub fn validate(
         return Ok(Vec::new());
     }
     Ok(not_understood(rules, object))
+}
+
+/// A field that is null is as good as none, as everywhere in Kubernetes.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
 }
 
 /// What the index will say of an object that may be stored.

@@ -11,6 +11,8 @@ use self::shape::{BackendRef, Rule, Spec};
 use super::{GATEWAY, POLICY, Refusal, Subject};
 use ferrule_cluster::object::traffic::{AnnotationError, GrpcCode, Retry, StatusCodes, Timeouts};
 use ferrule_crds::http_route::v1beta3;
+use gateway_api::experimental::tlsroutes::TlsRouteSpec;
+use serde_json::{Value, json};
 
 /// `policy.linkerd.io` HTTPRoute. Its backends are not looked at.
 pub(super) fn policy_http(subject: &Subject<'_>) -> Result<(), Refusal> {
@@ -51,6 +53,19 @@ pub(super) fn gateway_grpc(subject: &Subject<'_>) -> Result<(), Refusal> {
         filter::known(rule, path)?;
         backend_ports(rule, path)
     })
+}
+
+/// That a spec is one of a TLSRoute. Its first versions do without hostnames.
+pub(super) fn is_tls(subject: &Subject<'_>) -> Result<(), Refusal> {
+    let mut spec = subject.spec.clone();
+    if let Value::Object(fields) = &mut spec {
+        fields.entry("hostnames").or_insert_with(|| json!([]));
+    }
+    let with_hostnames = Subject {
+        spec: &spec,
+        ..*subject
+    };
+    with_hostnames.read::<TlsRouteSpec>().map(drop)
 }
 
 /// TLSRoute and TCPRoute of `gateway.networking.k8s.io`.
