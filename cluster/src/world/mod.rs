@@ -374,7 +374,7 @@ impl World {
                 }
             }
             Object::Route(kind, route) => {
-                self.apply_route(RouteKey { kind, key }, route, changes);
+                self.apply_route(&RouteKey { kind, key }, route, changes);
             }
         }
     }

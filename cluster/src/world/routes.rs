@@ -126,14 +126,14 @@ impl World {
         }
     }
 
-    pub(super) fn apply_route(&mut self, key: RouteKey, route: Route, changes: &mut Changes) {
+    pub(super) fn apply_route(&mut self, key: &RouteKey, route: Route, changes: &mut Changes) {
         let old = self
             .routes
-            .get(&key)
+            .get(key)
             .map(|entry| entry.route.parents.clone());
-        if self.routes.apply(&key, route) {
+        if self.routes.apply(key, route) {
             let old = old.unwrap_or_default();
-            let new = &self.routes.entries[&key].route.parents;
+            let new = &self.routes.entries[key].route.parents;
             for parent in old.iter().chain(new) {
                 route_changed(&parent.key, changes);
             }

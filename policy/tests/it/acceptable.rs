@@ -68,7 +68,7 @@ fn accept_inbound_route(route: &inbound::HttpRoute) {
         match filter.kind.as_ref().expect("a kind") {
             Kind::Redirect(redirect) => routes::accept_redirect(redirect),
             Kind::RequestHeaderModifier(changes) => {
-                routes::accept_changes(changes.add.as_ref(), changes.set.as_ref(), &changes.remove)
+                routes::accept_changes(changes.add.as_ref(), changes.set.as_ref(), &changes.remove);
             }
             Kind::FailureInjector(injector) => panic!("{injector:?}"),
         }

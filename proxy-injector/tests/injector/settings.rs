@@ -58,7 +58,10 @@ fn s117_s118_what_cannot_be_read_is_named_and_the_rest_works() {
         ("proxy-additional-env", "{}"),
         ("proxy-additional-env", "[{}]"),
         ("proxy-additional-env", r#"[{"name": "A", "value": 5}]"#),
-        ("proxy-additional-env", r#"[{"name": "A", "valueFrom": "b"}]"#),
+        (
+            "proxy-additional-env",
+            r#"[{"name": "A", "valueFrom": "b"}]"#,
+        ),
         ("enable-gateway", "yes"),
         ("proxy-admin-shutdown", "true"),
     ] {

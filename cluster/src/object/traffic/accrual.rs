@@ -74,7 +74,7 @@ impl Accrual {
         let max_failures = read(annotations, MAX_FAILURES, number)?;
         let min_penalty = read(annotations, MIN_PENALTY, parse_duration)?;
         let max_penalty = read(annotations, MAX_PENALTY, parse_duration)?;
-        let jitter = read(annotations, JITTER, |text| within(text, 100.0_f32))?;
+        let jitter = read(annotations, JITTER, |text| within(text, &100.0_f32))?;
         let accrual = Self {
             max_failures: max_failures.unwrap_or(DEFAULT_MAX_FAILURES),
             min_penalty: min_penalty.unwrap_or(DEFAULT_MIN_PENALTY),
@@ -97,7 +97,7 @@ impl Accrual {
 
 impl SuccessRate {
     fn read(annotations: &impl Annotations) -> Result<Self, AnnotationError> {
-        let threshold = read(annotations, THRESHOLD, |text| within(text, 1.0_f64))?;
+        let threshold = read(annotations, THRESHOLD, |text| within(text, &1.0_f64))?;
         let window = read(annotations, WINDOW, parse_duration)?;
         let min_requests = read(annotations, MIN_REQUESTS, number)?;
         let honor_retry_after = read(annotations, HONOR_RETRY_AFTER, flag)?;
@@ -132,14 +132,14 @@ fn mode(text: &str) -> Result<bool, String> {
 }
 
 /// A number from 0 to `most`.
-fn within<T>(text: &str, most: T) -> Result<T, String>
+fn within<T>(text: &str, most: &T) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Default + fmt::Display,
 {
     let text = text.trim();
     let number = text.parse().ok();
     number
-        .filter(|number| *number >= T::default() && *number <= most)
+        .filter(|number| *number >= T::default() && number <= most)
         .ok_or_else(|| unexpected(text, &format!("a number from 0 to {most}")))
 }
 

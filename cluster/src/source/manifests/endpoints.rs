@@ -135,15 +135,18 @@ fn resolve_ports(facts: &ServiceFacts, candidate: &Candidate<'_>) -> Option<Vec<
 
 impl Candidate<'_> {
     fn is_backend(&self, selector: &Selector) -> bool {
-        let has = |labels: &Labels, (key, value): (&Box<str>, &Box<str>)| {
-            labels.get(key).is_some_and(|label| **label == **value)
+        let has = |labels: &Labels, key: &str, value: &str| {
+            labels.get(key).is_some_and(|label| **label == *value)
         };
         let mut wanted = selector.iter();
         match self.workload {
             Workload::Pod(pod, _) => {
-                pod.phase != Phase::Finished && wanted.all(|label| has(&pod.labels, label))
+                pod.phase != Phase::Finished
+                    && wanted.all(|(key, value)| has(&pod.labels, key, value))
             }
-            Workload::External(workload, _) => wanted.all(|label| has(&workload.labels, label)),
+            Workload::External(workload, _) => {
+                wanted.all(|(key, value)| has(&workload.labels, key, value))
+            }
         }
     }
 

@@ -118,6 +118,16 @@ fn route(
     let annotations = metadata.traffic(reader);
     let mut spec = reader.part(spec, "spec");
     let parents = std::mem::take(&mut spec.parent_refs);
+    if kind == RouteKind::Tls && !spec.hostnames.is_present() {
+        // The schemas allow it; the reference serves none such, and says nothing
+        // of it in the status either.
+        let problem = "spec.hostnames: a TLSRoute without hostnames is not served; expected some";
+        reader.problems.push(problem.to_owned());
+        return Route {
+            created,
+            ..Route::default()
+        };
+    }
     let parents = parent::parents(kind, parents, &key.namespace, reader);
     let known = reader.problems.len();
     let mut reader = SpecReader {

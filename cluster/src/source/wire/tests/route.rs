@@ -347,6 +347,16 @@ fn a_route_of_connections_has_one_rule() {
 }
 
 #[test]
+fn scenario_94_a_tls_route_without_hostnames_is_on_nothing() {
+    let parents = json!([{"group": "core", "kind": "Service", "name": "a"}]);
+    let (found, problems) = route::<TlsRoute>(json!({"spec": {
+        "parentRefs": parents, "rules": [{"backendRefs": [{"name": "a", "port": 1}]}],
+    }}));
+    assert_eq!((found.spec, found.parents.len()), (None, 0));
+    assert_eq!(problems.len(), 1);
+}
+
+#[test]
 fn rules_that_are_not_written_are_one_for_every_request() {
     let (found, _) = route::<PolicyHttpRoute>(json!({"spec": {}}));
     let spec = found.spec.map(|spec| RouteSpec::clone(&spec));
