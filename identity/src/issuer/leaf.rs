@@ -8,7 +8,10 @@ use crate::{
     signature::PublicKey,
 };
 use aws_lc_rs::rand;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use thiserror::Error;
 use yasna::{
     DERWriter, DERWriterSeq, Tag,
@@ -71,14 +74,43 @@ pub enum SignError {
     /// The system gives no random numbers.
     #[error("no random numbers")]
     Random,
+    /// It cannot be told whom the leaf is for.
+    #[error("{0}")]
+    Subject(&'static str),
 }
 
 /// Whom a leaf is for.
 pub(super) struct Subject<'a> {
     /// A Name in DER, copied as it is.
     pub(super) name: &'a [u8],
-    pub(super) dns_name: &'a str,
+    /// What it may be dialled by; never empty.
+    pub(super) alternative_names: &'a [AlternativeName<'a>],
+    pub(super) usage: Usage,
     pub(super) public_key: &'a PublicKey,
+}
+
+/// One of them.
+pub(super) enum AlternativeName<'a> {
+    Dns(&'a str),
+    Ip(IpAddr),
+}
+
+/// What a leaf may be used for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// To be a server, and a client of others.
+    Mesh,
+    /// To be a server.
+    Server,
+}
+
+impl Usage {
+    fn purposes(self) -> &'static [&'static [u64]] {
+        match self {
+            Self::Mesh => &[ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH],
+            Self::Server => &[ID_KP_SERVER_AUTH],
+        }
+    }
 }
 
 /// Signs the certificate of identity-injector.md 3.7.
@@ -141,7 +173,7 @@ fn write_extensions(
     });
     extension(extensions.next(), 37, false, |value| {
         value.write_sequence(|purposes| {
-            for purpose in [ID_KP_SERVER_AUTH, ID_KP_CLIENT_AUTH] {
+            for purpose in subject.usage.purposes() {
                 purposes
                     .next()
                     .write_oid(&ObjectIdentifier::from_slice(purpose));
@@ -161,13 +193,30 @@ fn write_extensions(
     let critical = subject.name == EMPTY_NAME;
     extension(extensions.next(), 17, critical, |value| {
         value.write_sequence(|names| {
-            names
-                .next()
-                .write_tagged_implicit(Tag::context(2), |writer| {
-                    writer.write_ia5_string(subject.dns_name);
-                });
+            for name in subject.alternative_names {
+                write_name(names.next(), name);
+            }
         });
     });
+}
+
+/// A GeneralName (RFC 5280, 4.2.1.6).
+fn write_name(writer: DERWriter<'_>, name: &AlternativeName<'_>) {
+    match name {
+        AlternativeName::Dns(name) => writer.write_tagged_implicit(Tag::context(2), |writer| {
+            writer.write_ia5_string(name);
+        }),
+        AlternativeName::Ip(IpAddr::V4(address)) => {
+            writer.write_tagged_implicit(Tag::context(7), |writer| {
+                writer.write_bytes(&address.octets());
+            });
+        }
+        AlternativeName::Ip(IpAddr::V6(address)) => {
+            writer.write_tagged_implicit(Tag::context(7), |writer| {
+                writer.write_bytes(&address.octets());
+            });
+        }
+    }
 }
 
 fn extension(writer: DERWriter<'_>, id: u64, critical: bool, value: impl FnOnce(DERWriter<'_>)) {

@@ -10,13 +10,16 @@ pub use self::{
     validity::{Validity, ValidityError},
 };
 
+use self::leaf::AlternativeName;
 use crate::{
     anchors::TrustAnchors,
     certificate::{Certificate, ChainError},
     csr::CertificateRequest,
     key::{KeyError, SigningKey},
     name::IdentityScope,
+    signature::PublicKey,
 };
+use rustls_pki_types::ServerName;
 use std::{fmt, time::SystemTime};
 use thiserror::Error;
 
@@ -135,10 +138,48 @@ impl Issuer {
     ) -> Result<Leaf, SignError> {
         let subject = leaf::Subject {
             name: request.subject(),
-            dns_name: request.dns_name()?,
+            alternative_names: &[AlternativeName::Dns(request.dns_name()?)],
+            usage: leaf::Usage::Mesh,
             public_key: request.key()?,
         };
         leaf::sign(self, &subject, validity, now)
+    }
+
+    /// Signs the certificate of a server that is dialled by these names, which is no
+    /// workload of the mesh; `public_key` is a SubjectPublicKeyInfo in DER. The first
+    /// name is its subject.
+    ///
+    /// # Errors
+    /// There is no such leaf, because the issuer has expired, there is no name, or the
+    /// key is none.
+    pub fn sign_server(
+        &self,
+        server_names: &[ServerName<'_>],
+        public_key: &[u8],
+        validity: &Validity,
+        now: SystemTime,
+    ) -> Result<Leaf, SignError> {
+        let first = server_names.first();
+        let first = first.ok_or(SignError::Subject("a server has at least one name"))?;
+        let public_key = PublicKey::from_der(public_key)
+            .map_err(|_| SignError::Subject("the public key is malformed"))?;
+        let names: Vec<_> = server_names.iter().filter_map(alternative_name).collect();
+        let subject = leaf::Subject {
+            name: &preflight::common_name(&first.to_str()),
+            alternative_names: &names,
+            usage: leaf::Usage::Server,
+            public_key: &public_key,
+        };
+        leaf::sign(self, &subject, validity, now)
+    }
+}
+
+fn alternative_name<'a>(name: &'a ServerName<'_>) -> Option<AlternativeName<'a>> {
+    match name {
+        ServerName::DnsName(name) => Some(AlternativeName::Dns(name.as_ref())),
+        ServerName::IpAddress(address) => Some(AlternativeName::Ip((*address).into())),
+        // There are no others yet.
+        _ => None,
     }
 }
 

@@ -46,7 +46,8 @@ pub(super) fn fly(
     let key = SigningKey::throwaway().ok_or_else(|| refused(&SignError::Random))?;
     let subject = leaf::Subject {
         name: &common_name(name.as_str()),
-        dns_name: name.as_str(),
+        alternative_names: &[leaf::AlternativeName::Dns(name.as_str())],
+        usage: leaf::Usage::Mesh,
         public_key: key.public_key(),
     };
     let leaf =
@@ -111,7 +112,7 @@ fn reason(error: &webpki::Error, name: &str) -> String {
 }
 
 /// The name that the proxy's own requests have.
-fn common_name(text: &str) -> Vec<u8> {
+pub(super) fn common_name(text: &str) -> Vec<u8> {
     yasna::construct_der(|writer| {
         writer.write_sequence(|names| {
             names.next().write_set(|set| {

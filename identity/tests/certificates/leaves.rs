@@ -6,10 +6,12 @@ use crate::support::{
     proxies_accept, public_key, rsa, valid,
 };
 use ferrule_identity::{CertificateRequest, Issuer, Leaf, SignError, Validity};
+use rustls_pki_types::{CertificateDer, ServerName};
 use std::{
     collections::HashSet,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+use webpki::EndEntityCert;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 const SKEW: Duration = Duration::from_secs(20);
@@ -403,4 +405,36 @@ fn an_issuer_without_a_key_identifier_gives_none() {
     assert_eq!(ids, ["2.5.29.15", "2.5.29.37", "2.5.29.17"]);
     let chain = mesh.issuer.response_chain();
     proxies_accept(&leaf, ID, chain, &mesh.anchors, now()).unwrap();
+}
+
+#[test]
+fn a_servers_certificate_has_all_its_names_and_is_for_servers_only() {
+    let mesh = Mesh::new();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
+    let names = ["web.linkerd.svc", "127.0.0.1", "::1"];
+    let server_names = names.map(|name| ServerName::try_from(name).unwrap());
+    let sign = |names: &[ServerName<'_>], key: &[u8]| {
+        let validity = Validity::new(HOUR, SKEW).unwrap();
+        mesh.issuer.sign_server(names, key, &validity, noon())
+    };
+    let leaf = sign(&server_names, &spki).unwrap();
+    assert_eq!(leaf.not_after, noon() + HOUR + SKEW);
+    let der = CertificateDer::from(leaf.der.clone());
+    let certificate = EndEntityCert::try_from(&der).unwrap();
+    for name in &server_names {
+        certificate.verify_is_valid_for_subject_name(name).unwrap();
+    }
+    let other = ServerName::try_from("other.linkerd.svc").unwrap();
+    assert!(
+        certificate
+            .verify_is_valid_for_subject_name(&other)
+            .is_err()
+    );
+    let server_auth = [0x30, 10, 0x06, 8, 0x2b, 6, 1, 5, 5, 7, 3, 1].to_vec();
+    assert!(extensions(&leaf).contains(&("2.5.29.37".into(), false, server_auth)));
+
+    for (names, key) in [(&[][..], &spki[..]), (&server_names, &spki[1..])] {
+        assert!(matches!(sign(names, key), Err(SignError::Subject(_))));
+    }
 }
