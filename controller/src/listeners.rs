@@ -17,6 +17,7 @@ const BACKLOG: u32 = 4096;
 /// destination's.
 const IDENTITY: &str = "linkerd-identity";
 const DESTINATION: &str = "linkerd-destination";
+const INJECTOR: &str = "linkerd-proxy-injector";
 
 /// The sockets, bound before anything else is done: a port in use is found at
 /// once, and clients that come early wait instead of being refused.
@@ -50,8 +51,9 @@ impl Listeners {
         let (listen, embedded) = (&flags.listen, flags.is_embedded());
         let mut bound = Vec::new();
         for role in [Role::Identity, Role::Destination, Role::Policy] {
-            if flags.has(role) {
-                let addr = listen.addr(role, embedded);
+            if flags.has(role)
+                && let Some(addr) = listen.addr(role, embedded)
+            {
                 let listener = bind(addr, role.addr_flag())?;
                 bound.push(Bound {
                     role,
@@ -164,13 +166,14 @@ const fn service_account(role: Role) -> &'static str {
     match role {
         Role::Identity => IDENTITY,
         Role::Destination | Role::Policy => DESTINATION,
+        Role::ProxyInjector => INJECTOR,
     }
 }
 
 /// What a role asks of its clients (ruling 8).
 fn client_auth(role: Role, flags: &ServeFlags) -> ClientAuth {
     match role {
-        Role::Identity => ClientAuth::None,
+        Role::Identity | Role::ProxyInjector => ClientAuth::None,
         Role::Destination if flags.listen.require_meshed_clients => ClientAuth::Required,
         Role::Destination | Role::Policy => ClientAuth::Asked,
     }

@@ -10,7 +10,7 @@ mod discovery;
 mod flags;
 mod grpc;
 mod identity;
-#[allow(dead_code, reason = "what writes under Leases comes next")]
+mod injection;
 mod lease;
 mod listeners;
 mod logging;

@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiRequests,
     flags::Role,
     identity::Identity,
+    injection::Injection,
     lease::Leadership,
     mesh_tls::{Handshakes, OwnCertificate},
     webhooks::Webhooks,
@@ -38,6 +39,8 @@ pub(crate) struct Process {
     /// Destination and policy; they share an index.
     pub(crate) discovery: Option<Discovery>,
     pub(crate) identity: Option<Identity>,
+    /// What puts proxies into pods.
+    pub(crate) injection: Option<Arc<Injection>>,
     /// What the API server was asked, where there is one.
     pub(crate) api_requests: Option<Arc<ApiRequests>>,
     /// Its own certificates, for the listeners that speak mesh TLS.
@@ -76,6 +79,7 @@ impl Process {
             started_at: SystemTime::now(),
             discovery: None,
             identity: None,
+            injection: None,
             api_requests: None,
             certificates: Vec::new(),
             handshakes: Vec::new(),

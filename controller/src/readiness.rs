@@ -2,6 +2,7 @@
 
 use crate::{mesh_tls::NotCertified, process::Process};
 use ferrule_cluster::object::Kind;
+use ferrule_identity::date;
 use std::{
     fmt,
     sync::Arc,
@@ -19,6 +20,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum NotReady {
     /// These kinds have not been listed yet.
     Syncing(Vec<Kind>),
+    /// The injector does not know of these yet.
+    Learning(Vec<&'static str>),
+    /// API servers would find no certificate that they accept.
+    Webhooks(String),
     /// Clients would find no certificate that they accept.
     NotCertified(NotCertified),
     /// Nothing can be signed.
@@ -35,6 +40,14 @@ impl fmt::Display for NotReady {
                 let kinds: Vec<_> = kinds.iter().map(|kind| kind.plural()).collect();
                 write!(f, "waiting for the first list of {}", kinds.join(", "))
             }
+            NotReady::Learning(kinds) => {
+                write!(
+                    f,
+                    "the injector waits for the first list of {}",
+                    kinds.join(", ")
+                )
+            }
+            NotReady::Webhooks(reason) => write!(f, "the webhooks cannot be called: {reason}"),
             NotReady::NotCertified(reason) => reason.fmt(f),
             NotReady::Issuer(reason) => write!(f, "certificates cannot be issued: {reason}"),
         }
@@ -58,6 +71,26 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
         ));
     }
     let now = SystemTime::now();
+    if let Some(injection) = &process.injection {
+        let missing = injection.missing();
+        if !missing.is_empty() {
+            return Err(NotReady::Learning(missing));
+        }
+        // Discovery in the same process would go on without; pods would not.
+        let certificate = process
+            .webhooks
+            .as_ref()
+            .map(|webhooks| webhooks.certificate());
+        match certificate.and_then(|certificate| certificate.not_after()) {
+            None => return Err(NotReady::Webhooks("there is no certificate yet".to_owned())),
+            Some(end) if end < now => {
+                let end = date(end);
+                let reason = format!("their certificate has expired at {end}");
+                return Err(NotReady::Webhooks(reason));
+            }
+            Some(_) => {}
+        }
+    }
     if let Some(identity) = &process.identity {
         match identity.authority.credentials() {
             None => return Err(NotReady::Issuer("there is no issuer yet".to_owned())),

@@ -8,6 +8,7 @@ use crate::{
     flags::{LogFormat, Role, ServeFlags},
     grpc,
     identity::Identity,
+    injection::Injection,
     lease::Leases,
     listeners::Listeners,
     logging::{self, LogLevel},
@@ -16,7 +17,7 @@ use crate::{
     readiness,
     shutdown::{self, Drain, Signals},
     source,
-    webhooks::{CertificateFiles, Webhooks},
+    webhooks::{Certificates, Webhooks},
 };
 use anyhow::{Context as _, anyhow};
 use std::sync::Arc;
@@ -39,15 +40,16 @@ pub(crate) fn run(flags: &ServeFlags) -> anyhow::Result<()> {
 
 async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
-    let webhooks = webhooks(flags)?;
-    let (mut listeners, admin_listener) = Listeners::bind(flags, webhooks.is_some())?;
+    let certificates = Certificates::open(flags)?;
+    let (mut listeners, admin_listener) = Listeners::bind(flags, certificates.is_some())?;
     let requests = Arc::<ApiRequests>::default();
     let client = source::client(&flags.source, &requests).await?;
     let stop = CancellationToken::new();
     let mut parts = Parts::default();
     let mut process = Process::new();
+    let watching = source::watching_client(&flags.source, &requests).await?;
     process.api_requests = client.is_some().then_some(requests);
-    let mut leases = leases(flags, client.as_ref());
+    let mut leases = leases(flags, watching.as_ref());
 
     if flags.has(Role::Identity) {
         let (identity, upkeep) = Identity::open(flags, client.clone()).await?;
@@ -61,13 +63,20 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
         process.certificates.push(certificate);
     }
     process.handshakes = listeners.handshakes();
-    if let Some((webhooks, files)) = webhooks {
-        let certificate = webhooks.certificate().clone();
-        parts.spawn(
-            "the upkeep of the webhooks' certificate",
-            files.run(certificate, stop.clone()),
-        );
-        process.webhooks = Some(webhooks);
+    if flags.has(Role::ProxyInjector) {
+        let client = watching.as_ref();
+        let client = client.context("the role proxy-injector needs a cluster")?;
+        let (injection, upkeep) = Injection::open(flags, client)?;
+        parts.spawn("the injector's upkeep", upkeep.run(stop.clone()));
+        process.injection = Some(injection);
+    }
+    if let Some(certificates) = certificates {
+        let cluster = watching.as_ref().zip(leases.as_mut());
+        let kept = certificates.keep(flags, cluster, &stop)?;
+        parts.spawn("the upkeep of the webhooks' certificate", kept.upkeep);
+        let injection = process.injection.clone();
+        let webhooks = Webhooks::new(kept.serving, kept.authority, &flags.roles, injection);
+        process.webhooks = Some(Arc::new(webhooks));
     }
 
     // source -> index -> views
@@ -108,19 +117,6 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     stop.cancel();
     tracing::info!("stopped");
     Ok(())
-}
-
-/// The webhooks and their certificate's files, if there are to be any.
-fn webhooks(flags: &ServeFlags) -> anyhow::Result<Option<(Arc<Webhooks>, CertificateFiles)>> {
-    let Some(directory) = flags.webhook_tls_dir() else {
-        return Ok(None);
-    };
-    let (files, certificate) = CertificateFiles::load(&directory)
-        .context("the webhooks cannot be served with the certificate in --webhook-tls-dir")?;
-    Ok(Some((
-        Arc::new(Webhooks::new(certificate, &flags.roles)),
-        files,
-    )))
 }
 
 /// What this replica may write alone, where there is a cluster.
@@ -211,6 +207,8 @@ fn routes(role: Role, process: &Process) -> Routes {
             let discovery = process.discovery.as_ref().expect("the role is here");
             Routes::new(discovery.inbound.clone()).add_service(discovery.outbound.clone())
         }
+        // Proxies ask it for nothing.
+        Role::ProxyInjector => Routes::default(),
     }
 }
 

@@ -13,8 +13,11 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+
+/// Bookmarks come about every minute.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// Where the objects come from.
 pub(crate) enum Source {
@@ -63,6 +66,20 @@ pub(crate) async fn client(
     }
     let config = config(flags).await?;
     tracing::info!(cluster = %config.cluster_url, "using a cluster");
+    Ok(Some(api_client::client(config, requests.clone())?))
+}
+
+/// A client for watches by `kube`'s own watcher, which finds out that a connection is
+/// half open when it reads nothing for long; `None` where there is no cluster.
+pub(crate) async fn watching_client(
+    flags: &SourceFlags,
+    requests: &Arc<ApiRequests>,
+) -> anyhow::Result<Option<Client>> {
+    if flags.manifests.is_some() {
+        return Ok(None);
+    }
+    let mut config = config(flags).await?;
+    config.read_timeout = Some(SILENCE);
     Ok(Some(api_client::client(config, requests.clone())?))
 }
 

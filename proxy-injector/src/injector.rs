@@ -140,9 +140,7 @@ impl Injector {
         }
         let owner_kind = owner.and_then(|owner| {
             // A CronJob's pods are told apart by their Job, as the reference does.
-            let kinds = WorkloadKind::ALL.into_iter();
-            let mut kinds = kinds.filter(|kind| *kind != WorkloadKind::CronJob);
-            kinds.find(|kind| kind.as_str().eq_ignore_ascii_case(&owner.kind))
+            WorkloadKind::of_owner(&owner.kind).filter(|kind| *kind != WorkloadKind::CronJob)
         });
         let label = owner_kind.and_then(WorkloadKind::owner_label);
         let subject = Subject {

@@ -11,15 +11,24 @@ pub struct Owner {
     pub kind: String,
     /// Its name; empty for a pod that has none yet.
     pub name: String,
+    /// How it is referred to; `None` for a pod of its own, which does not exist yet.
+    pub reference: Option<OwnerReference>,
 }
 
 /// One of an object's `metadata.ownerReferences`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct OwnerReference {
+    /// `apiVersion`; empty where there is none.
+    #[serde(default)]
+    pub api_version: String,
     /// `kind` as written.
     pub kind: String,
     /// `name`.
     pub name: String,
+    /// `uid`; empty where there is none.
+    #[serde(default)]
+    pub uid: String,
 }
 
 /// What a pod itself says of its owner.
@@ -45,6 +54,7 @@ impl DirectOwner {
                 Self::Known(Owner {
                     kind: "pod".into(),
                     name: name.into(),
+                    reference: None,
                 })
             }
         }
@@ -77,6 +87,7 @@ impl From<&OwnerReference> for Owner {
         Self {
             kind: reference.kind.to_lowercase(),
             name: reference.name.clone(),
+            reference: Some(reference.clone()),
         }
     }
 }
@@ -88,8 +99,10 @@ mod tests {
 
     fn reference(kind: &str, name: &str) -> OwnerReference {
         OwnerReference {
+            api_version: String::new(),
             kind: kind.into(),
             name: name.into(),
+            uid: "1".into(),
         }
     }
 
@@ -146,6 +159,11 @@ mod tests {
             let pod = json!({"metadata": {"name": "web-1", "ownerReferences": references}});
             let owner = DirectOwner::of(&pod).resolve(above);
             assert_eq!((&*owner.kind, &*owner.name), expected, "{pod}");
+            let kind = owner
+                .reference
+                .map(|reference| reference.kind.to_lowercase());
+            let referred = Some(expected.0).filter(|kind| *kind != "pod");
+            assert_eq!(kind.as_deref(), referred, "{pod}");
         }
     }
 

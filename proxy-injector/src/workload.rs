@@ -47,6 +47,12 @@ impl WorkloadKind {
         Self::CronJob,
     ];
 
+    /// The kind that an [`Owner`](crate::Owner) has, if it is one of these.
+    pub fn of_owner(owner: &str) -> Option<Self> {
+        let mut kinds = Self::ALL.into_iter();
+        kinds.find(|kind| kind.lower_case() == owner)
+    }
+
     /// `kind`, and the API group that it is of.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -64,6 +70,20 @@ impl WorkloadKind {
     /// The kind as objects spell it.
     pub const fn as_str(self) -> &'static str {
         self.names().0
+    }
+
+    /// The kind as owners, labels and metrics spell it.
+    pub const fn lower_case(self) -> &'static str {
+        match self {
+            Self::Pod => "pod",
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+            Self::ReplicaSet => "replicaset",
+            Self::ReplicationController => "replicationcontroller",
+            Self::Job => "job",
+            Self::CronJob => "cronjob",
+        }
     }
 
     /// The kind of an object, where it is one of these.

@@ -79,14 +79,15 @@ pub(crate) enum MeshTls {
 }
 
 impl ListenFlags {
-    /// Where the API of a role is served.
-    pub(crate) fn addr(&self, role: Role, embedded: bool) -> SocketAddr {
+    /// Where the API of a role is served, if proxies ask it for something.
+    pub(crate) fn addr(&self, role: Role, embedded: bool) -> Option<SocketAddr> {
         let (chosen, port) = match role {
             Role::Identity => (self.identity_addr, 8080),
             Role::Destination => (self.destination_addr, 8086),
             Role::Policy => (self.policy_addr, 8090),
+            Role::ProxyInjector => return None,
         };
-        chosen.unwrap_or_else(|| default_addr(embedded, port))
+        Some(chosen.unwrap_or_else(|| default_addr(embedded, port)))
     }
 
     /// Where probes and metrics are.
@@ -117,6 +118,7 @@ impl Role {
             Role::Identity => "--identity-addr",
             Role::Destination => "--destination-addr",
             Role::Policy => "--policy-addr",
+            Role::ProxyInjector => "--webhook-addr",
         }
     }
 
@@ -126,6 +128,7 @@ impl Role {
             Role::Identity => "identity",
             Role::Destination => "destination",
             Role::Policy => "policy",
+            Role::ProxyInjector => "proxy-injector",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The flags of `ferrule serve`.
 
 mod identity;
+mod injector;
 mod lease;
 mod listen;
 mod mesh;
@@ -10,12 +11,13 @@ mod webhook;
 
 pub(crate) use self::{
     identity::{IdentityFlags, OwnIdentity},
+    injector::InjectorFlags,
     lease::LeaseFlags,
     listen::{ListenFlags, MeshTls},
     mesh::MeshFlags,
     policy::PolicyFlags,
     values::LogFilter,
-    webhook::WebhookFlags,
+    webhook::{CertificateSource, WebhookFlags},
 };
 
 use crate::webhooks;
@@ -50,6 +52,8 @@ pub(crate) struct ServeFlags {
     #[command(flatten)]
     pub(crate) webhook: WebhookFlags,
     #[command(flatten)]
+    pub(crate) injector: InjectorFlags,
+    #[command(flatten)]
     pub(crate) lease: LeaseFlags,
     #[command(flatten)]
     pub(crate) log: LogFlags,
@@ -72,6 +76,8 @@ pub(crate) enum Role {
     Policy,
     /// Certifies proxies
     Identity,
+    /// Puts proxies into pods, as a webhook
+    ProxyInjector,
 }
 
 /// Where the objects of the mesh come from.
@@ -160,12 +166,18 @@ impl ServeFlags {
         }
     }
 
-    /// The directory of the webhooks' certificate, if there are to be webhooks.
-    pub(crate) fn webhook_tls_dir(&self) -> Option<PathBuf> {
-        if !webhooks::are_of(&self.roles) {
+    /// Whether there is something to be asked before an object is stored.
+    pub(crate) fn has_webhooks(&self) -> bool {
+        webhooks::are_of(&self.roles)
+    }
+
+    /// Where the webhooks' certificate comes from, if there are to be webhooks.
+    pub(crate) fn webhook_certificates(&self) -> Option<CertificateSource> {
+        if !self.has_webhooks() {
             return None;
         }
-        self.webhook.tls_dir(self.is_embedded())
+        let needed = self.has(Role::ProxyInjector);
+        self.webhook.certificates(self.is_embedded(), needed)
     }
 
     /// Where the webhooks are.
@@ -219,14 +231,10 @@ mod tests {
         let mesh = flags.mesh.mesh();
         let defaults = ferrule_destination::Mesh::default();
         assert_eq!(format!("{mesh:?}"), format!("{defaults:?}"));
-        assert_eq!(
-            flags.listen.addr(Role::Destination, false).to_string(),
-            "0.0.0.0:8086"
-        );
-        assert_eq!(
-            flags.listen.addr(Role::Destination, true).to_string(),
-            "127.0.0.1:8086"
-        );
+        for (embedded, expected) in [(false, "0.0.0.0:8086"), (true, "127.0.0.1:8086")] {
+            let addr = flags.listen.addr(Role::Destination, embedded);
+            assert_eq!(addr.map(|addr| addr.to_string()).as_deref(), Some(expected));
+        }
         assert_eq!(flags.shutdown.drain_window(false), Duration::from_secs(20));
         assert_eq!(flags.shutdown.drain_delay(true), Duration::ZERO);
     }
@@ -237,7 +245,7 @@ mod tests {
             (
                 "--roles",
                 "destination,police",
-                "possible values: destination, policy, identity",
+                "possible values: destination, policy, identity, proxy-injector",
             ),
             ("--destination-addr", "8086", "0.0.0.0:8086"),
             ("--default-opaque-ports", "25,http", "\"http\""),

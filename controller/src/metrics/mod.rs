@@ -8,6 +8,7 @@ mod build;
 mod cluster;
 mod format;
 mod identity;
+mod injection;
 mod leases;
 mod mesh_tls;
 mod runtime;
@@ -36,7 +37,7 @@ pub(crate) async fn scrape(process: &Arc<Process>, format: Format) -> String {
 
 fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
     let mut registry = Registry::default();
-    let collectors: [Box<dyn Collector>; 11] = [
+    let collectors: [Box<dyn Collector>; 12] = [
         Box::new(build::Build),
         Box::new(cluster::Cluster(process.clone())),
         Box::new(streams::Streams(process.clone())),
@@ -45,6 +46,7 @@ fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
         Box::new(identity::Authority(process.clone())),
         Box::new(mesh_tls::MeshTls(process.clone())),
         Box::new(webhooks::Webhooks(process.clone())),
+        Box::new(injection::Injector(process.clone())),
         Box::new(leases::Leases(process.clone())),
         Box::new(runtime::Runtime),
         Box::new(system::System(process.clone())),

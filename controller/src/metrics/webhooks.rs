@@ -1,4 +1,7 @@
-use super::{identity::timestamp, writer::Writer};
+use super::{
+    identity::timestamp,
+    writer::{NONE, Writer},
+};
 use crate::{
     process::Process,
     webhooks::{self, Outcomes},
@@ -29,6 +32,7 @@ fn reviews(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fm
             ("allowed", outcomes.allowed.count),
             ("denied", outcomes.denied.count),
             ("unreadable", outcomes.unreadable),
+            ("failed", outcomes.failed),
         ]
         .map(|(outcome, count)| ([("webhook", *webhook), ("outcome", outcome)], count))
     });
@@ -50,14 +54,20 @@ fn reviews(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fm
 
 fn certificate(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fmt::Result {
     let expiry = webhooks.into_iter().flat_map(|webhooks| {
-        let not_after = timestamp(webhooks.certificate().not_after());
+        let not_after = webhooks.certificate().not_after().map(timestamp);
         let names = webhooks.names();
-        names.map(move |name| ([("webhook", name)], not_after))
+        names.filter_map(move |name| Some(([("webhook", name)], not_after?)))
     });
     writer.gauges(
         "webhook_cert_expiry_timestamp_seconds",
         "When the webhook's certificate expires, in seconds since 1970; absent without webhooks",
         expiry,
+    )?;
+    let authority = webhooks.and_then(|webhooks| webhooks.authority()?.not_after());
+    writer.gauges(
+        "webhook_ca_expiry_timestamp_seconds",
+        "When the webhooks' own authority expires, in seconds since 1970; absent without one",
+        authority.map(|not_after| (NONE, timestamp(not_after))),
     )?;
     let status = webhooks.map(|webhooks| webhooks.certificate().status());
     writer.counter(

@@ -31,7 +31,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// What is served now, whoever makes it.
 pub(crate) struct ServingCertificate {
-    current: watch::Sender<Arc<Served>>,
+    /// None before the first was made.
+    current: watch::Sender<Option<Arc<Served>>>,
     status: FilesStatus,
 }
 
@@ -63,19 +64,45 @@ struct Contents {
 }
 
 impl ServingCertificate {
+    /// One that is to be made yet.
+    pub(crate) fn none() -> Self {
+        Self {
+            current: watch::Sender::new(None),
+            status: FilesStatus::default(),
+        }
+    }
+
     /// What connections are accepted with.
-    pub(super) fn current(&self) -> Arc<Served> {
+    pub(super) fn current(&self) -> Option<Arc<Served>> {
         self.current.borrow().clone()
     }
 
     /// When it ends.
-    pub(crate) fn not_after(&self) -> SystemTime {
-        self.current.borrow().certificate.not_after()
+    pub(crate) fn not_after(&self) -> Option<SystemTime> {
+        let current = self.current.borrow();
+        current
+            .as_ref()
+            .map(|served| served.certificate.not_after())
+    }
+
+    /// From now on serves this, from the next connection on.
+    pub(super) fn set(&self, served: Served) {
+        self.current.send_replace(Some(Arc::new(served)));
     }
 
     /// How its files fare.
     pub(crate) fn status(&self) -> &FilesStatus {
         &self.status
+    }
+}
+
+impl Served {
+    /// A leaf with its chain and key.
+    pub(super) fn new(certificate: Certificate, certified: CertifiedKey) -> anyhow::Result<Self> {
+        Ok(Self {
+            certificate,
+            config: server_config(certified)?,
+        })
     }
 }
 
@@ -93,10 +120,8 @@ impl CertificateFiles {
             complained: None,
             warned: None,
         };
-        let serving = ServingCertificate {
-            current: watch::Sender::new(Arc::new(served)),
-            status: FilesStatus::default(),
-        };
+        let serving = ServingCertificate::none();
+        serving.set(served);
         Ok((files, Arc::new(serving)))
     }
 
@@ -144,7 +169,9 @@ impl CertificateFiles {
             }
             break;
         }
-        self.warn_of_its_end(&serving.current());
+        if let Some(served) = serving.current() {
+            self.warn_of_its_end(&served);
+        }
     }
 
     /// Beside the runtime: disks may be slow.
@@ -198,7 +225,7 @@ fn adopt(serving: &ServingCertificate, served: Served) {
         "reloaded the webhooks' certificate",
     );
     serving.status.reloaded();
-    serving.current.send_replace(Arc::new(served));
+    serving.set(served);
 }
 
 impl Contents {
@@ -235,10 +262,7 @@ impl Contents {
             let (key, certificate) = (key.display(), certificate.display());
             format!("the key in {key} does not serve the certificate in {certificate}")
         })?;
-        Ok(Served {
-            certificate: leaf,
-            config: server_config(certified)?,
-        })
+        Served::new(leaf, certified)
     }
 }
 

@@ -7,16 +7,25 @@
 //! users have always got: an HTTP error, for which the registered failure policy
 //! decides, or a denial.
 
+mod authority;
 mod certificate;
+mod inject;
 mod policy;
 mod profile;
+mod registrations;
 mod review;
 mod server;
+mod source;
 
-pub(crate) use self::certificate::{CertificateFiles, ServingCertificate};
+pub(crate) use self::{
+    authority::{AuthorityStatus, Lifetimes},
+    certificate::ServingCertificate,
+    source::Certificates,
+};
 
 use self::review::{Request, Verdict};
-use crate::flags::Role;
+use self::{authority::NAME as AUTHORITY, certificate::CertificateFiles};
+use crate::{flags::Role, injection::Injection};
 use ferrule_cluster::{Distribution, Histogram};
 use std::{
     sync::{
@@ -53,7 +62,7 @@ enum NoReview {
     Denial,
 }
 
-const WEBHOOKS: [Endpoint; 2] = [
+const VALIDATORS: [Endpoint; 2] = [
     Endpoint {
         path: "/validate/policy",
         name: "policy-validator",
@@ -70,6 +79,15 @@ const WEBHOOKS: [Endpoint; 2] = [
     },
 ];
 
+/// Asked by itself: it must look things up.
+const INJECTOR: Endpoint = Endpoint {
+    path: "/inject",
+    name: "proxy-injector",
+    role: Role::ProxyInjector,
+    admit: |_| Verdict::Allowed(Vec::new()),
+    no_review: NoReview::BadRequest,
+};
+
 /// Upper bounds of the buckets of latencies, in seconds: a typical review takes
 /// less than a millisecond, and API servers wait ten seconds.
 const BOUNDS: [f64; 10] = [
@@ -79,7 +97,11 @@ const BOUNDS: [f64; 10] = [
 /// The webhooks of this process.
 pub(crate) struct Webhooks {
     certificate: Arc<ServingCertificate>,
-    webhooks: Vec<Arc<Webhook>>,
+    /// Of the authority that makes it, if that is our own.
+    authority: Option<Arc<AuthorityStatus>>,
+    /// What decides about an object alone.
+    validators: Vec<Arc<Webhook>>,
+    injector: Option<(Arc<Webhook>, Arc<Injection>)>,
 }
 
 /// One of them.
@@ -89,6 +111,8 @@ pub(crate) struct Webhook {
     denied: Histogram,
     /// What was asked and is no review.
     unreadable: AtomicU64,
+    /// What could not be decided.
+    failed: AtomicU64,
 }
 
 /// What became of the reviews of a webhook.
@@ -98,14 +122,25 @@ pub(crate) struct Outcomes {
     pub(crate) denied: Distribution,
     /// How many were no reviews.
     pub(crate) unreadable: u64,
+    /// How many could not be decided.
+    pub(crate) failed: u64,
 }
 
 impl Webhooks {
-    /// The webhooks of these roles, served with this certificate.
-    pub(crate) fn new(certificate: Arc<ServingCertificate>, roles: &[Role]) -> Self {
+    /// The validators of these roles, and the injector, if there is one, served with
+    /// this certificate.
+    pub(crate) fn new(
+        certificate: Arc<ServingCertificate>,
+        authority: Option<Arc<AuthorityStatus>>,
+        roles: &[Role],
+        injection: Option<Arc<Injection>>,
+    ) -> Self {
+        let injector = injection.map(|injection| (Arc::new(Webhook::new(INJECTOR)), injection));
         Self {
             certificate,
-            webhooks: of(roles),
+            authority,
+            validators: of(roles),
+            injector,
         }
     }
 
@@ -114,18 +149,32 @@ impl Webhooks {
         &self.certificate
     }
 
+    /// How the authority that makes it fares, if that is our own.
+    pub(crate) fn authority(&self) -> Option<&AuthorityStatus> {
+        self.authority.as_deref()
+    }
+
+    fn webhooks(&self) -> impl Iterator<Item = &Webhook> {
+        let injector = self.injector.as_ref().map(|(webhook, _)| webhook);
+        self.validators
+            .iter()
+            .chain(injector)
+            .map(|webhook| &**webhook)
+    }
+
     /// The webhooks' names in metrics.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.webhooks.iter().map(|webhook| webhook.endpoint.name)
+        self.webhooks().map(|webhook| webhook.endpoint.name)
     }
 
     /// Each webhook's name in metrics, and what became of its reviews.
     pub(crate) fn outcomes(&self) -> impl Iterator<Item = (&'static str, Outcomes)> {
-        self.webhooks.iter().map(|webhook| {
+        self.webhooks().map(|webhook| {
             let outcomes = Outcomes {
                 allowed: webhook.allowed.read(),
                 denied: webhook.denied.read(),
                 unreadable: webhook.unreadable.load(Relaxed),
+                failed: webhook.failed.load(Relaxed),
             };
             (webhook.endpoint.name, outcomes)
         })
@@ -133,35 +182,47 @@ impl Webhooks {
 
     /// Answers until `stop`, and then what was already asked.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
-        let router = review::router(&self.webhooks);
+        let bodies = review::bodies();
+        let mut router = review::router(&self.validators, &bodies);
+        if let Some((webhook, injection)) = &self.injector {
+            router = router.merge(inject::router(inject::Endpoint {
+                injection: injection.clone(),
+                webhook: webhook.clone(),
+                bodies,
+            }));
+        }
         server::serve(listener, self.certificate.clone(), router, stop).await;
     }
 }
 
 /// Whether there is a webhook that comes with one of these roles.
 pub(crate) fn are_of(roles: &[Role]) -> bool {
-    WEBHOOKS.iter().any(|webhook| roles.contains(&webhook.role))
+    let mut all = VALIDATORS.iter().chain([&INJECTOR]);
+    all.any(|webhook| roles.contains(&webhook.role))
 }
 
-/// The webhooks of these roles, without anything asked of them.
+/// The validators of these roles, without anything asked of them.
 fn of(roles: &[Role]) -> Vec<Arc<Webhook>> {
-    let mut webhooks = WEBHOOKS.to_vec();
-    webhooks.retain(|webhook| roles.contains(&webhook.role));
-    let webhooks = webhooks.into_iter().map(|endpoint| {
-        Arc::new(Webhook {
+    let mut endpoints = VALIDATORS.to_vec();
+    endpoints.retain(|endpoint| roles.contains(&endpoint.role));
+    let webhooks = endpoints.into_iter().map(Webhook::new);
+    webhooks.map(Arc::new).collect()
+}
+
+impl Webhook {
+    fn new(endpoint: Endpoint) -> Self {
+        Self {
             endpoint,
             allowed: Histogram::new(&BOUNDS),
             denied: Histogram::new(&BOUNDS),
             unreadable: AtomicU64::new(0),
-        })
-    });
-    webhooks.collect()
-}
+            failed: AtomicU64::new(0),
+        }
+    }
 
-impl Webhook {
     fn decided(&self, verdict: &Verdict, took: Duration) {
         match verdict {
-            Verdict::Allowed(_) => self.allowed.observe(took),
+            Verdict::Allowed(_) | Verdict::Changed { .. } => self.allowed.observe(took),
             Verdict::Denied(_) => self.denied.observe(took),
         }
     }

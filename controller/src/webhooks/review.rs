@@ -15,6 +15,7 @@ use axum::{
 };
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
+use k8s_openapi::ByteString;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use std::{
@@ -31,9 +32,9 @@ const MAX_BODY: usize = 10 << 20;
 const MAX_BODIES: usize = 64 << 20;
 /// How long a body may take. An API server sends it at once, and gives up after
 /// ten seconds, or as many as are registered.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Larger reviews are looked at beside the runtime, so that nothing waits for them.
-const LARGE: usize = 64 << 10;
+pub(super) const LARGE: usize = 64 << 10;
 /// How much of a message is told: it may quote what somebody sent.
 const MAX_MESSAGE: usize = 4 << 10;
 /// How much of a warning is told. API servers pass on 256 characters of each, and
@@ -46,8 +47,14 @@ const KIND: &str = "AdmissionReview";
 const API_VERSION: &str = "admission.k8s.io/v1";
 
 /// What is asked.
+pub(super) struct Review<'a> {
+    api_version: Option<Cow<'a, str>>,
+    pub(super) request: Request<'a>,
+}
+
+/// The same, as it comes.
 #[derive(Deserialize)]
-struct Review<'a> {
+struct Asked<'a> {
     #[serde(borrow, rename = "apiVersion")]
     api_version: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -72,6 +79,9 @@ pub(super) struct Request<'a> {
     /// The object as it is to be stored; none when one is deleted.
     #[serde(borrow)]
     pub(super) object: Option<&'a RawValue>,
+    /// Nothing is stored in the end.
+    #[serde(default, rename = "dryRun")]
+    pub(super) dry_run: Option<bool>,
 }
 
 /// The kind of an object, whatever its version.
@@ -89,12 +99,21 @@ pub(super) enum Verdict {
     Allowed(Vec<String>),
     /// No, and this is what the user is told.
     Denied(String),
+    /// Yes, with these changes.
+    Changed {
+        /// What is to be changed, if anything is.
+        patch: Option<json_patch::Patch>,
+        /// What is told to whoever wrote the object.
+        warnings: Vec<String>,
+    },
 }
 
 /// Why there is no answer to a request.
-enum Unanswerable {
+pub(super) enum Unanswerable {
     TooLarge,
     TooSlow,
+    /// Something that is needed for an answer could not be found out.
+    Failed(String),
     /// What is wrong with it.
     NoReview(String),
 }
@@ -110,6 +129,7 @@ impl IntoResponse for Unanswerable {
                 StatusCode::REQUEST_TIMEOUT,
                 format!("the review did not arrive within {BODY_TIMEOUT:?}"),
             ),
+            Unanswerable::Failed(text) => (StatusCode::INTERNAL_SERVER_ERROR, text),
             Unanswerable::NoReview(text) => (StatusCode::BAD_REQUEST, text),
         };
         (status, format!("{text}\n")).into_response()
@@ -123,8 +143,7 @@ struct Served {
 }
 
 /// Each webhook at its path.
-pub(super) fn router(webhooks: &[Arc<Webhook>]) -> Router {
-    let bodies = Arc::new(Semaphore::new(MAX_BODIES));
+pub(super) fn router(webhooks: &[Arc<Webhook>], bodies: &Arc<Semaphore>) -> Router {
     webhooks.iter().fold(Router::new(), |router, webhook| {
         let served = Served {
             webhook: webhook.clone(),
@@ -166,8 +185,13 @@ async fn answer(State(served): State<Served>, request: extract::Request) -> Resp
     }
 }
 
+/// What there is room for.
+pub(super) fn bodies() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MAX_BODIES))
+}
+
 /// All of a body, and its share of what bodies may take.
-async fn read(
+pub(super) async fn read(
     mut body: Body,
     bodies: &Arc<Semaphore>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Unanswerable> {
@@ -199,37 +223,65 @@ async fn read(
 
 fn review(webhook: &Webhook, body: &[u8]) -> Result<Response, Unanswerable> {
     let start = Instant::now();
-    let review: Review<'_> = serde_json::from_slice(body)
-        .map_err(|error| Unanswerable::NoReview(format!("this is no AdmissionReview: {error}")))?;
-    let no_request = || Unanswerable::NoReview("the review has no request with a uid".to_owned());
-    let request = review.request.ok_or_else(no_request)?;
-    if request.uid.is_empty() {
-        return Err(no_request());
+    let review = Review::parse(body)?;
+    let verdict = (webhook.endpoint.admit)(&review.request);
+    Ok(review.answer(webhook, verdict, start.elapsed()))
+}
+
+impl<'a> Review<'a> {
+    /// Reads a body.
+    pub(super) fn parse(body: &'a [u8]) -> Result<Self, Unanswerable> {
+        let asked: Asked<'a> = serde_json::from_slice(body).map_err(|error| {
+            Unanswerable::NoReview(format!("this is no AdmissionReview: {error}"))
+        })?;
+        let request = asked.request.filter(|request| !request.uid.is_empty());
+        let request = request.ok_or_else(|| {
+            Unanswerable::NoReview("the review has no request with a uid".to_owned())
+        })?;
+        Ok(Self {
+            api_version: asked.api_version,
+            request,
+        })
     }
-    let verdict = (webhook.endpoint.admit)(&request);
-    webhook.decided(&verdict, start.elapsed());
-    let mut response = json!({"uid": request.uid, "allowed": true});
-    match verdict {
-        Verdict::Allowed(warnings) if warnings.is_empty() => {}
-        Verdict::Allowed(warnings) => {
+
+    /// The answer, which took so long.
+    pub(super) fn answer(&self, webhook: &Webhook, verdict: Verdict, took: Duration) -> Response {
+        let request = &self.request;
+        webhook.decided(&verdict, took);
+        let mut response = json!({"uid": request.uid, "allowed": true});
+        let warnings = match verdict {
+            Verdict::Allowed(warnings) => warnings,
+            Verdict::Changed { patch, warnings } => {
+                if let Some(patch) = patch {
+                    let patch = serde_json::to_vec(&patch).expect("a patch is JSON");
+                    response["patchType"] = "JSONPatch".into();
+                    response["patch"] = json!(ByteString(patch));
+                }
+                warnings
+            }
+            Verdict::Denied(message) => {
+                let message = shortened(message, MAX_MESSAGE);
+                tracing::info!(
+                    webhook = webhook.endpoint.name,
+                    namespace = request.namespace.as_deref(),
+                    name = request.name.as_deref(),
+                    "denied: {message}"
+                );
+                response["allowed"] = false.into();
+                response["status"] = denial(&message);
+                Vec::new()
+            }
+        };
+        if !warnings.is_empty() {
             let warnings = warnings.into_iter().take(MAX_WARNINGS);
             let warnings = warnings.map(|warning| shortened(warning, MAX_WARNING));
             response["warnings"] = warnings.collect();
         }
-        Verdict::Denied(message) => {
-            let message = shortened(message, MAX_MESSAGE);
-            tracing::info!(
-                webhook = webhook.endpoint.name,
-                namespace = request.namespace.as_deref(),
-                name = request.name.as_deref(),
-                "denied: {message}"
-            );
-            response["allowed"] = false.into();
-            response["status"] = denial(&message);
-        }
+        reply(
+            self.api_version.as_deref().unwrap_or(API_VERSION),
+            &response,
+        )
     }
-    let version = review.api_version.as_deref().unwrap_or(API_VERSION);
-    Ok(reply(version, &response))
 }
 
 /// A denial of nothing in particular.

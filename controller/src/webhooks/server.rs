@@ -50,8 +50,12 @@ pub(super) async fn serve(
                     continue;
                 }
             };
-            // A new certificate counts from the next connection.
-            let acceptor = TlsAcceptor::from(certificate.current().config.clone());
+            // A new certificate counts from the next connection. Without one there is
+            // nothing to say; API servers try again.
+            let Some(served) = certificate.current() else {
+                continue;
+            };
+            let acceptor = TlsAcceptor::from(served.config.clone());
             let service = TowerToHyperService::new(router.clone());
             let stop = stop.clone();
             conversations.spawn(async move {

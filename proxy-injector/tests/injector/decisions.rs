@@ -234,6 +234,7 @@ fn s78_a_pod_has_the_label_of_its_owner() {
         let owner = Owner {
             kind: kind.into(),
             name: name.into(),
+            reference: None,
         };
         let injector = injector(&Value::Null);
         let decision = injector
@@ -257,6 +258,7 @@ fn an_owner_whose_name_is_too_long_for_a_label_does_not_block_its_pods() {
     let owner = Owner {
         kind: "deployment".into(),
         name: "a".repeat(64),
+        reference: None,
     };
     let injector = injector(&Value::Null);
     let decision = injector

@@ -42,6 +42,7 @@ pub(crate) fn deployment() -> Owner {
     Owner {
         kind: "deployment".into(),
         name: "web".into(),
+        reference: None,
     }
 }
 

@@ -1,0 +1,113 @@
+//! Where the webhooks' certificate comes from: files that somebody else renews, or our
+//! own authority.
+
+use super::{
+    AUTHORITY, AuthorityStatus, CertificateFiles, Lifetimes, ServingCertificate,
+    authority::WebhookAuthority, registrations::BundleFile,
+};
+use crate::{
+    flags::{CertificateSource, ServeFlags},
+    lease::Leases,
+};
+use anyhow::Context as _;
+use futures::{FutureExt as _, future::BoxFuture};
+use kube::Client;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The certificate, as the flags choose it.
+pub(crate) enum Certificates {
+    Files(CertificateFiles, Arc<ServingCertificate>),
+    Managed(Lifetimes),
+}
+
+/// A certificate that is kept good.
+pub(crate) struct Kept {
+    pub(crate) serving: Arc<ServingCertificate>,
+    /// Of the authority that signs it, if that is our own.
+    pub(crate) authority: Option<Arc<AuthorityStatus>>,
+    /// What keeps it; it never ends by itself.
+    pub(crate) upkeep: BoxFuture<'static, ()>,
+}
+
+impl Certificates {
+    /// What the flags say; none if there are to be no webhooks.
+    ///
+    /// # Errors
+    /// The files are not good.
+    pub(crate) fn open(flags: &ServeFlags) -> anyhow::Result<Option<Self>> {
+        Ok(match flags.webhook_certificates() {
+            None => None,
+            Some(CertificateSource::Managed) => Some(Self::Managed(flags.webhook.lifetimes()?)),
+            Some(CertificateSource::Files(directory)) => {
+                let (files, serving) = CertificateFiles::load(&directory).context(
+                    "the webhooks cannot be served with the certificate in --webhook-tls-dir",
+                )?;
+                Some(Self::Files(files, serving))
+            }
+        })
+    }
+
+    /// Begins to keep it, with the cluster if there is one.
+    ///
+    /// # Errors
+    /// There must be one.
+    pub(crate) fn keep(
+        self,
+        flags: &ServeFlags,
+        cluster: Option<(&Client, &mut Leases)>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Kept> {
+        let namespace = &flags.mesh.control_plane_namespace;
+        let stop = stop.clone();
+        match self {
+            Self::Files(files, serving) => {
+                let followed = files.run(serving.clone(), stop.clone());
+                let upkeep = match &flags.webhook.webhook_ca_bundle {
+                    None => followed.boxed(),
+                    Some(path) => {
+                        let cluster = cluster.context("--webhook-ca-bundle needs a cluster")?;
+                        let (client, leases) = cluster;
+                        let bundle = BundleFile {
+                            client: client.clone(),
+                            namespace: namespace.clone(),
+                            leadership: leases.lead(AUTHORITY),
+                            call_timeout: leases.call_timeout(),
+                            path: path.clone(),
+                        };
+                        let published = bundle.run(stop);
+                        async {
+                            tokio::join!(followed, published);
+                        }
+                        .boxed()
+                    }
+                };
+                Ok(Kept {
+                    serving,
+                    authority: None,
+                    upkeep,
+                })
+            }
+            Self::Managed(lifetimes) => {
+                let (client, leases) =
+                    cluster.context("--webhook-certificates=managed needs a cluster")?;
+                let authority = WebhookAuthority {
+                    client: client.clone(),
+                    scope: flags.mesh.scope(),
+                    names: flags.webhook.names(namespace),
+                    lifetimes,
+                    leadership: leases.lead(AUTHORITY),
+                    call_timeout: leases.call_timeout(),
+                };
+                let serving = Arc::new(ServingCertificate::none());
+                let status = Arc::<AuthorityStatus>::default();
+                let upkeep = authority.run(serving.clone(), status.clone(), stop);
+                Ok(Kept {
+                    serving,
+                    authority: Some(status),
+                    upkeep: upkeep.boxed(),
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+use crate::{
+    mesh::{CONFIGURATION, CONFIGURATIONS, Mesh, SECRET, Setup},
+    objects::{PATIENCE, is_injected, pod},
+};
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, time::Duration};
+use tokio::time::{Instant, sleep};
+
+/// The shortest lives with which an API server can keep up: an authority signs for some
+/// ten seconds.
+const SHORT: [&str; 2] = ["--webhook-ca-lifetime=18s", "--webhook-cert-lifetime=5s"];
+/// How many authorities must have signed.
+const AUTHORITIES: usize = 4;
+
+#[tokio::test]
+async fn what_is_removed_by_hand_is_repaired() -> anyhow::Result<()> {
+    let mesh = Mesh::start(&[]).await?;
+    let setup = &mesh.setup;
+    let bundle = setup.bundle().await?.context("there is a bundle")?;
+    let path = format!("{CONFIGURATIONS}/{CONFIGURATION}");
+    for spoilt in [json!(null), json!("bm9uZQ==")] {
+        let changes = json!([{
+            "op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": spoilt,
+        }]);
+        let json_patch = "application/json-patch+json";
+        let answer =
+            crate::objects::ask(setup.client(), "PATCH", &path, json_patch, &changes).await?;
+        // An API server does not store what is no certificate.
+        if answer.status.is_success() {
+            until_bundle(setup, |now| now == Some(&bundle)).await?;
+            setup.until_injected().await?;
+        }
+    }
+    // Somebody's whole configuration, applied again without a bundle.
+    let addr = mesh.ferrule.address_of("webhooks").await?;
+    setup.reregister(&[addr]).await?;
+    until_bundle(setup, |now| now == Some(&bundle)).await?;
+
+    // The Secret: what signs is kept in memory.
+    setup.objects.delete(SECRET).await?;
+    until_secret(setup, |secret| !secret["data"]["ca.crt"].is_null()).await?;
+    assert_eq!(setup.bundle().await?, Some(bundle.clone()));
+    let spoilt = json!({"data": {"ca.key": null}, "metadata": {"labels": {"a": "b"}}});
+    setup.objects.merge(SECRET, &spoilt).await?;
+    let secret = until_secret(setup, |secret| !secret["data"]["ca.key"].is_null()).await?;
+    assert_eq!(
+        secret["metadata"]["labels"]["a"], "b",
+        "others' labels stay"
+    );
+    assert_eq!(setup.bundle().await?, Some(bundle));
+    setup.until_injected().await?;
+
+    // Only caBundle is ours.
+    let stored = setup.objects.get(&path).await?.stored()?.object;
+    let managers = stored["metadata"]["managedFields"].as_array();
+    let ours = managers
+        .into_iter()
+        .flatten()
+        .find(|entry| entry["manager"] == "ferrule-webhook-ca")
+        .context("applied under a name of its own")?;
+    let fields = ours["fieldsV1"]["f:webhooks"].to_string();
+    assert!(fields.contains("f:caBundle"), "{fields}");
+    assert!(!fields.contains("f:rules"), "{fields}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn renewal_under_load_fails_no_admission_and_survives_the_replica_that_leads()
+-> anyhow::Result<()> {
+    let setup = Setup::new().await?;
+    let mut first = Some(setup.replica(&SHORT).await?);
+    let leader = r#"leader{lease="ferrule-webhook-ca"}"#;
+    let leads = |scrape: &ferrule_tests::Scrape| {
+        scrape.sum("leader", &[("lease", "ferrule-webhook-ca")]) == Some(1.0)
+    };
+    let replica = first.as_ref().context("it runs")?;
+    replica.scraped("the first leads", leads).await?;
+    let second = setup.replica(&SHORT).await?;
+    assert_eq!(second.metric(leader).await?, Some(0.0));
+    let addrs = [
+        replica.address_of("webhooks").await?,
+        second.address_of("webhooks").await?,
+    ];
+    setup.register(&addrs).await?;
+    setup.until_injected().await?;
+
+    let mut signed = BTreeSet::new();
+    let mut reviews = 0_u32;
+    let deadline = Instant::now() + PATIENCE * 3;
+    while signed.len() < AUTHORITIES {
+        let stored = setup.dry_run("canary", &pod("web", &json!({}))).await?;
+        let stored = stored
+            .stored()
+            .with_context(|| format!("after {reviews} reviews and {} authorities", signed.len()))?;
+        assert!(is_injected(&stored.object));
+        reviews += 1;
+        if reviews.is_multiple_of(20) {
+            let secret = setup.objects.get(SECRET).await?.stored()?.object;
+            signed.insert(secret["data"]["ca.crt"].to_string());
+        }
+        if signed.len() == AUTHORITIES - 2
+            && let Some(first) = first.take()
+        {
+            // It dies while it leads. Its own address is asked no more.
+            only(&setup, 1).await?;
+            first.kill().await?;
+            second.scraped("the second takes over", leads).await?;
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{} authorities in {reviews} reviews",
+            signed.len()
+        );
+    }
+    assert!(reviews > 100, "{reviews} are no load");
+    for metric in [
+        r#"webhook_requests_total{webhook="proxy-injector",outcome="failed"}"#,
+        r#"webhook_requests_total{webhook="proxy-injector",outcome="unreadable"}"#,
+    ] {
+        assert_eq!(second.metric(metric).await?, Some(0.0), "{metric}");
+    }
+    Ok(())
+}
+
+/// Leaves one webhook registered, and waits until API servers know.
+async fn only(setup: &Setup, number: usize) -> anyhow::Result<()> {
+    let path = format!("{CONFIGURATIONS}/{CONFIGURATION}");
+    let other = 1 - number;
+    let remove = json!([{"op": "remove", "path": format!("/webhooks/{other}")}]);
+    let json_patch = "application/json-patch+json";
+    crate::objects::ask(setup.client(), "PATCH", &path, json_patch, &remove)
+        .await?
+        .stored()?;
+    // It watches its own configurations: a second is plenty, and nothing tells.
+    sleep(Duration::from_secs(1)).await;
+    Ok(())
+}
+
+async fn until_bundle(
+    setup: &Setup,
+    wanted: impl Fn(Option<&String>) -> bool,
+) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !wanted(setup.bundle().await?.as_ref()) {
+        ensure!(Instant::now() < deadline, "caBundle is not repaired");
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn until_secret(setup: &Setup, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let secret = setup.objects.get(SECRET).await?.object;
+        if wanted(&secret) {
+            return Ok(secret);
+        }
+        ensure!(Instant::now() < deadline, "the Secret is not repaired");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
