@@ -223,6 +223,16 @@ async fn s64_s69_pods_and_services_get_what_they_and_their_namespace_ask_for() -
         &json!({"a": "b", "config.linkerd.io/opaque-ports": "3306"})
     );
 
+    // One that changes its port later keeps what it has (s105).
+    let services = "/api/v1/namespaces/plain/services";
+    let web = json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
+    create(setup.client(), services, &web).await?;
+    let path = format!("{services}/web");
+    let ports = json!({"spec": {"ports": [{"port": 3306}]}});
+    objects.merge(&path, &ports).await?;
+    let stored = objects.get(&path).await?.stored()?.object;
+    assert!(stored["metadata"]["annotations"].is_null(), "{stored}");
+
     // What cannot be read is told, and what contradicts itself refused.
     let key = "config.linkerd.io/proxy-cpu-limit";
     let told = setup

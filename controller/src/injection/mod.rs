@@ -106,6 +106,17 @@ impl Injection {
         Ok((injection, upkeep))
     }
 
+    /// One whose settings stay as they are, and that nothing keeps up to date.
+    #[cfg(test)]
+    pub(crate) fn fixed(injector: ferrule_proxy_injector::Injector, client: &Client) -> Arc<Self> {
+        Arc::new(Self {
+            settings: Arc::new(Settings::fixed(injector)),
+            known: Known::new(client.clone()),
+            counts: Counts::default(),
+            events: Events::new(client.clone()).0,
+        })
+    }
+
     /// Decides. What the watches have not brought yet is asked for, once, until the
     /// deadline.
     ///

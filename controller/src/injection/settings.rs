@@ -43,6 +43,15 @@ struct Contents {
 }
 
 impl Settings {
+    /// Those that never change.
+    #[cfg(test)]
+    pub(super) fn fixed(injector: Injector) -> Self {
+        Self {
+            current: watch::Sender::new(Arc::new(injector)),
+            status: FilesStatus::default(),
+        }
+    }
+
     pub(super) fn current(&self) -> Arc<Injector> {
         self.current.borrow().clone()
     }

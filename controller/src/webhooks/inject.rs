@@ -137,23 +137,4 @@ fn patience(uri: &Uri) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_api_server_says_how_long_it_waits() {
-        for (uri, seconds) in [
-            ("/inject?timeout=10s", 10.0),
-            ("/inject?timeout=1s", 1.0),
-            ("/inject?a=b&timeout=500ms", 0.5),
-            ("/inject?timeout=1m0s", 10.0),
-            ("/inject?timeout=-1s", 10.0),
-            ("/inject?timeout=0s", 10.0),
-            ("/inject?timeout=soon", 10.0),
-            ("/inject", 10.0),
-        ] {
-            let uri: Uri = uri.parse().expect("valid");
-            assert_eq!(patience(&uri).as_secs_f64(), seconds, "{uri}");
-        }
-    }
-}
+mod tests;
