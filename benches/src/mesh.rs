@@ -67,6 +67,7 @@ impl Mesh {
             trust_anchors: self.trust_anchors(),
             server_name: control_plane("linkerd-destination"),
             certificate: Some(ClientCertificate { chain, key }),
+            alpn: false,
         }
     }
 
@@ -103,6 +104,7 @@ pub(crate) fn to_identity(trust_anchors: PathBuf) -> Tls {
         trust_anchors,
         server_name: control_plane("linkerd-identity"),
         certificate: None,
+        alpn: false,
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Close,
     /// Ask for certificates.
     Certify(Certify),
+    /// Ask what is to become of an object that is being created.
+    Review(Reviews),
 }
 
 /// Connections to one server, and `Get` streams spread evenly over them.
@@ -70,6 +72,22 @@ pub(crate) struct Certify {
     pub(crate) timeout_ms: u64,
 }
 
+/// Reviews as an API server sends them, over a few connections that it keeps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Reviews {
+    pub(crate) server: SocketAddr,
+    pub(crate) tls: Tls,
+    pub(crate) path: String,
+    /// The file of the review that is sent every time.
+    pub(crate) body: PathBuf,
+    pub(crate) calls: usize,
+    /// How many are under way at a time.
+    pub(crate) in_flight: usize,
+    pub(crate) connections: usize,
+    /// When to stop waiting for answers.
+    pub(crate) timeout_ms: u64,
+}
+
 /// What calls are sent on.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -88,6 +106,9 @@ pub(crate) struct Tls {
     pub(crate) server_name: String,
     /// What is shown to a server that asks.
     pub(crate) certificate: Option<ClientCertificate>,
+    /// Whether HTTP/2 is asked for: proxies know without.
+    #[serde(default)]
+    pub(crate) alpn: bool,
 }
 
 /// A certificate with those towards the root, and its key.
@@ -106,6 +127,7 @@ pub(crate) enum Report {
     Told(Told),
     Closed,
     Certified(Certified),
+    Reviewed(Certified),
 }
 
 /// How the streams of an [`Open`] were answered.
@@ -160,7 +182,7 @@ pub(crate) struct ToldEndpoint {
     pub(crate) last: u64,
 }
 
-/// How the calls of a [`Certify`] were answered.
+/// How the calls of a [`Certify`] or [`Reviews`] were answered.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Certified {
     /// Calls that ended with one whole message and status 0.

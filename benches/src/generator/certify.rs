@@ -74,9 +74,10 @@ struct Plan {
     deadline: Instant,
 }
 
-struct Answer {
-    after: Duration,
-    bytes: usize,
+/// What came back.
+pub(super) struct Answer {
+    pub(super) after: Duration,
+    pub(super) bytes: usize,
 }
 
 /// Makes one call after another, until there are enough.
@@ -129,7 +130,8 @@ async fn ask(send: SendRequest<Bytes>, request: Bytes) -> Result<usize, String> 
     Ok(bytes)
 }
 
-fn report(outcomes: Vec<Result<Answer, String>>, elapsed: Duration) -> Certified {
+/// The sum of it.
+pub(super) fn report(outcomes: Vec<Result<Answer, String>>, elapsed: Duration) -> Certified {
     let (mut each_ms, mut bytes, mut failed) = (Vec::new(), Vec::new(), Failures::default());
     for outcome in outcomes {
         match outcome {

@@ -176,6 +176,9 @@ fn client_config(tls: &Tls) -> Result<ClientConfig> {
         }
     };
     config.resumption = Resumption::disabled();
+    if tls.alpn {
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Ok(config)
 }
 

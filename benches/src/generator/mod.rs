@@ -11,6 +11,7 @@ mod certify;
 mod connections;
 mod dialer;
 mod messages;
+mod reviews;
 #[cfg(test)]
 mod server;
 mod tally;
@@ -79,6 +80,7 @@ async fn obey() -> Result<()> {
                 Report::Closed
             }
             Command::Certify(order) => Report::Certified(certify::certify(order).await?),
+            Command::Review(order) => Report::Reviewed(reviews::review(order).await?),
         };
         let mut line = serde_json::to_vec(&report)?;
         line.push(b'\n');

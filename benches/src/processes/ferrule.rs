@@ -56,6 +56,7 @@ struct Addresses {
     identity: SocketAddr,
     destination: SocketAddr,
     policy: SocketAddr,
+    webhooks: SocketAddr,
     admin: SocketAddr,
 }
 
@@ -90,6 +91,7 @@ impl Ferrule {
             .args(["--identity-addr", &addresses.identity.to_string()])
             .args(["--destination-addr", &addresses.destination.to_string()])
             .args(["--policy-addr", &addresses.policy.to_string()])
+            .args(["--webhook-addr", &addresses.webhooks.to_string()])
             .args(["--admin-addr", &addresses.admin.to_string()])
             .args(&program.arguments)
             .env_clear()
@@ -126,6 +128,11 @@ impl Ferrule {
     /// Where they ask for certificates.
     pub(crate) fn identity(&self) -> SocketAddr {
         self.addresses.identity
+    }
+
+    /// Where API servers ask.
+    pub(crate) fn webhooks(&self) -> SocketAddr {
+        self.addresses.webhooks
     }
 
     /// How they speak to it.
@@ -256,11 +263,13 @@ impl Addresses {
     fn free() -> Result<Self> {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         // All are held until all are chosen.
-        let [identity, destination, policy, admin] = [listen()?, listen()?, listen()?, listen()?];
+        let [identity, destination, policy, webhooks, admin] =
+            [listen()?, listen()?, listen()?, listen()?, listen()?];
         Ok(Self {
             identity: identity.local_addr()?,
             destination: destination.local_addr()?,
             policy: policy.local_addr()?,
+            webhooks: webhooks.local_addr()?,
             admin: admin.local_addr()?,
         })
     }

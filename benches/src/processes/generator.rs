@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::MANY_FILES;
-use crate::protocol::{self, Certified, Certify, Later, Open, Opened, Report, Told};
+use crate::protocol::{self, Certified, Certify, Later, Open, Opened, Report, Reviews, Told};
 
 /// Beyond the time a command itself allows: for the report, and for connections to be made.
 const GRACE: Duration = Duration::from_secs(30);
@@ -130,6 +130,25 @@ impl Generator {
             failed.reasons
         );
         Ok(certified)
+    }
+
+    /// Asks for reviews; fails unless each is answered by a patch.
+    pub(crate) async fn review(&mut self, order: Reviews) -> Result<Certified> {
+        let patience = Duration::from_millis(order.timeout_ms);
+        let report = self
+            .ask(&protocol::Command::Review(order), patience)
+            .await?;
+        let Report::Reviewed(reviewed) = report else {
+            bail!("not an answer to `review`: {report:?}");
+        };
+        let failed = &reviewed.failed;
+        ensure!(
+            failed.count == 0,
+            "{} reviews failed: {:?}",
+            failed.count,
+            failed.reasons
+        );
+        Ok(reviewed)
     }
 
     async fn ask(&mut self, command: &protocol::Command, patience: Duration) -> Result<Report> {

@@ -33,6 +33,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) transport: Transport,
     /// Whose issuer identity signs with; else it makes one, which takes [`Source::Embedded`].
     pub(crate) mesh: Option<&'a Mesh>,
+    /// What the injector goes by: `values`, and the webhooks' `tls.crt` and `tls.key`.
+    pub(crate) injector: Option<&'a Path>,
 }
 
 impl Setup<'_> {
@@ -57,6 +59,10 @@ impl Setup<'_> {
         if let Some(mesh) = self.mesh {
             flag("--trust-anchors", mesh.trust_anchors().into());
             flag("--issuer-dir", mesh.issuer_dir().into());
+        }
+        if let Some(folder) = self.injector {
+            flag("--values", folder.join("values").into());
+            flag("--webhook-tls-dir", folder.into());
         }
         arguments
     }

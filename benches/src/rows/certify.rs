@@ -79,6 +79,7 @@ async fn checked(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
         },
         transport: Transport::MeshTls,
         mesh: None,
+        injector: None,
     };
     let mut server = bench.start(&setup)?;
     server.ready().await?;

@@ -4,6 +4,7 @@ mod certify;
 mod changes;
 mod churn;
 mod fanout;
+mod inject;
 mod memory;
 mod open;
 mod reconnect;
@@ -47,6 +48,8 @@ pub(crate) enum Row {
     TlsReconnect,
     /// Certificates: tokens reviewed by the API server, and checked by the server itself.
     Certify,
+    /// Pods that are injected: a typical one, and a very large one.
+    Inject,
     /// What a stream, a connection and an endpoint weigh.
     Memory,
     /// What is resident with 10,000 pods in 1,000 Services.
@@ -72,6 +75,7 @@ impl Row {
         Self::Reconnect,
         Self::TlsReconnect,
         Self::Certify,
+        Self::Inject,
         Self::Memory,
         Self::Rollout,
         Self::Idle,
@@ -83,7 +87,7 @@ impl Row {
     pub(crate) fn shape(self) -> Shape {
         match self {
             // What churns is not in the API server.
-            Self::Empty | Self::Churn => Shape::EMPTY,
+            Self::Empty | Self::Churn | Self::Inject => Shape::EMPTY,
             Self::GetStorm | Self::TlsGetStorm => Shape::ONE_SERVICE,
             Self::Certify => Shape::HUNDRED_PODS,
             Self::Many
@@ -124,6 +128,7 @@ impl Row {
                 reconnect::measure(bench, &mut findings, Transport::MeshTls).await
             }
             Self::Certify => certify::measure(bench, &mut findings).await,
+            Self::Inject => inject::measure(bench, &mut findings).await,
             Self::Memory => memory::measure(bench, &mut findings).await,
             Self::Idle => resident::idle(bench, &mut findings).await,
             Self::Start => start::measure(bench, &mut findings, 2.0).await,
@@ -161,6 +166,7 @@ impl Bench<'_> {
             },
             transport: Transport::Plaintext,
             mesh: None,
+            injector: None,
         }
     }
 

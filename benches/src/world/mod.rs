@@ -2,6 +2,7 @@
 //! controllers and kubelets would, without waiting for them.
 
 mod fill;
+mod injected;
 mod pod;
 mod requests;
 mod rollout;
