@@ -3,9 +3,18 @@ use crate::{
     objects::{PATIENCE, is_injected, pod},
 };
 use anyhow::{Context as _, ensure};
+use k8s_openapi::ByteString;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, time::Duration};
-use tokio::time::{Instant, sleep};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep},
+};
+use tokio_rustls::TlsConnector;
 
 /// The shortest lives with which an API server can keep up: an authority signs for some
 /// ten seconds.
@@ -95,6 +104,16 @@ async fn renewal_under_load_fails_no_admission_and_survives_the_replica_that_lea
             .with_context(|| format!("after {reviews} reviews and {} authorities", signed.len()))?;
         assert!(is_injected(&stored.object));
         reviews += 1;
+        // API servers go on with the connections that they have; this is what one sees
+        // that begins another, by the bundle that it has read a moment before.
+        let bundle = setup.bundle().await?.context("there is a bundle")?;
+        sleep(Duration::from_millis(20)).await;
+        for addr in &addrs[usize::from(first.is_none())..] {
+            shake_hands(&bundle, *addr).await.with_context(|| {
+                let authorities = signed.len();
+                format!("{addr} after {reviews} reviews and {authorities} authorities")
+            })?;
+        }
         if reviews.is_multiple_of(20) {
             let secret = setup.objects.get(SECRET).await?.stored()?.object;
             signed.insert(secret["data"]["ca.crt"].to_string());
@@ -120,6 +139,23 @@ async fn renewal_under_load_fails_no_admission_and_survives_the_replica_that_lea
     ] {
         assert_eq!(second.metric(metric).await?, Some(0.0), "{metric}");
     }
+    Ok(())
+}
+
+/// Connects as an API server does that trusts this `caBundle` and nobody else.
+async fn shake_hands(bundle: &str, addr: SocketAddr) -> anyhow::Result<()> {
+    let ByteString(pem) = serde_json::from_value(json!(bundle))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        roots.add(certificate?)?;
+    }
+    let config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(addr).await?;
+    let name = ServerName::from(addr.ip());
+    let shaken = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    shaken.await.context("the certificate is not trusted")?;
     Ok(())
 }
 

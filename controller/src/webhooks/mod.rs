@@ -8,6 +8,7 @@
 //! decides, or a denial.
 
 mod authority;
+mod bundle_file;
 mod certificate;
 mod inject;
 mod policy;

@@ -8,7 +8,6 @@
 
 use crate::lease::Leadership;
 use anyhow::{Context as _, bail};
-use ferrule_identity::{Certificate, read_file};
 use futures::{StreamExt as _, stream::SelectAll};
 use http::Uri;
 use k8s_openapi::{
@@ -24,18 +23,11 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::{Path, PathBuf},
-    pin::Pin,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, pin::Pin, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 /// What the chart calls them (operations.md 5.5).
 const MUTATING: [&str; 1] = ["linkerd-proxy-injector-webhook-config"];
@@ -49,8 +41,6 @@ const MANAGER: &str = "ferrule-webhook-ca";
 const NAMESPACE_LABEL: &str = "linkerd.io/control-plane-ns";
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How often a file is read.
-const LOOK: Duration = Duration::from_secs(10);
 
 /// Writes a bundle while this replica leads.
 pub(super) struct Registrar {
@@ -241,69 +231,6 @@ impl Registrar {
             api.patch(name, &params, &patch).await?;
         }
         Ok(())
-    }
-}
-
-/// A bundle in a file that somebody else writes.
-pub(crate) struct BundleFile {
-    pub(crate) client: Client,
-    pub(crate) namespace: String,
-    pub(crate) leadership: Leadership,
-    pub(crate) call_timeout: Duration,
-    pub(crate) path: PathBuf,
-}
-
-impl BundleFile {
-    /// Writes what the file holds into the webhook configurations, while this replica
-    /// leads, until `stop`.
-    pub(crate) async fn run(self, stop: CancellationToken) {
-        let bundle = watch::Sender::new(None);
-        let registrar = Registrar {
-            client: self.client,
-            namespace: self.namespace,
-            leadership: self.leadership,
-            call_timeout: self.call_timeout,
-            bundle: bundle.subscribe(),
-            published: watch::Sender::new(None),
-        };
-        let read = async {
-            let mut complained = false;
-            loop {
-                match read_bundle(&self.path).await {
-                    Ok(read) => {
-                        complained = false;
-                        bundle.send_if_modified(|bundle| {
-                            let is_new = bundle.as_ref() != Some(&read);
-                            *bundle = Some(read);
-                            is_new
-                        });
-                    }
-                    Err(error) if !complained => {
-                        complained = true;
-                        tracing::warn!("--webhook-ca-bundle: the last good one stays: {error:#}");
-                    }
-                    Err(_) => {}
-                }
-                sleep(LOOK).await;
-            }
-        };
-        stop.run_until_cancelled(async { tokio::join!(registrar.run(), read) })
-            .await;
-    }
-}
-
-/// Beside the runtime: disks may be slow.
-async fn read_bundle(path: &Path) -> anyhow::Result<String> {
-    let path = path.to_owned();
-    let read = tokio::task::spawn_blocking(move || {
-        let shown = path.display();
-        let bytes = read_file(&path).with_context(|| format!("cannot read {shown}"))?;
-        Certificate::chain_from_pem(&bytes).with_context(|| format!("{shown}"))?;
-        String::from_utf8(bytes).with_context(|| format!("{shown} is not UTF-8"))
-    });
-    match read.await {
-        Ok(read) => read,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     AUTHORITY, AuthorityStatus, CertificateFiles, Lifetimes, ServingCertificate,
-    authority::WebhookAuthority, registrations::BundleFile,
+    authority::WebhookAuthority, bundle_file::BundleFile,
 };
 use crate::{
     flags::{CertificateSource, ServeFlags},
