@@ -258,12 +258,65 @@ mod tests {
             ("--drain-window", "soon", "20s"),
             ("--drain-delay", "-5s", "20s"),
             ("--enable-ipv6", "yes please", "true"),
+            ("--webhook-certificates", "mine", "managed"),
+            ("--webhook-names", "web,a b", "DNS name"),
             ("--lease-duration", "2s", "at least 3s"),
             ("--lease-duration", "3500ms", "whole seconds"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.contains(flag), "{flag}: {error}");
             assert!(error.contains(told), "{flag}: {error}");
+        }
+    }
+
+    #[test]
+    fn webhooks_are_where_their_certificate_is_or_may_be_made() {
+        let files = |path: &str| Some(CertificateSource::Files(path.into()));
+        let managed = || Some(CertificateSource::Managed);
+        let (injector, identity) = ("--roles=proxy-injector", "--roles=identity");
+        let directory = "--webhook-tls-dir=d";
+        for (args, expected) in [
+            (&[injector][..], managed()),
+            (&[injector, directory], files("d")),
+            (
+                &[injector, directory, "--webhook-certificates=managed"],
+                managed(),
+            ),
+            (
+                &["--webhook-certificates=files"],
+                files("/var/run/linkerd/tls"),
+            ),
+            (&[directory, "--webhook-certificates=none"], None),
+            (&["--manifests=."], None),
+            // Nobody asks identity anything by a webhook.
+            (&[identity, directory], None),
+        ] {
+            let flags = parse(args).unwrap();
+            assert_eq!(flags.webhook_certificates(), expected, "{args:?}");
+        }
+        let names = parse(&["--webhook-names=web.local,10.0.0.1"]).unwrap();
+        let names = names.webhook.names("mesh");
+        let names: Vec<_> = names.iter().map(|name| name.to_str()).collect();
+        assert_eq!(names[0], "linkerd-proxy-injector.mesh.svc");
+        assert_eq!(names[3..], ["web.local", "10.0.0.1"]);
+    }
+
+    #[test]
+    fn an_authority_outlives_several_certificates() {
+        for (authority, leaf, told) in [
+            ("30s", "10s", None),
+            ("29s", "10s", Some("three times")),
+            ("30s", "2s", Some("at least 3s")),
+        ] {
+            let authority = format!("--webhook-ca-lifetime={authority}");
+            let flags = parse(&[&authority, &format!("--webhook-cert-lifetime={leaf}")]).unwrap();
+            let error = flags
+                .webhook
+                .lifetimes()
+                .err()
+                .map(|error| error.to_string());
+            assert_eq!(error.is_some(), told.is_some(), "{authority}: {error:?}");
+            assert!(error.unwrap_or_default().contains(told.unwrap_or_default()));
         }
     }
 

@@ -6,10 +6,10 @@ use super::{
     authority::WebhookAuthority, bundle_file::BundleFile,
 };
 use crate::{
-    flags::{CertificateSource, ServeFlags},
+    flags::{CertificateSource, Role, ServeFlags},
     lease::Leases,
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use futures::{FutureExt as _, future::BoxFuture};
 use kube::Client;
 use std::sync::Arc;
@@ -34,9 +34,12 @@ impl Certificates {
     /// What the flags say; none if there are to be no webhooks.
     ///
     /// # Errors
-    /// The files are not good.
+    /// The files are not good, or there must be webhooks.
     pub(crate) fn open(flags: &ServeFlags) -> anyhow::Result<Option<Self>> {
         Ok(match flags.webhook_certificates() {
+            None if flags.has(Role::ProxyInjector) && !flags.is_embedded() => {
+                bail!("--webhook-certificates=none leaves the role proxy-injector nothing to serve")
+            }
             None => None,
             Some(CertificateSource::Managed) => Some(Self::Managed(flags.webhook.lifetimes()?)),
             Some(CertificateSource::Files(directory)) => {
