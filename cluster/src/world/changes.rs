@@ -1,5 +1,8 @@
 use super::Member;
-use crate::object::{Name, ObjectKey, Pod, route::ParentKey};
+use crate::object::{
+    Name, ObjectKey, Pod,
+    route::{ParentKey, RouteKey},
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::net::IpAddr;
 
@@ -23,6 +26,10 @@ pub struct Changes {
     /// Parents of routes that came, went, or read differently, or of which that
     /// is true of a route on them or of where one leads.
     pub parents: FxHashSet<ParentKey>,
+    /// Routes that came, went, or read differently.
+    pub routes: FxHashSet<RouteKey>,
+    /// HTTPLocalRateLimitPolicies that came, went, or read differently.
+    pub rate_limits: FxHashSet<ObjectKey>,
     /// EgressNetworks that came, went, or read differently.
     pub egress_networks: FxHashSet<ObjectKey>,
     /// ServiceProfiles that came, went, or read differently.
@@ -63,6 +70,8 @@ impl Changes {
             && self.external_workloads.is_empty()
             && self.policies.is_empty()
             && self.parents.is_empty()
+            && self.routes.is_empty()
+            && self.rate_limits.is_empty()
             && self.egress_networks.is_empty()
             && self.service_profiles.is_empty()
     }
@@ -77,6 +86,8 @@ impl Changes {
             external_workloads,
             policies,
             parents,
+            routes,
+            rate_limits,
             egress_networks,
             service_profiles,
         } = self;
@@ -87,6 +98,8 @@ impl Changes {
         external_workloads.clear();
         policies.clear();
         parents.clear();
+        routes.clear();
+        rate_limits.clear();
         egress_networks.clear();
         service_profiles.clear();
         services.shrink_to(1024);
@@ -94,6 +107,8 @@ impl Changes {
         pods.shrink_to(1024);
         external_workloads.shrink_to(1024);
         parents.shrink_to(1024);
+        routes.shrink_to(1024);
+        rate_limits.shrink_to(1024);
     }
 
     pub(super) fn service(&mut self, key: &ObjectKey) -> &mut ServiceChange {

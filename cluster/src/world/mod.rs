@@ -120,6 +120,12 @@ impl World {
         self.relists.is_synced(kind)
     }
 
+    /// Whether this kind has been listed once: if not, it was never said that there
+    /// are none.
+    pub fn is_kind_listed(&self, kind: Kind) -> bool {
+        self.relists.is_listed(kind)
+    }
+
     /// How many objects of the kind there are.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
@@ -365,7 +371,8 @@ impl World {
             }
             Object::RateLimit(limit) => {
                 if self.rate_limits.apply(&key, limit) {
-                    changes.policies.insert(key.namespace);
+                    changes.policies.insert(key.namespace.clone());
+                    changes.rate_limits.insert(key);
                 }
             }
             Object::EgressNetwork(network) => {
@@ -443,6 +450,7 @@ impl World {
             Kind::RateLimit => {
                 if self.rate_limits.remove(key).is_some() {
                     changes.policies.insert(key.namespace.clone());
+                    changes.rate_limits.insert(key.clone());
                 }
             }
             Kind::EgressNetwork => {

@@ -12,6 +12,7 @@ pub(super) struct Relists {
 #[derive(Default)]
 struct KindState {
     synced: bool,
+    listed: bool,
     relist: Option<Relist>,
 }
 
@@ -71,6 +72,7 @@ impl Relists {
     pub(super) fn finish(&mut self, kind: Kind) -> Option<Relist> {
         let state = &mut self.kinds[kind as usize];
         state.synced = true;
+        state.listed = true;
         state.relist.take()
     }
 
@@ -82,6 +84,10 @@ impl Relists {
 
     pub(super) fn is_synced(&self, kind: Kind) -> bool {
         self.kinds[kind as usize].synced
+    }
+
+    pub(super) fn is_listed(&self, kind: Kind) -> bool {
+        self.kinds[kind as usize].listed
     }
 
     pub(super) fn all_synced(&self) -> bool {

@@ -137,6 +137,7 @@ impl World {
             for parent in old.iter().chain(new) {
                 route_changed(&parent.key, changes);
             }
+            changes.routes.insert(key.clone());
         }
     }
 
@@ -147,6 +148,7 @@ impl World {
         for parent in &old.route.parents {
             route_changed(&parent.key, changes);
         }
+        changes.routes.insert(key.clone());
     }
 
     /// An object came, went, or reads differently: what its routes and those that

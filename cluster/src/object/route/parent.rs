@@ -1,4 +1,4 @@
-use crate::object::{ObjectKey, StatusCondition};
+use crate::object::{Kind, ObjectKey, StatusCondition};
 use std::fmt;
 
 /// A kind of object that routes are attached to.
@@ -53,6 +53,15 @@ impl ParentKind {
         match self {
             Self::Service => "core",
             Self::Server | Self::EgressNetwork => "policy.linkerd.io",
+        }
+    }
+
+    /// As an object of the cluster.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Server => Kind::Server,
+            Self::Service => Kind::Service,
+            Self::EgressNetwork => Kind::EgressNetwork,
         }
     }
 
