@@ -11,6 +11,9 @@
 //! index, [`Registry`] lets connections find them without asking it, and
 //! [`Inbound`] and [`Outbound`] are the gRPC services that stream them. Apart from
 //! all this, [`validation`] says of an object whether it may be stored.
+//!
+//! [`Statuses`] judges routes, EgressNetworks and rate limits, also inside the index,
+//! and puts what is to be written on them into the [`Outbox`].
 #![forbid(unsafe_code)]
 
 mod attachment;
@@ -35,6 +38,9 @@ pub use self::{
     projection::{Policies, Registry, Request},
     server::{Inbound, InboundServer, Outbound, OutboundServer},
     settings::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings},
-    status::{Acceptance, egress_network_status, rate_limit_status, route_status},
+    status::{
+        Acceptance, Outbox, Status, StatusKey, Statuses, Unmet, egress_network_status, explain,
+        rate_limit_status, route_status,
+    },
     workload::WorkloadError,
 };

@@ -4,13 +4,28 @@
 //! Everything here is a function of the world. In a cluster an object takes
 //! effect once its status says so, as every replica and `kubectl` sees it; where
 //! nobody writes statuses (manifests), as soon as it would.
+//!
+//! ```text
+//!   world ── Statuses (in the index) ──► Outbox ──► who holds the Lease writes
+//!     ▲          judges what changed     what is to be written       │
+//!     └───────────── the watch brings what was written ──────────────┘
+//! ```
 
+mod document;
 mod egress_network;
+mod explanation;
+mod outbox;
 mod rate_limit;
 mod route;
+mod statuses;
 
 pub use self::{
-    egress_network::egress_network_status, rate_limit::rate_limit_status, route::route_status,
+    egress_network::egress_network_status,
+    explanation::explain,
+    outbox::{Outbox, Unmet},
+    rate_limit::rate_limit_status,
+    route::route_status,
+    statuses::{Status, StatusKey, Statuses},
 };
 
 use crate::PolicySettings;
@@ -42,7 +57,7 @@ pub(crate) fn is_accepted(
 ) -> bool {
     match settings.acceptance {
         Acceptance::Written => route.is_accepted(parent),
-        Acceptance::Computed => holds(&route::accepted(settings, world, key, parent)),
+        Acceptance::Computed => route::is_accepted(settings, world, key, parent),
     }
 }
 
