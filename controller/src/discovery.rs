@@ -1,4 +1,4 @@
-//! Destination and policy: one source, one index, two projections of it.
+//! Destination and policy: one source, one index, projections of it.
 
 use crate::{flags::ServeFlags, process::Discovery, source::Source};
 use ferrule_cluster::{
@@ -6,7 +6,7 @@ use ferrule_cluster::{
     source::{Sink, WatchStats},
 };
 use ferrule_destination::{Destination, Destinations};
-use ferrule_policy::{Acceptance, Inbound, Outbound, Policies};
+use ferrule_policy::{Acceptance, Inbound, Outbound, Outbox, Policies, Statuses};
 use std::sync::Arc;
 
 /// What moves events to views once it runs.
@@ -38,7 +38,11 @@ pub(crate) fn open(
     };
     let settings = Arc::new(flags.policy.settings(&flags.mesh, acceptance));
     let policies = Arc::<ferrule_policy::Registry>::default();
-    let requests = index.project(Policies::new(settings, policies.clone()));
+    let requests = index.project(Policies::new(settings.clone(), policies.clone()));
+    let outbox = flags.writes_statuses().then(Arc::<Outbox>::default);
+    if let Some(outbox) = &outbox {
+        index.project(Statuses::new(settings, outbox.clone()));
+    }
     let inbound = Inbound::server(policies.clone(), requests.clone());
     let outbound = Outbound::server(policies.clone(), requests.clone());
 
@@ -50,6 +54,7 @@ pub(crate) fn open(
         watches,
         destinations,
         policies,
+        outbox,
         destination,
         inbound,
         outbound,

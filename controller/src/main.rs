@@ -22,6 +22,7 @@ mod readiness;
 mod serve;
 mod shutdown;
 mod source;
+mod status;
 mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -7,6 +7,7 @@ use crate::{
     injection::Injection,
     lease::Leadership,
     mesh_tls::{Handshakes, OwnCertificate},
+    status,
     webhooks::Webhooks,
 };
 use ferrule_cluster::{
@@ -16,7 +17,7 @@ use ferrule_cluster::{
     source::WatchStats,
 };
 use ferrule_destination::DestinationServer;
-use ferrule_policy::{InboundServer, OutboundServer};
+use ferrule_policy::{InboundServer, OutboundServer, Outbox};
 use std::{
     fmt,
     sync::{
@@ -51,6 +52,8 @@ pub(crate) struct Process {
     pub(crate) webhooks: Option<Arc<Webhooks>>,
     /// Whether it is the replica that writes, for each thing that one replica writes.
     pub(crate) leases: Vec<Leadership>,
+    /// What the status writer did; all zero where there is none.
+    pub(crate) status_writes: Arc<status::Stats>,
     draining: AtomicBool,
 }
 
@@ -65,6 +68,8 @@ pub(crate) struct Discovery {
     pub(crate) watches: Arc<WatchStats>,
     pub(crate) destinations: Arc<ferrule_destination::Registry>,
     pub(crate) policies: Arc<ferrule_policy::Registry>,
+    /// The statuses that are to be written, where they are.
+    pub(crate) outbox: Option<Arc<Outbox>>,
     pub(crate) destination: DestinationServer,
     pub(crate) inbound: InboundServer,
     pub(crate) outbound: OutboundServer,
@@ -85,6 +90,7 @@ impl Process {
             handshakes: Vec::new(),
             webhooks: None,
             leases: Vec::new(),
+            status_writes: Arc::default(),
             draining: AtomicBool::new(false),
         }
     }

@@ -16,7 +16,7 @@ use crate::{
     process::Process,
     readiness,
     shutdown::{self, Drain, Signals},
-    source,
+    source, status,
     webhooks::{Certificates, Webhooks},
 };
 use anyhow::{Context as _, anyhow};
@@ -82,7 +82,18 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     // source -> index -> views
     let mut pipeline = None;
     if flags.has(Role::Destination) || flags.has(Role::Policy) {
-        let (discovery, rest) = discovery::open(flags, client)?;
+        let (discovery, rest) = discovery::open(flags, client.clone())?;
+        if let (Some(outbox), Some(client), Some(leases)) = (&discovery.outbox, client, &mut leases)
+        {
+            let outbox = outbox.clone();
+            let synced = outbox.clone();
+            // Who has not seen the cluster has nothing to say.
+            let leadership = leases.lead_after(status::LEASE, async move { synced.synced().await });
+            let timeout = flags.policy.patch_timeout(leases.terms());
+            let stats = process.status_writes.clone();
+            let writer = status::Writer::new(client, outbox, leadership, timeout, stats);
+            parts.spawn("the status writer", writer.run(stop.clone()));
+        }
         process.discovery = Some(discovery);
         pipeline = Some(rest);
     }

@@ -9,8 +9,12 @@ use ferrule_cluster::{
     source::ErrorReason,
 };
 use ferrule_destination::Request;
+use ferrule_policy::Outbox;
 use serde_json::{Map, Value, json};
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+
+/// How many objects whose status is to be written are named.
+const MAX_STATUSES: usize = 20;
 
 /// Everything that is known without asking the index.
 pub(super) fn process(process: &Process) -> Value {
@@ -64,6 +68,7 @@ fn discovery(discovery: &Discovery) -> Map<String, Value> {
             "inbound": inbound,
             "outbound": outbound,
         },
+        "statuses": discovery.outbox.as_deref().map(statuses),
         "endpointsPublished": discovery.destinations.published(),
         "interner": {"names": names, "podTemplates": templates},
         "problems": problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -72,6 +77,17 @@ fn discovery(discovery: &Discovery) -> Map<String, Value> {
         Value::Object(state) => state,
         _ => Map::new(),
     }
+}
+
+/// What is to be written, for the replica that writes and for the others.
+fn statuses(outbox: &Outbox) -> Value {
+    let mut keys = outbox.keys();
+    keys.sort();
+    let first = keys.iter().take(MAX_STATUSES).map(ToString::to_string);
+    json!({
+        "pending": keys.len(),
+        "first": first.collect::<Vec<_>>(),
+    })
 }
 
 fn watch(discovery: &Discovery, kind: Kind) -> Value {

@@ -186,6 +186,12 @@ impl ServeFlags {
         chosen.unwrap_or_else(|| listen::default_addr(self.is_embedded(), 8443))
     }
 
+    /// Whether the process writes statuses when it leads: it comes with policy, to
+    /// whose proxies they mean something, and needs a cluster to write to.
+    pub(crate) fn writes_statuses(&self) -> bool {
+        self.has(Role::Policy) && !self.is_embedded() && self.policy.write_statuses
+    }
+
     /// Whether the process has this role.
     pub(crate) fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
@@ -262,6 +268,8 @@ mod tests {
             ("--webhook-names", "web,a b", "DNS name"),
             ("--lease-duration", "2s", "at least 3s"),
             ("--lease-duration", "3500ms", "whole seconds"),
+            ("--patch-timeout-ms", "0", "1.."),
+            ("--write-statuses", "maybe", "true"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.contains(flag), "{flag}: {error}");
@@ -326,6 +334,28 @@ mod tests {
         let flags = parse(&["--enable-ipv6", "true", "--enable-h2-upgrade=false"]).unwrap();
         assert!(flags.mesh.enable_ipv6);
         assert!(!flags.mesh.enable_h2_upgrade);
+    }
+
+    #[test]
+    fn a_status_is_written_by_policy_in_a_cluster_within_its_lease() {
+        for (args, writes) in [
+            (&[][..], true),
+            (&["--roles=destination"], false),
+            (&["--write-statuses=false"], false),
+            (&["--manifests=."], false),
+        ] {
+            assert_eq!(parse(args).unwrap().writes_statuses(), writes, "{args:?}");
+        }
+        for (lease, patch, timeout) in [
+            ("30s", "5000", Duration::from_secs(5)),
+            ("3s", "5000", Duration::from_secs(1)),
+            ("30s", "300", Duration::from_millis(300)),
+        ] {
+            let args = ["--lease-duration", lease, "--patch-timeout-ms", patch];
+            let flags = parse(&args).unwrap();
+            let terms = flags.lease.terms("linkerd");
+            assert_eq!(flags.policy.patch_timeout(&terms), timeout);
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! What policy needs to know beyond the mesh.
 
 use super::{MeshFlags, values::Networks};
+use crate::lease::Terms;
 use clap::Args;
 use ferrule_cluster::object::DefaultPolicy;
 use ferrule_policy::{
     Acceptance, DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings,
 };
+use std::time::Duration;
 
 /// What policy needs to know beyond the mesh. The defaults are the chart's.
 #[derive(Debug, Args)]
@@ -45,9 +47,39 @@ pub(crate) struct PolicyFlags {
     /// timeouts)
     #[arg(long, env = "FERRULE_ALLOW_L5D_REQUEST_HEADERS")]
     pub(crate) allow_l5d_request_headers: bool,
+
+    /// Write the statuses of routes, EgressNetworks and rate limits, which take effect
+    /// by them, whenever no other replica does. Switch it off to look at a cluster
+    /// that another control plane looks after
+    #[arg(
+        long,
+        env = "FERRULE_WRITE_STATUSES",
+        value_name = "BOOL",
+        default_value_t = true,
+        num_args = 0..=1,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) write_statuses: bool,
+
+    /// How long, in milliseconds, a request may take that writes a status or reads
+    /// what is there; a third of --lease-duration at most
+    #[arg(
+        long,
+        env = "FERRULE_PATCH_TIMEOUT_MS",
+        value_name = "MILLISECONDS",
+        default_value_t = 5_000,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    patch_timeout_ms: u64,
 }
 
 impl PolicyFlags {
+    /// How long a request of the status writer may take, under these Leases.
+    pub(crate) fn patch_timeout(&self, terms: &Terms) -> Duration {
+        Duration::from_millis(self.patch_timeout_ms).min(terms.call_timeout())
+    }
+
     /// The settings that these flags and the mesh's make.
     /// `acceptance` is who says what takes effect.
     pub(crate) fn settings(&self, mesh: &MeshFlags, acceptance: Acceptance) -> PolicySettings {

@@ -103,10 +103,25 @@ impl Leases {
 
     /// From now on tries to hold the Lease of this name, and goes on trying. Of
     /// several who do, one leads.
+    #[allow(dead_code, reason = "the webhooks' certificate is next to need it")]
     pub(crate) fn lead(&mut self, name: &'static str) -> Leadership {
+        self.lead_after(name, std::future::ready(()))
+    }
+
+    /// The same, but holds off until something has happened.
+    pub(crate) fn lead_after(
+        &mut self,
+        name: &'static str,
+        event: impl Future<Output = ()> + Send + 'static,
+    ) -> Leadership {
         let records = Records::new(&self.client, &self.terms, name, &self.holder);
         let (keeper, leadership) = Keeper::new(name, records, self.terms.clone());
-        self.keepers.spawn(keeper.run(self.stop.clone()));
+        let stop = self.stop.clone();
+        self.keepers.spawn(async move {
+            if stop.run_until_cancelled(event).await.is_some() {
+                keeper.run(stop).await;
+            }
+        });
         self.led.push(leadership.clone());
         leadership
     }
@@ -114,6 +129,11 @@ impl Leases {
     /// The most that a request of a leader may take.
     pub(crate) fn call_timeout(&self) -> Duration {
         self.terms.call_timeout()
+    }
+
+    /// What holds for all of them.
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// What was asked for so far.

@@ -12,6 +12,7 @@ mod injection;
 mod leases;
 mod mesh_tls;
 mod runtime;
+mod statuses;
 mod streams;
 mod system;
 mod views;
@@ -48,6 +49,7 @@ fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
         Box::new(webhooks::Webhooks(process.clone())),
         Box::new(injection::Injector(process.clone())),
         Box::new(leases::Leases(process.clone())),
+        Box::new(statuses::Statuses(process.clone())),
         Box::new(runtime::Runtime),
         Box::new(system::System(process.clone())),
     ];
