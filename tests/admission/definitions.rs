@@ -1,14 +1,12 @@
 //! The definitions of all kinds that the webhook is asked about.
 
 use anyhow::Context as _;
-use gateway_api::experimental::{
-    grpcroutes::GrpcRoute, httproutes::HttpRoute, tcproutes::TcpRoute, tlsroutes::TlsRoute,
-};
+use ferrule_tests::crds;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps,
 };
 use kube::{
-    Api, Client, CustomResourceExt as _, ResourceExt as _,
+    Api, Client, ResourceExt as _,
     api::{Patch, PatchParams},
     core::{ApiResource, GroupVersionKind},
     runtime::wait::{await_condition, conditions},
@@ -20,22 +18,10 @@ pub(crate) struct Definitions(Vec<CustomResourceDefinition>);
 impl Definitions {
     /// The mesh's own, which are those of the chart, and the Gateway API's, as far as
     /// types can tell them.
-    pub(crate) fn all() -> anyhow::Result<Self> {
+    pub(crate) fn all() -> Self {
         let mut all = ferrule_crds::all();
-        let gateway = [
-            HttpRoute::crd(),
-            GrpcRoute::crd(),
-            TlsRoute::crd(),
-            TcpRoute::crd(),
-        ];
-        for mut crd in gateway {
-            // Without this the group, whose name is reserved, is not served.
-            let approval = "https://github.com/kubernetes-sigs/gateway-api";
-            let key = "api-approved.kubernetes.io".to_owned();
-            crd.annotations_mut().insert(key, approval.to_owned());
-            all.push(crd);
-        }
-        Ok(Self(all))
+        all.extend(crds::gateway_api());
+        Self(all)
     }
 
     /// The same, except that any spec may be stored.

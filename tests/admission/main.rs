@@ -124,7 +124,7 @@ async fn until_none_is_wrong(server: &Server<'_>, told: bool) -> anyhow::Result<
 async fn every_rule_of_admission_holds_under_a_real_api_server() -> anyhow::Result<()> {
     let cluster = Cluster::shared().await?;
     let client = cluster.client()?;
-    let definitions = Definitions::all()?;
+    let definitions = Definitions::all();
     definitions.install(&client).await?;
     let namespace = cluster.namespace("admission").await?;
     let server = Server::new(&client, namespace.name(), &definitions);

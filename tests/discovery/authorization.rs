@@ -2,7 +2,6 @@
 //! say so come and go: their CRDs, schemas and defaults are a real API server's.
 
 use crate::{
-    crds::install,
     custom::{NAMESPACE, create, custom, patch},
     shop::Shop,
 };
@@ -12,7 +11,7 @@ use ferrule_proto::inbound::{
     proxy_protocol::Kind,
 };
 use ferrule_test_cluster::{Cluster, Options};
-use ferrule_tests::{Ferrule, TestProxy};
+use ferrule_tests::{Ferrule, TestProxy, crds::install};
 use kube::api::DeleteParams;
 use serde_json::json;
 

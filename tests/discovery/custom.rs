@@ -1,11 +1,11 @@
 //! Kinds of CRDs: not there at first, then installed, and written through
 //! whichever version.
 
-use crate::{crds::install, shop::Shop};
+use crate::shop::Shop;
 use anyhow::Context as _;
 use ferrule_proto::destination::{WeightedAddr, protocol_hint::Protocol, tls_identity::Strategy};
 use ferrule_test_cluster::{Cluster, Options};
-use ferrule_tests::{Ferrule, Proxy, TestProxy};
+use ferrule_tests::{Ferrule, Proxy, TestProxy, crds::install};
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client,

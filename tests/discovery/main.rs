@@ -5,7 +5,6 @@
 mod access;
 mod authorization;
 mod conversation;
-mod crds;
 mod custom;
 mod deployments;
 mod faults;

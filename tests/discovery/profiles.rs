@@ -1,13 +1,10 @@
 //! ServiceProfiles on open streams: from an API server that does not know the kind
 //! at first to objects that would break a careless reader.
 
-use crate::{
-    crds::install_kind,
-    service_profile::{ServiceProfiles, route, web},
-};
+use crate::service_profile::{ServiceProfiles, route, web};
 use ferrule_proto::destination::DestinationProfile;
 use ferrule_test_cluster::{Cluster, Options};
-use ferrule_tests::{Ferrule, StreamFailure, TestProxy, Watched};
+use ferrule_tests::{Ferrule, StreamFailure, TestProxy, Watched, crds::install_kind};
 use serde_json::json;
 use std::time::{Duration, Instant};
 

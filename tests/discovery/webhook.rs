@@ -1,13 +1,10 @@
 //! The webhook as an API server calls it: whether its answers are understood, and
 //! whether a certificate that is renewed on disk is the one that is verified.
 
-use crate::{
-    crds::install_kind,
-    service_profile::{ServiceProfiles, route},
-};
+use crate::service_profile::{ServiceProfiles, route};
 use anyhow::Context as _;
 use ferrule_test_cluster::Cluster;
-use ferrule_tests::{Ferrule, WebhookRegistration, certify_webhooks};
+use ferrule_tests::{Ferrule, WebhookRegistration, certify_webhooks, crds::install_kind};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;

@@ -1,8 +1,10 @@
 //! What tests across crates need: the built binary as a process, a proxy that
-//! goes through what a real one does with its control plane, and certificates.
+//! goes through what a real one does with its control plane, certificates, and the
+//! definitions of kinds.
 #![forbid(unsafe_code)]
 
 mod authority;
+pub mod crds;
 mod ferrule;
 mod proxy;
 mod relay;

@@ -17,10 +17,9 @@ mod services;
 mod world;
 
 use self::world::{Shared, World};
-use crate::crds;
 use anyhow::{Result, ensure};
 use ferrule_test_cluster::{Cluster, Options};
-use ferrule_tests::{Ferrule, Proxy};
+use ferrule_tests::{Ferrule, Proxy, crds};
 use futures::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream};
 
 const WEB: &str = "web.$ns.svc.cluster.local:80";
