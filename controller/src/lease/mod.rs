@@ -12,7 +12,7 @@
 //!
 //! A claim counts from before its request was sent, on the monotonic clock, and ends
 //! a third early: by then a write that was begun as a leader and that takes at most
-//! [`Leases::call_timeout`] has landed or failed. Others claim when the Lease has not
+//! [`Terms::call_timeout`] has landed or failed. Others claim when the Lease has not
 //! changed for its whole duration by *their* clock since they saw it, so clocks that
 //! differ do no harm. Every write names the version that was read; of two that claim
 //! at once, one gets a conflict and looks again.
@@ -70,7 +70,7 @@ impl Terms {
 
     /// The most that a request may take, also one that a leader makes: what is sent
     /// before a claim ends lands before another's begins.
-    fn call_timeout(&self) -> Duration {
+    pub(crate) fn call_timeout(&self) -> Duration {
         self.duration / 3
     }
 }
@@ -124,11 +124,6 @@ impl Leases {
         });
         self.led.push(leadership.clone());
         leadership
-    }
-
-    /// The most that a request of a leader may take.
-    pub(crate) fn call_timeout(&self) -> Duration {
-        self.terms.call_timeout()
     }
 
     /// What holds for all of them.

@@ -38,7 +38,7 @@ pub(crate) async fn scrape(process: &Arc<Process>, format: Format) -> String {
 
 fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
     let mut registry = Registry::default();
-    let collectors: [Box<dyn Collector>; 12] = [
+    let collectors: [Box<dyn Collector>; 13] = [
         Box::new(build::Build),
         Box::new(cluster::Cluster(process.clone())),
         Box::new(streams::Streams(process.clone())),

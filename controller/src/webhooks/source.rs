@@ -75,7 +75,7 @@ impl Certificates {
                             client: client.clone(),
                             namespace: namespace.clone(),
                             leadership: leases.lead(AUTHORITY),
-                            call_timeout: leases.call_timeout(),
+                            call_timeout: leases.terms().call_timeout(),
                             path: path.clone(),
                         };
                         let published = bundle.run(stop);
@@ -100,7 +100,7 @@ impl Certificates {
                     names: flags.webhook.names(namespace),
                     lifetimes,
                     leadership: leases.lead(AUTHORITY),
-                    call_timeout: leases.call_timeout(),
+                    call_timeout: leases.terms().call_timeout(),
                 };
                 let serving = Arc::new(ServingCertificate::none());
                 let status = Arc::<AuthorityStatus>::default();

@@ -50,9 +50,7 @@ fn webhook(server: Server) -> (Router, Arc<Webhook>, Arc<AtomicUsize>) {
         control_plane_namespace: "linkerd".into(),
         created_by: "test".into(),
     };
-    let webhook = Arc::new(Webhook::new("/inject", "proxy-injector", |_| {
-        Verdict::Allowed
-    }));
+    let webhook = Arc::new(Webhook::new(super::super::INJECTOR));
     let endpoint = Endpoint {
         injection: Injection::fixed(injector, &client),
         webhook: webhook.clone(),
