@@ -289,9 +289,14 @@ fn s102_103_141_a_status_speaks_of_the_routes_own_namespace() {
     use ferrule_cluster::{
         World,
         object::route::{Route, RouteKey},
+        source::Event,
         world::Changes,
     };
     let mut world = World::default();
+    // Of parents that were never listed nothing is said.
+    for event in [Event::Relisting, Event::Synced] {
+        world.apply(event(ObjectKind::Service), &mut Changes::default());
+    }
     for (namespace, name) in [(NS, "web"), (NS, "api")] {
         let event = applied(
             ObjectKey::new(namespace, name),
