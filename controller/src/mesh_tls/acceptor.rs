@@ -148,7 +148,9 @@ async fn shake_hands(
     }
 }
 
-fn accepted(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
+/// Connections, which are noticed to be dead and send what is written at once. An
+/// error is the peer's own, or has been logged.
+pub(crate) fn accepted(listener: TcpListener) -> impl Stream<Item = io::Result<TcpStream>> {
     TcpIncoming::from(listener)
         .with_nodelay(Some(true))
         .with_keepalive(Some(TCP_KEEPALIVE))

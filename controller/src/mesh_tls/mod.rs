@@ -12,7 +12,7 @@ mod client_auth;
 mod own;
 
 pub(crate) use self::{
-    acceptor::{Connections, Handshakes},
+    acceptor::{Connections, Handshakes, accepted},
     certifier::{Certifier, RemoteIdentity},
     client_auth::ClientAuth,
     own::{NotCertified, OwnCertificate},

@@ -2,7 +2,8 @@
 
 use super::{
     Webhook,
-    review::{self, LARGE, Review, Unanswerable, Verdict},
+    bodies::Bodies,
+    review::{LARGE, Review, Unanswerable, Verdict},
 };
 use crate::injection::{Injection, Outcome, Subject};
 use axum::{
@@ -20,7 +21,6 @@ use std::{
 };
 use tokio::{
     runtime::Handle,
-    sync::Semaphore,
     time::{Instant, timeout_at},
 };
 
@@ -33,7 +33,7 @@ const ON_TIME: f64 = 0.9;
 pub(super) struct Endpoint {
     pub(super) injection: Arc<Injection>,
     pub(super) webhook: Arc<Webhook>,
-    pub(super) bodies: Arc<Semaphore>,
+    pub(super) bodies: Bodies,
 }
 
 /// It, at its path.
@@ -46,9 +46,9 @@ async fn answer(State(endpoint): State<Endpoint>, request: extract::Request) -> 
     let deadline = Instant::now() + patience(request.uri()).mul_f64(ON_TIME);
     let webhook = endpoint.webhook.clone();
     let answered = async {
-        let read = review::read(request.into_body(), &endpoint.bodies);
+        let read = endpoint.bodies.read(request.into_body());
         let read = timeout_at(deadline, read).await;
-        let (body, _permit) = read.unwrap_or(Err(Unanswerable::TooSlow))?;
+        let (body, _room) = read.unwrap_or(Err(Unanswerable::TooSlow))?;
         if body.is_empty() {
             tracing::warn!(webhook = webhook.endpoint.name, "asked without a review");
             return Ok(StatusCode::OK.into_response());

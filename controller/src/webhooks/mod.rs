@@ -7,10 +7,13 @@
 //! users have always got: an HTTP error, for which the registered failure policy
 //! decides, or a denial.
 
+mod activity;
 mod authority;
+mod bodies;
 mod bundle_file;
 mod certificate;
 mod inject;
+mod peers;
 mod policy;
 mod profile;
 mod registrations;
@@ -25,7 +28,7 @@ pub(crate) use self::{
 };
 
 use self::review::{Request, Verdict};
-use self::{authority::NAME as AUTHORITY, certificate::CertificateFiles};
+use self::{authority::NAME as AUTHORITY, bodies::Bodies, certificate::CertificateFiles};
 use crate::{flags::Role, injection::Injection};
 use ferrule_cluster::{Distribution, Histogram};
 use std::{
@@ -183,7 +186,7 @@ impl Webhooks {
 
     /// Answers until `stop`, and then what was already asked.
     pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
-        let bodies = review::bodies();
+        let bodies = Bodies::new();
         let mut router = review::router(&self.validators, &bodies);
         if let Some((webhook, injection)) = &self.injector {
             router = router.merge(inject::router(inject::Endpoint {

@@ -4,17 +4,17 @@
 //! validator reads it: `kube`'s types want all of a request, and an object of one
 //! type, in which a field given twice is no longer seen.
 
-use super::{NoReview, Webhook};
+use super::{
+    NoReview, Webhook,
+    bodies::{BODY_TIMEOUT, Bodies, MAX_BODY},
+};
 use axum::{
     Router,
-    body::Body,
     extract::{self, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
 use k8s_openapi::ByteString;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -23,16 +23,7 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The largest review (destination.md section 17).
-const MAX_BODY: usize = 10 << 20;
-/// What the bodies of all reviews under way may take together: anybody in the
-/// cluster may send some.
-const MAX_BODIES: usize = 64 << 20;
-/// How long a body may take. An API server sends it at once, and gives up after
-/// ten seconds, or as many as are registered.
-pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Larger reviews are looked at beside the runtime, so that nothing waits for them.
 pub(super) const LARGE: usize = 64 << 10;
 /// How much of a message is told: it may quote what somebody sent.
@@ -139,11 +130,11 @@ impl IntoResponse for Unanswerable {
 #[derive(Clone)]
 struct Served {
     webhook: Arc<Webhook>,
-    bodies: Arc<Semaphore>,
+    bodies: Bodies,
 }
 
 /// Each webhook at its path.
-pub(super) fn router(webhooks: &[Arc<Webhook>], bodies: &Arc<Semaphore>) -> Router {
+pub(super) fn router(webhooks: &[Arc<Webhook>], bodies: &Bodies) -> Router {
     webhooks.iter().fold(Router::new(), |router, webhook| {
         let served = Served {
             webhook: webhook.clone(),
@@ -158,7 +149,7 @@ pub(super) fn router(webhooks: &[Arc<Webhook>], bodies: &Arc<Semaphore>) -> Rout
 async fn answer(State(served): State<Served>, request: extract::Request) -> Response {
     let webhook = served.webhook;
     let answered = async {
-        let (body, _permit) = read(request.into_body(), &served.bodies).await?;
+        let (body, _room) = served.bodies.read(request.into_body()).await?;
         if body.is_empty() && matches!(webhook.endpoint.no_review, NoReview::BadRequest) {
             tracing::warn!(webhook = webhook.endpoint.name, "asked without a review");
             return Ok(StatusCode::OK.into_response());
@@ -183,42 +174,6 @@ async fn answer(State(served): State<Served>, request: extract::Request) -> Resp
             }
         }
     }
-}
-
-/// What there is room for.
-pub(super) fn bodies() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(MAX_BODIES))
-}
-
-/// All of a body, and its share of what bodies may take.
-pub(super) async fn read(
-    mut body: Body,
-    bodies: &Arc<Semaphore>,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Unanswerable> {
-    let reading = async {
-        let mut bytes = BytesMut::new();
-        let mut permit: Option<OwnedSemaphorePermit> = None;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| Unanswerable::NoReview(error.to_string()))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if bytes.len() + data.len() > MAX_BODY {
-                return Err(Unanswerable::TooLarge);
-            }
-            let share = u32::try_from(data.len()).map_err(|_| Unanswerable::TooLarge)?;
-            let more = bodies.clone().acquire_many_owned(share).await;
-            let more = more.map_err(|_| Unanswerable::TooSlow)?;
-            match &mut permit {
-                Some(permit) => permit.merge(more),
-                None => permit = Some(more),
-            }
-            bytes.extend_from_slice(&data);
-        }
-        Ok((bytes.freeze(), permit))
-    };
-    let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
-    read.unwrap_or(Err(Unanswerable::TooSlow))
 }
 
 fn review(webhook: &Webhook, body: &[u8]) -> Result<Response, Unanswerable> {

@@ -1,32 +1,34 @@
 //! HTTPS for the API server.
 
-use super::ServingCertificate;
+use super::{ServingCertificate, activity::Activity, peers::Peers};
+use crate::mesh_tls::accepted;
 use axum::Router;
-use hyper::server::conn::{http1, http2};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
+use futures::StreamExt as _;
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
 };
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
 
 /// How many connections there may be; further ones wait. API servers keep a few
 /// each, and share them among reviews.
 const CONNECTIONS: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request's headers may take, and how long a connection may be idle.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take to end once it is to: longer than a review.
+const GOODBYE: Duration = Duration::from_secs(15);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Reviews that a connection may ask for at once.
 const STREAMS: u32 = 64;
-/// How long to wait before accepting again when the system refuses.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop`, and then until what was asked is answered.
 pub(super) async fn serve(
@@ -37,18 +39,22 @@ pub(super) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let conversations = TaskTracker::new();
+    let peers = Peers::default();
     let accepting = async {
-        loop {
+        let mut streams = pin!(accepted(listener));
+        while let Some(stream) = streams.next().await {
+            let Ok(stream) = stream else {
+                continue;
+            };
+            let Some(room) = stream
+                .peer_addr()
+                .ok()
+                .and_then(|peer| peers.place(peer.ip()))
+            else {
+                continue;
+            };
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
-            };
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection to the webhooks' address");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
             };
             // A new certificate counts from the next connection. Without one there is
             // nothing to say; API servers try again.
@@ -56,16 +62,14 @@ pub(super) async fn serve(
                 continue;
             };
             let acceptor = TlsAcceptor::from(served.config.clone());
-            let service = TowerToHyperService::new(router.clone());
-            let stop = stop.clone();
+            let (router, stop) = (router.clone(), stop.clone());
             conversations.spawn(async move {
-                converse(stream, acceptor, service, stop).await;
-                drop(place);
+                converse(stream, acceptor, router, stop).await;
+                drop((place, room));
             });
         }
     };
     stop.run_until_cancelled(accepting).await;
-    drop(listener);
     conversations.close();
     conversations.wait().await;
 }
@@ -74,11 +78,10 @@ pub(super) async fn serve(
 async fn converse(
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    service: TowerToHyperService<Router>,
+    router: Router,
     stop: CancellationToken,
 ) {
-    let _ = stream.set_nodelay(true);
-    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             // An API server that trusts another authority complains like this.
@@ -87,33 +90,48 @@ async fn converse(
         }
         Err(_) => return,
     };
+    let activity = Activity::new();
+    let asked = activity.clone();
+    let service = service_fn(move |request| {
+        let under_way = asked.begin();
+        let answer = router.clone().oneshot(request);
+        async move {
+            let answer = answer.await;
+            drop(under_way);
+            answer
+        }
+    });
+    // Also a connection on which HTTP/2 never begins.
+    let ended = async {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = activity.ceased() => {}
+        }
+    };
     let error = if speaks_http2(&stream) {
-        let mut connection = pin!(
-            http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .keep_alive_interval(PING_INTERVAL)
-                .max_concurrent_streams(STREAMS)
-                .serve_connection(TokioIo::new(stream), service)
-        );
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(PING_INTERVAL)
+            .max_concurrent_streams(STREAMS)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => ended.err(),
-            () = stop.cancelled() => {
+            () = ended => {
                 connection.as_mut().graceful_shutdown();
-                connection.await.err()
+                timeout(GOODBYE, connection).await.ok().and_then(Result::err)
             }
         }
     } else {
-        let mut connection = pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service)
-        );
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => ended.err(),
-            () = stop.cancelled() => {
+            () = ended => {
                 connection.as_mut().graceful_shutdown();
-                connection.await.err()
+                timeout(GOODBYE, connection).await.ok().and_then(Result::err)
             }
         }
     };

@@ -1,6 +1,6 @@
 //! The webhooks as HTTP, without a connection.
 
-use super::*;
+use super::{bodies::Bodies, *};
 use axum::{
     Router,
     body::Body,
@@ -15,7 +15,7 @@ const POLICY: &str = "/validate/policy";
 
 fn webhooks() -> (Vec<Arc<Webhook>>, Router) {
     let webhooks = of(&[Role::Destination, Role::Policy]);
-    let router = review::router(&webhooks, &review::bodies());
+    let router = review::router(&webhooks, &Bodies::new());
     (webhooks, router)
 }
 
@@ -234,7 +234,7 @@ async fn an_object_that_is_nested_too_deep_is_denied() {
 
 #[tokio::test]
 async fn each_webhook_comes_with_its_role() {
-    let router = review::router(&of(&[Role::Policy]), &review::bodies());
+    let router = review::router(&of(&[Role::Policy]), &Bodies::new());
     assert_eq!(send(&router, PROFILE, "{}").await.0, StatusCode::NOT_FOUND);
     assert_eq!(send(&router, POLICY, "{}").await.0, StatusCode::OK);
     assert!(!are_of(&[Role::Identity]));

@@ -54,7 +54,7 @@ fn webhook(server: Server) -> (Router, Arc<Webhook>, Arc<AtomicUsize>) {
     let endpoint = Endpoint {
         injection: Injection::fixed(injector, &client),
         webhook: webhook.clone(),
-        bodies: review::bodies(),
+        bodies: Bodies::new(),
     };
     (router(endpoint), webhook, asked)
 }
