@@ -15,6 +15,7 @@ use rustls_pki_types::{
 };
 use std::fmt;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 /// The object identifier id-ecPublicKey (RFC 5480), with tag and length.
 const EC_PUBLIC_KEY: &[u8] = &[0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -58,7 +59,7 @@ impl SigningKey {
             return match section {
                 Ok((SectionKind::RsaPrivateKey, _)) => Err(KeyError::Unsupported("RSA".into())),
                 Ok((kind @ (SectionKind::EcPrivateKey | SectionKind::PrivateKey), der)) => {
-                    Self::from_der(kind, &der)
+                    Self::from_der(kind, &Zeroizing::new(der))
                 }
                 Ok(_) => continue,
                 // What the parser says may quote a line of the key.

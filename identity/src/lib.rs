@@ -12,8 +12,10 @@ mod certificate;
 mod csr;
 mod der;
 mod files;
+mod follow;
 mod issuer;
 mod key;
+mod making;
 mod name;
 mod server;
 mod signature;
@@ -26,13 +28,13 @@ pub use self::{
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
-    files::{
-        DirectoryChanges, FileMark, FilesError, FilesStatus, IdentityFiles, IssuerScheme, read_file,
-    },
+    files::{DirectoryChanges, IdentityFiles, IssuerScheme},
+    follow::{FileMark, FilesStatus, SourceError, read_file},
     issuer::{
         Issuer, IssuerError, IssuerWarning, Leaf, PathError, SignError, Validity, ValidityError,
     },
     key::{KeyError, SigningKey},
+    making::{Lifetimes, MakingError},
     name::{IdentityName, IdentityScope, NameError},
     server::{IdentityServer, IdentityService},
     signature::{KeyAlgorithm, PublicKey, SignatureError},

@@ -13,14 +13,14 @@
 //! that is not as it should be is an error that says what to do; nothing that is
 //! there is replaced, except for an issuer by its successor.
 
-mod certificates;
 mod directory;
 
-use self::{certificates::Authority, directory::Directory};
+use self::directory::Directory;
 use crate::{
-    Certificate, CertificateAuthority, Credentials, IdentityScope, Issuer, TokenIssuer,
-    TrustAnchors,
+    Certificate, CertificateAuthority, Credentials, IdentityScope, Issuer, Lifetimes, TokenIssuer,
+    TokenKeyError, TrustAnchors,
     authority::{ExpiryWatch, date},
+    making::{self, MakingError, Root},
 };
 use rcgen::KeyPair;
 use std::{
@@ -74,13 +74,11 @@ pub enum StateError {
         fix: String,
     },
     /// A key or a certificate cannot be made.
-    #[error("cannot make {what}: {problem}")]
-    Making {
-        /// What was to be made.
-        what: &'static str,
-        /// Why that failed.
-        problem: String,
-    },
+    #[error(transparent)]
+    Making(#[from] MakingError),
+    /// A key for tokens cannot be made.
+    #[error("cannot make a key for tokens: {0}")]
+    TokenKey(TokenKeyError),
 }
 
 impl StateDirectory {
@@ -111,10 +109,7 @@ impl StateDirectory {
         let pem = match self.0.read(TOKEN_KEY)? {
             Some(pem) => pem,
             None => {
-                let key = TokenIssuer::generate_key().map_err(|error| StateError::Making {
-                    what: "a key for tokens",
-                    problem: error.to_string(),
-                })?;
+                let key = TokenIssuer::generate_key().map_err(StateError::TokenKey)?;
                 self.0.write(TOKEN_KEY, key.as_bytes())?;
                 key.into_bytes()
             }
@@ -192,7 +187,7 @@ impl StateDirectory {
             Some(pem) => pem,
             None => {
                 let key = self.key(ANCHOR_KEY)?;
-                let pem = certificates::anchor(&key, scope, now)?;
+                let pem = making::anchor(&key, scope, Lifetimes::default().anchor, now)?;
                 self.0.write(ANCHOR, pem.as_bytes())?;
                 let path = self.0.file(ANCHOR);
                 info!("made a trust anchor for ten years: {}", path.display());
@@ -263,8 +258,8 @@ impl StateDirectory {
             });
         }
         let anchor_key = self.key(ANCHOR_KEY)?;
-        let authority = Authority::new(&anchors.certificates()[0], anchor_key)?;
-        let pem = authority.issuer(key, scope, now)?;
+        let root = Root::new(&anchors.certificates()[0], anchor_key)?;
+        let pem = root.issuer(key, scope, Lifetimes::default().issuer, now)?;
         let issuer = load(pem.as_bytes(), key.serialize_pem().as_bytes())?;
         self.0.write(ISSUER, pem.as_bytes())?;
         info!(
@@ -311,10 +306,7 @@ impl StateDirectory {
 
 impl From<rcgen::Error> for StateError {
     fn from(error: rcgen::Error) -> Self {
-        StateError::Making {
-            what: "a key or a certificate",
-            problem: error.to_string(),
-        }
+        StateError::Making(error.into())
     }
 }
 
@@ -327,8 +319,5 @@ fn is_due(pem: &[u8], scope: &IdentityScope, now: SystemTime) -> bool {
     let Some(issuer) = chain.first() else {
         return false;
     };
-    let (begin, end) = (issuer.not_before(), issuer.not_after());
-    let life = end.duration_since(begin).unwrap_or_default();
-    let left = end.duration_since(now).unwrap_or_default();
-    left < life / 3 || issuer.subject() != certificates::issuer_subject(scope)
+    now > making::due_at(issuer) || issuer.subject() != making::issuer_subject(scope)
 }

@@ -1,0 +1,303 @@
+//! Follows an issuer and its trust anchors, wherever they are kept.
+//!
+//! What is good is in force from then on; what is not is said once, and the last
+//! that was good stays. Issuer and anchors change apart from each other in a cluster
+//! (a Secret and a ConfigMap), so each is taken as soon as it goes with the other: an
+//! anchor that the issuer chains to is only given up together with that issuer.
+
+mod contents;
+mod status;
+
+pub(crate) use self::contents::{Contents, Text};
+pub use self::{
+    contents::{FileMark, read_file},
+    status::FilesStatus,
+};
+
+use self::contents::Marks;
+use crate::{
+    CertificateAuthority, ChainError, Credentials, IdentityScope, Issuer, IssuerError,
+    TrustAnchors, authority::ExpiryWatch,
+};
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use thiserror::Error;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+/// Who writes several things is given this long between them before what they hold
+/// counts as bad.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// What is wrong with the issuer, its key or the trust anchors, and where.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// One of them cannot be read.
+    #[error("cannot read {place}: {source}")]
+    Read {
+        /// Which.
+        place: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The trust anchors are none.
+    #[error("the trust anchors in {place}: {source}")]
+    Anchors {
+        /// Where.
+        place: String,
+        /// What is wrong with them.
+        source: ChainError,
+    },
+    /// The issuer cannot be used.
+    #[error("the issuer in {place}: {source}")]
+    Issuer {
+        /// Where its certificate is; the key is next to it.
+        place: String,
+        /// What is wrong with it.
+        source: Box<IssuerError>,
+    },
+    /// The issuer in use does not go with these trust anchors.
+    #[error(
+        "the trust anchors in {place} do not go with the issuer in use ({source}); they are taken \
+         together with an issuer that they do go with"
+    )]
+    Orphaned {
+        /// Where the anchors are.
+        place: String,
+        /// Why not.
+        source: Box<IssuerError>,
+    },
+}
+
+/// Where contents are read.
+pub(crate) trait ContentSource: Sync {
+    /// What there is now; `None` if that cannot be found out now, which changes
+    /// nothing.
+    fn read(&self) -> impl Future<Output = Option<Contents>> + Send;
+}
+
+/// What was read last, and what became of it.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    scope: IdentityScope,
+    /// What the credentials in force were read from.
+    live: Marks,
+    /// The bad contents that were last complained of.
+    complained: Option<Marks>,
+    status: Arc<FilesStatus>,
+    expiry: ExpiryWatch,
+}
+
+/// What contents come to.
+#[derive(Default)]
+struct Verdict {
+    /// What is to be in force, if it changes.
+    adopted: Option<Adopted>,
+    errors: Vec<SourceError>,
+}
+
+struct Adopted {
+    credentials: Credentials,
+    part: Part,
+}
+
+/// What of the credentials comes from the files as they are now; the rest stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Anchors,
+    Issuer,
+    Both,
+}
+
+impl Follower {
+    /// For identities of `scope`.
+    pub(crate) fn new(scope: IdentityScope) -> Self {
+        Self {
+            scope,
+            live: Marks::default(),
+            complained: None,
+            status: Arc::default(),
+            expiry: ExpiryWatch::default(),
+        }
+    }
+
+    /// How that goes, for metrics.
+    pub(crate) fn status(&self) -> Arc<FilesStatus> {
+        self.status.clone()
+    }
+
+    /// What is there when the process starts.
+    ///
+    /// # Errors
+    /// The first that is wrong with it.
+    pub(crate) fn load(
+        &mut self,
+        contents: &Contents,
+        now: SystemTime,
+    ) -> Result<Credentials, SourceError> {
+        let anchors = anchors(contents)?;
+        let issuer = self.issuer(contents, &anchors, now)?;
+        self.live = contents.marks();
+        Ok(Credentials { issuer, anchors })
+    }
+
+    /// Reads what there is, and does what follows from it; also says in time that it
+    /// is going to expire.
+    pub(crate) async fn look(
+        &mut self,
+        source: &impl ContentSource,
+        authority: &CertificateAuthority,
+    ) {
+        if let Some(contents) = source.read().await {
+            self.judge(contents, source, authority).await;
+        }
+        if let Some(credentials) = authority.credentials() {
+            self.expiry.look(&credentials, SystemTime::now());
+        }
+    }
+
+    async fn judge(
+        &mut self,
+        mut contents: Contents,
+        source: &impl ContentSource,
+        authority: &CertificateAuthority,
+    ) {
+        loop {
+            let marks = contents.marks();
+            let live = authority.credentials();
+            let verdict = self.decide(&contents, &marks, live.as_deref(), SystemTime::now());
+            if !verdict.errors.is_empty() && self.complained.as_ref() != Some(&marks) {
+                sleep(SETTLE).await;
+                match source.read().await {
+                    Some(again) => contents = again,
+                    None => return,
+                }
+                if contents.marks() != marks {
+                    continue;
+                }
+            }
+            self.follow(authority, marks, verdict);
+            return;
+        }
+    }
+
+    /// What `contents` come to beside what is in force.
+    fn decide(
+        &self,
+        contents: &Contents,
+        marks: &Marks,
+        live: Option<&Credentials>,
+        now: SystemTime,
+    ) -> Verdict {
+        if *marks == self.live {
+            return Verdict::default();
+        }
+        let anchors = match anchors(contents) {
+            Ok(anchors) => anchors,
+            Err(error) => {
+                let mut verdict = Verdict::error(error);
+                // A new issuer may still go with the anchors in force.
+                if let Some(live) = live
+                    && marks.issuer != self.live.issuer
+                {
+                    match self.issuer(contents, &live.anchors, now) {
+                        Ok(issuer) => verdict.adopt(issuer, live.anchors.clone(), Part::Issuer),
+                        Err(error) => verdict.errors.push(error),
+                    }
+                }
+                return verdict;
+            }
+        };
+        let mut verdict = Verdict::default();
+        match self.issuer(contents, &anchors, now) {
+            Ok(issuer) => verdict.adopt(issuer, anchors, Part::Both),
+            Err(SourceError::Issuer { source, .. }) if marks.issuer == self.live.issuer => {
+                let place = contents.anchors.place().to_owned();
+                verdict.errors.push(SourceError::Orphaned { place, source });
+            }
+            Err(error) => {
+                verdict.errors.push(error);
+                // New anchors need not wait for a good issuer.
+                if let Some(live) = live
+                    && marks.anchors != self.live.anchors
+                    && live.issuer.verify(&anchors, now).is_ok()
+                {
+                    verdict.adopt(live.issuer.clone(), anchors, Part::Anchors);
+                }
+            }
+        }
+        verdict
+    }
+
+    fn issuer(
+        &self,
+        contents: &Contents,
+        anchors: &TrustAnchors,
+        now: SystemTime,
+    ) -> Result<Arc<Issuer>, SourceError> {
+        let certificate = contents.certificate.bytes()?;
+        let key = contents.key.bytes()?;
+        let issuer = Issuer::load(certificate, key, anchors, &self.scope, now);
+        issuer.map(Arc::new).map_err(|source| SourceError::Issuer {
+            place: contents.certificate.place().to_owned(),
+            source: source.into(),
+        })
+    }
+
+    fn follow(&mut self, authority: &CertificateAuthority, marks: Marks, verdict: Verdict) {
+        if let Some(Adopted { credentials, part }) = verdict.adopted {
+            if part != Part::Issuer {
+                self.live.anchors = marks.anchors.clone();
+            }
+            if part != Part::Anchors {
+                self.live.issuer = marks.issuer.clone();
+            }
+            self.status.reloaded();
+            authority.install(credentials);
+        }
+        if verdict.errors.is_empty() {
+            if self.complained.take().is_some() {
+                self.status.recovered();
+                info!("the identity issuer and its trust anchors are good again");
+            }
+            return;
+        }
+        if self.complained.as_ref() == Some(&marks) {
+            return;
+        }
+        let errors: Vec<_> = verdict.errors.iter().map(ToString::to_string).collect();
+        let errors = errors.join("; ");
+        if authority.credentials().is_some() {
+            warn!("identity issuer update skipped, the last good one stays in use: {errors}");
+        } else {
+            warn!("there is no identity issuer that can be used: {errors}");
+        }
+        self.status.failed(errors);
+        self.complained = Some(marks);
+    }
+}
+
+fn anchors(contents: &Contents) -> Result<TrustAnchors, SourceError> {
+    let pem = contents.anchors.bytes()?;
+    TrustAnchors::from_pem(pem).map_err(|source| SourceError::Anchors {
+        place: contents.anchors.place().to_owned(),
+        source,
+    })
+}
+
+impl Verdict {
+    fn error(error: SourceError) -> Self {
+        Self {
+            adopted: None,
+            errors: vec![error],
+        }
+    }
+
+    fn adopt(&mut self, issuer: Arc<Issuer>, anchors: TrustAnchors, part: Part) {
+        let credentials = Credentials { issuer, anchors };
+        self.adopted = Some(Adopted { credentials, part });
+    }
+}
