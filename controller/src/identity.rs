@@ -1,10 +1,13 @@
 //! The identity role: where its issuer comes from, and who vouches for clients.
 
-use crate::flags::{OwnIdentity, ServeFlags};
+use crate::{
+    flags::{OwnIdentity, ServeFlags},
+    lease::{Leadership, Leases},
+};
 use anyhow::{Context as _, bail};
 use ferrule_identity::{
     Authenticator, CertificateAuthority, FilesStatus, IdentityFiles, IdentityServer,
-    IdentityService, Permission, StateDirectory, TokenReview,
+    IdentityService, Leader, ManagedIssuer, ManagedStatus, Permission, StateDirectory, TokenReview,
 };
 use std::{
     sync::Arc,
@@ -17,81 +20,117 @@ use tokio_util::sync::CancellationToken;
 /// found at the first Certify.
 const PERMISSION_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Which of several replicas keeps the issuer (ruling 16).
+const LEASE: &str = "ferrule-ca";
+
 /// The certificate authority, and what others may know of it.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) authority: Arc<CertificateAuthority>,
     /// What proxies ask of it.
     pub(crate) api: IdentityServer,
-    /// How the issuer's files fare; `None` where it is made here.
-    pub(crate) files: Option<Arc<FilesStatus>>,
+    /// How following the issuer fares, in files or in the cluster; `None` where it is
+    /// in the state directory.
+    pub(crate) followed: Option<Arc<FilesStatus>>,
+    /// How keeping it fares; `None` where it is not in the cluster.
+    pub(crate) managed: Option<Arc<ManagedStatus>>,
 }
 
 /// What keeps the issuer good.
 pub(crate) enum Upkeep {
     Files(Box<IdentityFiles>),
+    Cluster(Box<ManagedIssuer>, CaLeader),
     State(StateDirectory),
 }
 
 impl Identity {
-    /// Loads or makes the issuer.
+    /// Loads or makes the issuer; one in the cluster is waited for.
     ///
     /// # Errors
     /// The files are not good, or tokens may not be reviewed (ruling 13).
     pub(crate) async fn open(
         flags: &ServeFlags,
-        client: Option<kube::Client>,
+        client: Option<&kube::Client>,
+        leases: Option<&mut Leases>,
     ) -> anyhow::Result<(Self, Upkeep)> {
         let scope = flags.mesh.scope();
         let validity = flags.identity.validity()?;
         let now = SystemTime::now();
-        let own = flags.identity.issuer(flags.is_embedded())?;
-        let (authenticator, state) = match client {
-            Some(client) => {
-                let review = TokenReview::new(client);
-                may_review(&review).await?;
-                (Authenticator::TokenReview(review), None)
-            }
-            None => {
-                let state = StateDirectory::open(flags.identity.state.path()?)?;
-                let tokens = state.token_issuer()?;
-                (Authenticator::Local(tokens.verifier()), Some(state))
-            }
+        let (authenticator, state) = authenticator(flags, client).await?;
+        let authority = CertificateAuthority::new(scope.clone(), validity, authenticator);
+        let authority = Arc::new(authority);
+        let mut identity = Self {
+            api: IdentityService::server(authority.clone()),
+            authority,
+            followed: None,
+            managed: None,
         };
-        let (credentials, files, upkeep) = match own {
+        let upkeep = match flags.identity.issuer(flags.is_embedded())? {
             OwnIdentity::Files {
                 anchors,
                 issuer_dir,
             } => {
                 let scheme = flags.identity.scheme();
-                let mut files = IdentityFiles::new(anchors, issuer_dir, scheme, scope.clone());
+                let mut files = IdentityFiles::new(anchors, issuer_dir, scheme, scope);
                 let credentials = files
                     .load(now)
                     .context("identity cannot start; without it: --roles destination,policy")?;
-                (
-                    credentials,
-                    Some(files.status()),
-                    Upkeep::Files(Box::new(files)),
-                )
+                identity.authority.install(credentials);
+                identity.followed = Some(files.status());
+                Upkeep::Files(Box::new(files))
+            }
+            OwnIdentity::Cluster => {
+                let (client, leases) = client.zip(leases).context("there is no cluster")?;
+                let issuer = ManagedIssuer::new(
+                    client,
+                    &scope,
+                    flags.identity.scheme(),
+                    flags.identity.lifetimes()?,
+                    leases.terms().call_timeout(),
+                );
+                identity.followed = Some(issuer.followed());
+                identity.managed = Some(issuer.status());
+                Upkeep::Cluster(Box::new(issuer), CaLeader(leases.lead(LEASE)))
             }
             OwnIdentity::State(path) => {
                 let state = match state {
                     Some(state) => state,
                     None => StateDirectory::open(path)?,
                 };
-                let credentials = state.credentials(&scope, now)?;
-                (credentials, None, Upkeep::State(state))
+                identity.authority.install(state.credentials(&scope, now)?);
+                Upkeep::State(state)
             }
         };
-        let authority = CertificateAuthority::new(scope, validity, authenticator);
-        authority.install(credentials);
-        let authority = Arc::new(authority);
-        let identity = Self {
-            api: IdentityService::server(authority.clone()),
-            authority,
-            files,
-        };
         Ok((identity, upkeep))
+    }
+}
+
+/// What knows workloads by their tokens, and the state directory if it was opened for
+/// that.
+async fn authenticator(
+    flags: &ServeFlags,
+    client: Option<&kube::Client>,
+) -> anyhow::Result<(Authenticator, Option<StateDirectory>)> {
+    let Some(client) = client else {
+        let state = StateDirectory::open(flags.identity.state.path()?)?;
+        let tokens = state.token_issuer()?;
+        return Ok((Authenticator::Local(tokens.verifier()), Some(state)));
+    };
+    let review = TokenReview::new(client.clone());
+    may_review(&review).await?;
+    Ok((Authenticator::TokenReview(review), None))
+}
+
+/// Whether this replica keeps the issuer.
+pub(crate) struct CaLeader(Leadership);
+
+impl Leader for CaLeader {
+    fn is_leader(&self) -> bool {
+        self.0.is_leader()
+    }
+
+    async fn changed(&mut self) {
+        self.0.changed().await;
     }
 }
 
@@ -100,6 +139,7 @@ impl Upkeep {
     pub(crate) async fn run(self, identity: Identity, stop: CancellationToken) {
         match self {
             Upkeep::Files(files) => files.run(identity.authority, stop).await,
+            Upkeep::Cluster(issuer, leader) => issuer.run(identity.authority, leader, stop).await,
             Upkeep::State(state) => state.run(identity.authority, stop).await,
         }
     }

@@ -52,7 +52,7 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let mut leases = leases(flags, watching.as_ref());
 
     if flags.has(Role::Identity) {
-        let (identity, upkeep) = Identity::open(flags, client.clone()).await?;
+        let (identity, upkeep) = Identity::open(flags, client.as_ref(), leases.as_mut()).await?;
         let upkeep = upkeep.run(identity.clone(), stop.clone());
         parts.spawn("the issuer's upkeep", upkeep);
         process.identity = Some(identity);

@@ -36,6 +36,14 @@ impl IssuerScheme {
         }
     }
 
+    /// The type of a Secret with such files.
+    pub(crate) fn secret_type(self) -> &'static str {
+        match self {
+            IssuerScheme::LinkerdTls => "Opaque",
+            IssuerScheme::KubernetesTls => "kubernetes.io/tls",
+        }
+    }
+
     pub(crate) fn key(self) -> &'static str {
         match self {
             IssuerScheme::LinkerdTls => "key.pem",

@@ -16,6 +16,7 @@ mod follow;
 mod issuer;
 mod key;
 mod making;
+mod managed;
 mod name;
 mod server;
 mod signature;
@@ -35,6 +36,10 @@ pub use self::{
     },
     key::{KeyError, SigningKey},
     making::{Lifetimes, MakingError},
+    managed::{
+        ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, Leader, MANAGED_BY,
+        ManagedIssuer, ManagedStatus, ROTATE_ISSUER, TRUST_ROOTS, TRUST_ROOTS_KEY,
+    },
     name::{IdentityName, IdentityScope, NameError},
     server::{IdentityServer, IdentityService},
     signature::{KeyAlgorithm, PublicKey, SignatureError},

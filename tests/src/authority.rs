@@ -57,6 +57,22 @@ impl TestAuthority {
         Ok(Self { root, issuer })
     }
 
+    /// The same root with another issuer, which holds from now for so long.
+    ///
+    /// # Errors
+    /// If there is no randomness.
+    pub fn with_another_issuer(self, lifetime: Duration) -> anyhow::Result<Self> {
+        let mut issuer = ca(
+            "identity.linkerd.cluster.local",
+            BasicConstraints::Constrained(0),
+        );
+        let now = SystemTime::now();
+        issuer.not_before = (now - SKEW).into();
+        issuer.not_after = (now + lifetime).into();
+        let issuer = CertifiedIssuer::signed_by(issuer, KeyPair::generate()?, &self.root)?;
+        Ok(Self { issuer, ..self })
+    }
+
     /// What proxies trust: the root, PEM.
     pub fn anchors_pem(&self) -> String {
         self.root.pem()

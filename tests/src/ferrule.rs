@@ -176,20 +176,19 @@ impl Ferrule {
     /// # Errors
     /// If it cannot be run, or prints no text.
     pub async fn diagnostics(&self, args: &[&str]) -> anyhow::Result<Printed> {
+        let addr = self.admin.to_string();
+        let args = [&["diagnostics"], args, &["--api-addr", &addr]].concat();
+        Self::command(&args).await
+    }
+
+    /// Runs another command of the binary to the end.
+    ///
+    /// # Errors
+    /// If it cannot be run, or prints no text.
+    pub async fn command(args: &[&str]) -> anyhow::Result<Printed> {
         let binary = tokio::task::spawn_blocking(binary).await??;
-        let output = Command::new(binary)
-            .arg("diagnostics")
-            .args(args)
-            .args(["--api-addr", &self.admin.to_string()])
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await?;
-        Ok(Printed {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout)?,
-            stderr: String::from_utf8(output.stderr)?,
-        })
+        let mut command = Command::new(binary);
+        printed(command.args(args)).await
     }
 
     /// Asks it to end, as a kubelet does.
@@ -287,6 +286,16 @@ impl Ferrule {
             .unwrap_or_else(PoisonError::into_inner)
             .join("\n")
     }
+}
+
+async fn printed(command: &mut Command) -> anyhow::Result<Printed> {
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = output.await?;
+    Ok(Printed {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
 }
 
 /// The binary, built if it is not up to date: cargo gives a test only the

@@ -13,7 +13,7 @@ pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
     let files = process
         .identity
         .as_ref()
-        .and_then(|identity| identity.files.as_ref());
+        .and_then(|identity| identity.followed.as_ref());
     let own = process
         .certificates
         .iter()

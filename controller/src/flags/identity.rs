@@ -3,12 +3,17 @@
 use anyhow::{anyhow, bail};
 use clap::Args;
 use ferrule_cli::{StateDir, duration};
-use ferrule_identity::{IssuerScheme, Validity};
-use std::{path::PathBuf, time::Duration};
+use ferrule_identity::{IssuerScheme, Lifetimes, Validity};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Where the chart mounts what an operator or cert-manager made.
 const ISSUER_DIR: &str = "/var/run/linkerd/identity/issuer";
 const TRUST_ANCHORS: &str = "/var/run/linkerd/identity/trust-roots/ca-bundle.crt";
+/// Shorter ones could expire before all replicas have heard of them.
+const SHORTEST_ISSUER: Duration = Duration::from_secs(10);
 const TOKEN_FILE: &str = "/var/run/secrets/tokens/linkerd-identity-token";
 
 /// The certificate authority, and what it is reached by.
@@ -22,12 +27,13 @@ pub(crate) struct IdentityFlags {
     pub(crate) trust_anchors: Option<PathBuf>,
 
     /// The directory of the issuer's certificate and key [default:
-    /// /var/run/linkerd/identity/issuer; with --manifests, made in the state
-    /// directory]
+    /// /var/run/linkerd/identity/issuer if that is there; else the Secret
+    /// linkerd-identity-issuer, which is made and renewed unless somebody else does;
+    /// with --manifests, made in the state directory]
     #[arg(long, env = "FERRULE_ISSUER_DIR", value_name = "DIR")]
     pub(crate) issuer_dir: Option<PathBuf>,
 
-    /// How the issuer's files are called: linkerd.io/tls is crt.pem and key.pem,
+    /// How the issuer's files, or the keys of its Secret, are called: linkerd.io/tls is crt.pem and key.pem,
     /// kubernetes.io/tls is tls.crt and tls.key
     #[arg(
         long,
@@ -37,6 +43,15 @@ pub(crate) struct IdentityFlags {
         value_parser = ["linkerd.io/tls", "kubernetes.io/tls"]
     )]
     pub(crate) identity_scheme: String,
+
+    /// How long a trust anchor lasts that is made here
+    #[arg(long, env = "FERRULE_TRUST_ANCHOR_LIFETIME", value_name = "DURATION", default_value = "87600h", value_parser = duration)]
+    pub(crate) trust_anchor_lifetime: Duration,
+
+    /// How long an issuer lasts that is made here; it is renewed with a third of that
+    /// left
+    #[arg(long, env = "FERRULE_ISSUER_LIFETIME", value_name = "DURATION", default_value = "8760h", value_parser = duration)]
+    pub(crate) issuer_lifetime: Duration,
 
     /// How long certificates are good for
     #[arg(long, env = "FERRULE_IDENTITY_ISSUANCE_LIFETIME", value_name = "DURATION", default_value = "24h", value_parser = duration)]
@@ -70,6 +85,8 @@ pub(crate) enum OwnIdentity {
         /// The directory of certificate and key.
         issuer_dir: PathBuf,
     },
+    /// Objects in the cluster.
+    Cluster,
     /// Made and renewed here.
     State(PathBuf),
 }
@@ -85,6 +102,7 @@ impl IdentityFlags {
             (None, Some(_), true) => {
                 bail!("--issuer-dir needs the anchors that go with it: --trust-anchors FILE")
             }
+            (None, None, false) if !Path::new(ISSUER_DIR).is_dir() => Ok(OwnIdentity::Cluster),
             (_, issuer_dir, _) => Ok(OwnIdentity::Files {
                 anchors: self.trust_anchors(),
                 issuer_dir: issuer_dir.clone().unwrap_or_else(|| ISSUER_DIR.into()),
@@ -102,6 +120,21 @@ impl IdentityFlags {
     /// How the issuer's files are called.
     pub(crate) fn scheme(&self) -> IssuerScheme {
         IssuerScheme::from(&*self.identity_scheme)
+    }
+
+    /// How long trust anchors and issuers last.
+    pub(crate) fn lifetimes(&self) -> anyhow::Result<Lifetimes> {
+        let (anchor, issuer) = (self.trust_anchor_lifetime, self.issuer_lifetime);
+        if issuer < SHORTEST_ISSUER {
+            bail!("--issuer-lifetime {issuer:?}: expected at least {SHORTEST_ISSUER:?}");
+        }
+        if anchor < issuer {
+            bail!(
+                "--trust-anchor-lifetime {anchor:?} is less than --issuer-lifetime {issuer:?}: an \
+                 issuer does not outlast its trust anchor"
+            );
+        }
+        Ok(Lifetimes { anchor, issuer })
     }
 
     /// How long certificates are good for.

@@ -22,6 +22,7 @@ impl Collector for Authority {
         certificates(identity, &mut writer)?;
         lives(identity, &mut writer)?;
         files(identity, &mut writer)?;
+        keeping(identity, &mut writer)?;
         reviews(identity, &mut writer)
     }
 }
@@ -68,7 +69,7 @@ fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
 }
 
 fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
-    let files = identity.files.as_ref();
+    let files = identity.followed.as_ref();
     writer.counter(
         "issuer_reloads",
         "How often a changed issuer or changed trust anchors came into force",
@@ -84,6 +85,21 @@ fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         "issuer_files_bad",
         "1 while the issuer's files cannot be used and the last good issuer is in force",
         u32::from(is_bad),
+    )
+}
+
+fn keeping(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let managed = identity.managed.as_ref();
+    writer.counter(
+        "issuers_made",
+        "Issuers that this replica has made and written into the cluster",
+        managed.map_or(0, |managed| managed.made()),
+    )?;
+    let is_stuck = managed.is_some_and(|managed| managed.stuck().is_some());
+    writer.gauge(
+        "issuer_upkeep_stuck",
+        "1 while this replica is to keep the issuer and cannot; the log says why",
+        u32::from(is_stuck),
     )
 }
 

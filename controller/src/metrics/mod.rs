@@ -85,7 +85,7 @@ mod tests {
         let flags = Serve::parse_from(args).flags;
         let mut process = Process::new();
         process.discovery = Some(crate::discovery::open(&flags, None).expect("opens").0);
-        let identity = crate::identity::Identity::open(&flags, None).await;
+        let identity = crate::identity::Identity::open(&flags, None, None).await;
         process.identity = Some(identity.expect("opens").0);
         scrape(&Arc::new(process), format).await
     }

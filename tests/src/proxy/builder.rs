@@ -267,6 +267,7 @@ impl Builder {
         let destination = client(&self.destination, "destination")?;
         let policy = client(&self.policy, "policy")?;
         let proxy = TestProxy::new(
+            (self.local_name, anchors),
             credentials,
             destination,
             policy,

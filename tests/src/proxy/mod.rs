@@ -31,6 +31,7 @@ mod connection;
 mod describe;
 mod discovery;
 mod endpoints;
+mod handshake;
 mod identity;
 mod refresh;
 mod stream;
@@ -53,6 +54,7 @@ pub use self::{
 };
 
 use self::{
+    anchors::TrustAnchors,
     builder::Client,
     connection::Credentials,
     identity::Identity,
@@ -76,6 +78,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A proxy that runs until it is dropped.
 #[derive(Debug)]
 pub struct TestProxy {
+    local_name: String,
+    anchors: Option<TrustAnchors>,
     credentials: Credentials,
     destination: Option<Client>,
     policy: Option<Client>,
@@ -103,6 +107,7 @@ impl TestProxy {
     }
 
     fn new(
+        (local_name, anchors): (String, Option<TrustAnchors>),
         credentials: Credentials,
         destination: Option<Client>,
         policy: Option<Client>,
@@ -112,6 +117,8 @@ impl TestProxy {
     ) -> Self {
         let running = CancellationToken::new();
         Self {
+            local_name,
+            anchors,
             credentials,
             destination,
             policy,

@@ -1,0 +1,236 @@
+//! An issuer and trust anchors that are kept in the cluster.
+//!
+//! ```text
+//! Secret ferrule-trust-anchor              current.crt, current.key   read by the writer only
+//! ConfigMap linkerd-identity-trust-roots   ca-bundle.crt              what everybody trusts
+//! Secret linkerd-identity-issuer           crt.pem, key.pem           what signs
+//! ```
+//!
+//! Every replica follows the last two, by a watch and by reading them every 10 s. One
+//! of them, the [`Leader`], makes what is missing in that order and renews the issuer
+//! with a third of its life left. Each step is one write of one object that names the
+//! version that was read, and the next step follows from what is there: whoever is
+//! killed between two leaves a state that the next one goes on from.
+//!
+//! Only what has the label [`MANAGED_BY`] is ever written. An issuer or a bundle that
+//! somebody else keeps (cert-manager, trust-manager) is followed just so.
+
+mod bundle;
+mod objects;
+mod plan;
+mod status;
+
+pub use self::{
+    objects::{
+        ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, MANAGED_BY, ROTATE_ISSUER,
+        TRUST_ROOTS, TRUST_ROOTS_KEY,
+    },
+    status::ManagedStatus,
+};
+
+use self::{
+    objects::Objects,
+    plan::{Names, Plan, Rules, Why},
+};
+use crate::{
+    CertificateAuthority, FilesStatus, IdentityScope, IssuerScheme, Lifetimes, authority::date,
+    follow::Follower,
+};
+use arc_swap::ArcSwapOption;
+use futures::StreamExt as _;
+use kube::Client;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+/// How often the objects are looked at where no change is told (ruling 12).
+const LOOK_ANYWAY: Duration = Duration::from_secs(10);
+/// How soon something is tried again, at the soonest.
+const BREATH: Duration = Duration::from_millis(100);
+/// Everything is made in three steps; more are somebody else's writes.
+const MOST_STEPS: usize = 10;
+
+/// Who of several replicas writes.
+pub trait Leader: Send + Sync {
+    /// Whether this one may write now.
+    fn is_leader(&self) -> bool;
+
+    /// Ends when that has changed. May be cancelled.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Follows an issuer in the cluster, and keeps it if it is to be kept here.
+pub struct ManagedIssuer {
+    objects: Objects,
+    rules: Rules,
+    follower: Follower,
+    status: Arc<ManagedStatus>,
+}
+
+impl ManagedIssuer {
+    /// For identities of `scope`, in the control plane's namespace; `scheme` says how
+    /// the issuer's Secret calls its parts. A write takes `write_timeout` at most.
+    pub fn new(
+        client: &Client,
+        scope: &IdentityScope,
+        scheme: IssuerScheme,
+        lifetimes: Lifetimes,
+        write_timeout: Duration,
+    ) -> Self {
+        let namespace = scope.control_plane_namespace();
+        let status = Arc::<ManagedStatus>::default();
+        let unreadable = status.unreadable.clone();
+        let objects = Objects::new(client, namespace, scheme, write_timeout, unreadable);
+        let names = Names {
+            anchor: objects.name("Secret", ANCHOR_SECRET),
+            issuer: objects.name("Secret", ISSUER_SECRET),
+            bundle: objects.name("ConfigMap", TRUST_ROOTS),
+        };
+        Self {
+            objects,
+            rules: Rules {
+                scope: scope.clone(),
+                lifetimes,
+                names,
+            },
+            follower: Follower::new(scope.clone()),
+            status,
+        }
+    }
+
+    /// What became of changes of the objects, for metrics.
+    pub fn followed(&self) -> Arc<FilesStatus> {
+        self.follower.status()
+    }
+
+    /// How keeping them goes, for metrics.
+    pub fn status(&self) -> Arc<ManagedStatus> {
+        self.status.clone()
+    }
+
+    /// Follows the objects until `shutdown` and gives the authority what they hold;
+    /// while this replica leads, keeps them, too.
+    pub async fn run(
+        mut self,
+        authority: Arc<CertificateAuthority>,
+        mut leader: impl Leader,
+        shutdown: CancellationToken,
+    ) {
+        let mut changes = self.objects.changes();
+        let followed = async {
+            loop {
+                let mut pause = LOOK_ANYWAY;
+                if leader.is_leader() {
+                    let due = self.keep(&leader).await;
+                    let left = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
+                    pause = left.unwrap_or(pause).clamp(BREATH, LOOK_ANYWAY);
+                } else {
+                    // Whoever leads says it now.
+                    self.status.stuck.store(None);
+                }
+                self.follower.look(&self.objects, &authority).await;
+                tokio::select! {
+                    Some(()) = changes.next() => {}
+                    () = sleep(pause) => {}
+                    () = leader.changed() => {}
+                }
+            }
+        };
+        shutdown.run_until_cancelled(followed).await;
+    }
+
+    /// Takes steps until there is nothing to do; when there will be.
+    async fn keep(&self, leader: &impl Leader) -> Option<SystemTime> {
+        for _ in 0..MOST_STEPS {
+            if !leader.is_leader() {
+                return None;
+            }
+            match self.step(leader).await {
+                Ok(Some(due)) => {
+                    if self.status.stuck.swap(None).is_some() {
+                        info!("the identity issuer is kept again");
+                    }
+                    return Some(due);
+                }
+                Ok(None) => {}
+                Err(reason) => {
+                    note(
+                        &self.status.stuck,
+                        format!("the identity issuer cannot be kept: {reason}"),
+                    );
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// One step; when the next is due, if there is none to take now.
+    async fn step(&self, leader: &impl Leader) -> Result<Option<SystemTime>, String> {
+        let now = SystemTime::now();
+        let found = self
+            .objects
+            .find()
+            .await
+            .map_err(|error| error.to_string())?;
+        let plan = self.rules.plan(&found.state, now);
+        // Reading may have taken long.
+        if !leader.is_leader() {
+            return Ok(Some(now + LOOK_ANYWAY));
+        }
+        let failed = |error: kube::Error| error.to_string();
+        match plan {
+            Plan::Done(due) => {
+                self.status.set_kept(true);
+                return Ok(Some(due));
+            }
+            Plan::NotOurs => {
+                self.status.set_kept(false);
+                return Ok(Some(now + LOOK_ANYWAY));
+            }
+            Plan::Stuck(reason) => return Err(reason),
+            Plan::MakeAnchor => {
+                let made = self.rules.make_anchor(now);
+                let (certificate, key) = made.map_err(|error| error.to_string())?;
+                let written = self.objects.create_anchor(&certificate, &key);
+                written.await.map_err(failed)?;
+                info!("made a trust anchor: {}", self.rules.names.anchor);
+            }
+            Plan::Publish(pem) => {
+                self.objects.publish(&found, &pem).await.map_err(failed)?;
+                info!("published the trust anchors: {}", self.rules.names.bundle);
+            }
+            Plan::MakeIssuer(successor, why) => {
+                let made = self.rules.make_issuer(&successor, now)?;
+                let written = self.objects.write_issuer(&found, &made);
+                written.await.map_err(failed)?;
+                self.status.made_one();
+                let until = date(made.not_after);
+                let name = &self.rules.names.issuer;
+                match why {
+                    Why::Missing => info!("made an issuer until {until}: {name}"),
+                    Why::Due => info!("renewed the issuer until {until}: {name}"),
+                    Why::Asked => info!("made another issuer, as asked, until {until}: {name}"),
+                    Why::Unusable(reason) => {
+                        warn!(
+                            "replaced an issuer that cannot be used, until {until}: {name}: {reason}"
+                        );
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Remembers what is wrong, and says it once.
+fn note(last: &ArcSwapOption<String>, problem: String) {
+    if last.load().as_deref() != Some(&problem) {
+        warn!("{problem}");
+        last.store(Some(Arc::new(problem)));
+    }
+}

@@ -1,0 +1,6 @@
+//! The identity role of the built binary against a real API server: certificates,
+//! issuers and trust anchors change while proxies go on shaking hands with each
+//! other. Times are compressed: an issuer lasts some seconds.
+
+mod managed;
+mod mesh;

@@ -1,0 +1,233 @@
+//! A mesh of one namespace: identity processes, and proxies that they certify.
+
+use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::{Cluster, TestNamespace};
+use ferrule_tests::{Ferrule, TestProxy};
+use k8s_openapi::api::{
+    authentication::v1::{TokenRequest, TokenRequestSpec},
+    core::v1::{ConfigMap, Secret, ServiceAccount},
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+pub(crate) const ISSUER: &str = "linkerd-identity-issuer";
+pub(crate) const ANCHOR: &str = "ferrule-trust-anchor";
+pub(crate) const ROOTS: &str = "linkerd-identity-trust-roots";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where everything of a test is: the control plane's namespace.
+pub(crate) struct Mesh {
+    kubeconfig: PathBuf,
+    pub(crate) namespace: TestNamespace,
+    pub(crate) client: Client,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Mesh {
+    pub(crate) async fn new(name: &str) -> Result<Self> {
+        let cluster = Cluster::shared().await?;
+        Ok(Self {
+            kubeconfig: cluster.kubeconfig().to_owned(),
+            namespace: cluster.namespace(name).await?,
+            client: cluster.client()?,
+            folder: tempfile::tempdir()?,
+        })
+    }
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), self.namespace.name())
+    }
+
+    pub(crate) fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), self.namespace.name())
+    }
+
+    /// An identity process; certificates last four seconds.
+    pub(crate) async fn identity(&self, flags: &[&str]) -> Result<Ferrule> {
+        self.identity_as(&self.kubeconfig, flags).await
+    }
+
+    /// The same, as somebody else.
+    pub(crate) async fn identity_as(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Ferrule> {
+        let namespace = format!("--control-plane-namespace={}", self.namespace.name());
+        let own = [
+            "--roles=identity",
+            "--identity-addr=127.0.0.1:0",
+            "--identity-issuance-lifetime=4s",
+            "--identity-clock-skew-allowance=1s",
+            "--lease-duration=3s",
+            "--drain-delay=0s",
+            &namespace,
+        ];
+        let flags: Vec<_> = own.iter().chain(flags).copied().collect();
+        Ferrule::start_with(kubeconfig, &flags).await
+    }
+
+    /// A token of the namespace's default account, in a file.
+    pub(crate) async fn token_file(&self) -> Result<PathBuf> {
+        let path = self.folder.path().join("token");
+        std::fs::write(&path, self.token(&["identity.l5d.io"]).await?)?;
+        Ok(path)
+    }
+
+    async fn token(&self, audiences: &[&str]) -> Result<String> {
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: audiences.iter().map(ToString::to_string).collect(),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let accounts: Api<ServiceAccount> =
+            Api::namespaced(self.client.clone(), self.namespace.name());
+        let params = PostParams::default();
+        let token = accounts.create_token_request("default", &params, &request);
+        Ok(token.await?.status.context("a token")?.token)
+    }
+
+    /// The name of the proxies here.
+    pub(crate) fn name(&self) -> String {
+        let namespace = self.namespace.name();
+        format!("default.{namespace}.serviceaccount.identity.{namespace}.cluster.local")
+    }
+
+    /// A proxy that trusts `anchors` and is certified by `identity`.
+    pub(crate) async fn proxy(&self, identity: &Ferrule, anchors: &str) -> Result<TestProxy> {
+        let proxy = TestProxy::builder(&self.name())
+            .identity(identity.address_of("identity").await?, &self.name())
+            .token_file(self.token_file().await?)
+            .trust_anchors(anchors)
+            .refresh(Duration::from_millis(500), Duration::from_secs(3600))
+            .start()
+            .await?;
+        let certificate = proxy.certificate();
+        certificate.until("there is one", |_| true).await?;
+        Ok(proxy)
+    }
+
+    /// As `ferrule identity rotate issuer` does.
+    pub(crate) async fn ask_for_another_issuer(&self) -> Result<()> {
+        let patch = json!({"metadata": {"annotations": {"ferrule.io/rotate-issuer": "now"}}});
+        let (secrets, params) = (self.secrets(), PatchParams::default());
+        secrets.patch(ISSUER, &params, &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+
+    /// The published bundle, once it is there.
+    pub(crate) async fn anchors(&self) -> Result<String> {
+        let published = eventually("a bundle", async || {
+            let bundle = self.config_maps().get_opt(ROOTS).await?;
+            Ok(bundle.and_then(|bundle| bundle.data?.remove("ca-bundle.crt")))
+        });
+        published.await
+    }
+
+    /// A part of the issuer's Secret, once it is there.
+    pub(crate) async fn issuer(&self, key: &str) -> Result<String> {
+        let part = eventually("an issuer", async || {
+            let secret = self.secrets().get_opt(ISSUER).await?;
+            Ok(secret.and_then(|secret| secret.data?.remove(key)))
+        });
+        Ok(String::from_utf8(part.await?.0)?)
+    }
+}
+
+/// Waits until `look` finds something, a minute at most.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < deadline, "not yet: {what}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Proxies that shake hands with each other all the time.
+pub(crate) struct Traffic {
+    proxies: Vec<Arc<TestProxy>>,
+    done: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<Result<()>>,
+}
+
+impl Traffic {
+    pub(crate) fn begin(proxies: Vec<TestProxy>) -> Self {
+        let proxies: Vec<_> = proxies.into_iter().map(Arc::new).collect();
+        let done = Arc::<AtomicUsize>::default();
+        let (all, count) = (proxies.clone(), done.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                for client in &all {
+                    for server in &all {
+                        client.handshake(server).await?;
+                        count.fetch_add(1, Relaxed);
+                    }
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        Self {
+            proxies,
+            done,
+            task,
+        }
+    }
+
+    /// Waits until every proxy has a certificate under this issuer.
+    pub(crate) async fn is_under(&self, issuer_pem: &str) -> Result<()> {
+        for proxy in &self.proxies {
+            until_under(proxy, issuer_pem).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends it; not one handshake may have failed.
+    pub(crate) async fn end(self) -> Result<usize> {
+        if self.task.is_finished() {
+            self.task.await??;
+            anyhow::bail!("the traffic has ended by itself");
+        }
+        self.task.abort();
+        let done = self.done.load(Relaxed);
+        ensure!(done > 0, "nobody shook hands");
+        Ok(done)
+    }
+}
+
+async fn until_under(proxy: &TestProxy, issuer_pem: &str) -> Result<()> {
+    let issuer = der(issuer_pem)?;
+    let certificate = proxy.certificate();
+    let wait = certificate.until("it is under the issuer", |certificate| {
+        certificate
+            .chain()
+            .get(1)
+            .is_some_and(|held| **held == *issuer)
+    });
+    timeout(PATIENCE, wait).await??;
+    Ok(())
+}
+
+/// The first certificate in a PEM text.
+pub(crate) fn der(pem: &str) -> Result<Vec<u8>> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+    let certificate = CertificateDer::from_pem_slice(pem.as_bytes());
+    Ok(certificate
+        .map_err(|error| anyhow::anyhow!("{error}"))?
+        .to_vec())
+}
