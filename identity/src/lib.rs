@@ -45,7 +45,7 @@ pub use self::{
     signature::{KeyAlgorithm, PublicKey, SignatureError},
     state::{StateDirectory, StateError},
     token::{
-        Authenticator, Permission, ReviewStats, ServiceAccount, TOKEN_AUDIENCE, TokenError,
-        TokenIssuer, TokenKeyError, TokenReview, TokenVerifier,
+        Authenticator, Doubt, KeyStats, KeyedReview, Permission, ReviewStats, ServiceAccount,
+        TOKEN_AUDIENCE, TokenError, TokenIssuer, TokenKeyError, TokenReview, TokenVerifier,
     },
 };

@@ -1,7 +1,7 @@
 //! Certificates: those that the process gives, and its own.
 
 use anyhow::{anyhow, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ferrule_cli::{StateDir, duration};
 use ferrule_identity::{IssuerScheme, Lifetimes, Validity};
 use std::{
@@ -62,6 +62,16 @@ pub(crate) struct IdentityFlags {
     #[arg(long, env = "FERRULE_IDENTITY_CLOCK_SKEW_ALLOWANCE", value_name = "DURATION", default_value = "20s", value_parser = duration)]
     pub(crate) identity_clock_skew_allowance: Duration,
 
+    /// How tokens of workloads are checked
+    #[arg(
+        long,
+        env = "FERRULE_TOKEN_REVIEW",
+        value_enum,
+        value_name = "WHEN",
+        default_value = "always"
+    )]
+    pub(crate) token_review: TokenChecks,
+
     #[command(flatten)]
     pub(crate) state: StateDir,
 
@@ -73,6 +83,15 @@ pub(crate) struct IdentityFlags {
     /// The token that it shows there
     #[arg(long, env = "FERRULE_IDENTITY_TOKEN", value_name = "FILE", default_value = TOKEN_FILE)]
     pub(crate) identity_token: PathBuf,
+}
+
+/// Who says whose a token is, where there is a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TokenChecks {
+    /// The API server reviews each
+    Always,
+    /// This process, by the API server's published keys; the API server only in doubt
+    Local,
 }
 
 /// Where the issuer comes from.

@@ -10,7 +10,7 @@ mod values;
 mod webhook;
 
 pub(crate) use self::{
-    identity::{IdentityFlags, OwnIdentity},
+    identity::{IdentityFlags, OwnIdentity, TokenChecks},
     injector::InjectorFlags,
     lease::LeaseFlags,
     listen::{ListenFlags, MeshTls},
@@ -266,6 +266,10 @@ mod tests {
             ("--enable-ipv6", "yes please", "true"),
             ("--webhook-certificates", "mine", "managed"),
             ("--webhook-names", "web,a b", "DNS name"),
+            // Scenario 40: there is always a scheme.
+            ("--identity-scheme", "", "linkerd.io/tls"),
+            ("--identity-issuance-lifetime", "abc", "20s"),
+            ("--token-review", "never", "always, local"),
             ("--lease-duration", "2s", "at least 3s"),
             ("--lease-duration", "3500ms", "whole seconds"),
             ("--patch-timeout-ms", "0", "1.."),
@@ -325,6 +329,30 @@ mod tests {
                 .map(|error| error.to_string());
             assert_eq!(error.is_some(), told.is_some(), "{authority}: {error:?}");
             assert!(error.unwrap_or_default().contains(told.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn an_issuer_lasts_a_while_and_not_longer_than_its_anchor() {
+        for (anchor, issuer, told) in [
+            ("24h", "1h", None),
+            ("1h", "1h", None),
+            ("1h", "2h", Some("does not outlast its trust anchor")),
+            ("1h", "9s", Some("at least 10s")),
+        ] {
+            let flags = [
+                format!("--trust-anchor-lifetime={anchor}"),
+                format!("--issuer-lifetime={issuer}"),
+            ];
+            let flags = parse(&flags.each_ref().map(|flag| &**flag)).unwrap();
+            let lifetimes = flags
+                .identity
+                .lifetimes()
+                .map_err(|error| error.to_string());
+            match told {
+                None => assert!(lifetimes.is_ok(), "{lifetimes:?}"),
+                Some(told) => assert!(lifetimes.unwrap_err().contains(told)),
+            }
         }
     }
 

@@ -1,12 +1,16 @@
 use super::writer::{NONE, Writer};
 use crate::{identity::Identity, process::Process};
-use ferrule_identity::{Authenticator, Reason, ReviewStats};
+use ferrule_identity::{Authenticator, Doubt, KeyStats, Reason, ReviewStats};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
     fmt,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// How many digits of a fingerprint tell anchors apart, as `ferrule identity` shows
+/// them.
+const FINGERPRINT: usize = 12;
 
 /// The certificate authority: what it gave, what it refused, and how long it may
 /// go on.
@@ -23,7 +27,8 @@ impl Collector for Authority {
         lives(identity, &mut writer)?;
         files(identity, &mut writer)?;
         keeping(identity, &mut writer)?;
-        reviews(identity, &mut writer)
+        reviews(identity, &mut writer)?;
+        keys(identity, &mut writer)
     }
 }
 
@@ -65,20 +70,46 @@ fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         "trust_anchor_cert_ttl_seconds",
         "Seconds until the first trust anchor expires; below 0 once it has",
         anchors,
+    )?;
+    let credentials = credentials.as_ref();
+    writer.gauges(
+        "identity_issuer_expiry_timestamp_seconds",
+        "When the issuer expires, in seconds since 1970; absent while there is none",
+        credentials.map(|credentials| {
+            let issuer = credentials.issuer.certificate();
+            (NONE, timestamp(issuer.not_after()))
+        }),
+    )?;
+    let anchors = credentials.iter().flat_map(|credentials| {
+        let anchors = credentials.anchors.certificates().iter();
+        anchors.map(|anchor| {
+            let fingerprint = &anchor.fingerprint()[..FINGERPRINT];
+            (
+                [("fingerprint", fingerprint)],
+                timestamp(anchor.not_after()),
+            )
+        })
+    });
+    writer.gauges(
+        "identity_trust_anchor_expiry_timestamp_seconds",
+        "When each trust anchor expires, in seconds since 1970; absent while there is none",
+        anchors,
     )
 }
 
 fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     let files = identity.followed.as_ref();
-    writer.counter(
-        "issuer_reloads",
-        "How often a changed issuer or changed trust anchors came into force",
-        files.map_or(0, |files| files.reloads()),
-    )?;
-    writer.counter(
-        "issuer_reload_failures",
-        "How often changed files could not be used; what was good is in force then",
-        files.map_or(0, |files| files.failures()),
+    writer.counters(
+        "identity_issuer_reload",
+        "How often a changed issuer or changed trust anchors came into force (ok), or could not \
+         be used (error): what was good is in force then",
+        [
+            ([("result", "ok")], files.map_or(0, |files| files.reloads())),
+            (
+                [("result", "error")],
+                files.map_or(0, |files| files.failures()),
+            ),
+        ],
     )?;
     let is_bad = files.is_some_and(|files| files.last_error().is_some());
     writer.gauge(
@@ -107,6 +138,7 @@ fn reviews(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     let none = ReviewStats::default();
     let stats = match identity.authority.authenticator() {
         Authenticator::TokenReview(review) => review.stats(),
+        Authenticator::Keys(keys) => keys.review().stats(),
         Authenticator::Local(_) => &none,
     };
     writer.histogram(
@@ -117,6 +149,44 @@ fn reviews(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     writer.counter(
         "token_review_failures",
         "Reviews that the API server did not answer, or not in time",
+        stats.failures(),
+    )
+}
+
+/// Tokens that were checked by the API server's keys.
+fn keys(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let none = KeyStats::default();
+    let stats = match identity.authority.authenticator() {
+        Authenticator::Keys(keys) => keys.stats(),
+        Authenticator::TokenReview(_) | Authenticator::Local(_) => &none,
+    };
+    writer.counters(
+        "token_local_checks",
+        "Tokens that were decided in this process by the API server's keys, by result",
+        [
+            ([("result", "verified")], stats.verified_tokens()),
+            ([("result", "refused")], stats.refused_tokens()),
+        ],
+    )?;
+    writer.counters(
+        "token_local_doubts",
+        "Tokens that could not be decided in this process and were reviewed, by reason",
+        Doubt::ALL.map(|doubt| ([("reason", doubt.as_str())], stats.doubted_tokens(doubt))),
+    )?;
+    writer.gauge(
+        "token_keys",
+        "Keys of the API server that tokens are checked with",
+        stats.keys() as f64,
+    )?;
+    let read_at = stats.read_at_millis();
+    writer.gauges(
+        "token_keys_read_timestamp_seconds",
+        "When these keys were last read, in seconds since 1970; absent before the first time",
+        (read_at > 0).then_some((NONE, read_at as f64 / 1000.0)),
+    )?;
+    writer.counter(
+        "token_keys_read_failures",
+        "How often these keys could not be read; those that there are count on",
         stats.failures(),
     )
 }
@@ -134,4 +204,18 @@ pub(super) fn timestamp(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn s62_an_issuer_that_expired_an_hour_ago_has_less_than_nothing_left() {
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        assert_eq!(seconds_until(now - hour, now), -3600.0);
+        assert_eq!(seconds_until(now + hour, now), 3600.0);
+    }
 }

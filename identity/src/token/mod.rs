@@ -1,9 +1,11 @@
 //! Who asks for a certificate: the token of a service account, and what it says.
 
+mod keys;
 mod local;
 mod review;
 
 pub use self::{
+    keys::{Doubt, KeyStats, KeyedReview},
     local::{TokenIssuer, TokenKeyError, TokenVerifier},
     review::{Permission, ReviewStats, TokenReview},
 };
@@ -21,6 +23,8 @@ pub const TOKEN_AUDIENCE: &str = "identity.l5d.io";
 pub enum Authenticator {
     /// The Kubernetes API server.
     TokenReview(TokenReview),
+    /// The keys of the API server, and itself where these do not do.
+    Keys(KeyedReview),
     /// The key of the embedded default.
     Local(TokenVerifier),
 }
@@ -36,6 +40,7 @@ impl Authenticator {
         let token = token.trim();
         match self {
             Authenticator::TokenReview(review) => review.authenticate(token).await,
+            Authenticator::Keys(keys) => keys.authenticate(token).await,
             Authenticator::Local(verifier) => verifier.verify(token),
         }
     }

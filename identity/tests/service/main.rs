@@ -2,6 +2,7 @@
 //! is scenario 12 of identity-injector.md 11.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod keys;
 mod pipeline;
 mod reload;
 mod server;

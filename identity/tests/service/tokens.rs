@@ -42,7 +42,7 @@ impl Mesh {
     fn review(&self) -> &TokenReview {
         match self.authority.authenticator() {
             Authenticator::TokenReview(review) => review,
-            Authenticator::Local(_) => panic!("tokens are reviewed"),
+            _ => panic!("tokens are reviewed"),
         }
     }
 
@@ -91,30 +91,30 @@ impl Mesh {
 }
 
 /// The service accounts of a namespace.
-struct Accounts {
-    api: Api<ServiceAccount>,
+pub(crate) struct Accounts {
+    pub(crate) api: Api<ServiceAccount>,
     namespace: String,
 }
 
 impl Accounts {
-    fn of(client: Client, namespace: &str) -> Self {
+    pub(crate) fn of(client: Client, namespace: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             namespace: namespace.to_owned(),
         }
     }
 
-    async fn create(&self, name: &str) -> Result<()> {
+    pub(crate) async fn create(&self, name: &str) -> Result<()> {
         let account = serde_json::from_value(json!({"metadata": {"name": name}}))?;
         self.api.create(&PostParams::default(), &account).await?;
         Ok(())
     }
 
-    async fn token(&self, name: &str, audiences: &[&str]) -> Result<String> {
+    pub(crate) async fn token(&self, name: &str, audiences: &[&str]) -> Result<String> {
         self.token_for(name, audiences, None).await
     }
 
-    async fn token_for(
+    pub(crate) async fn token_for(
         &self,
         name: &str,
         audiences: &[&str],
@@ -133,7 +133,7 @@ impl Accounts {
         Ok(token.await?.status.context("a token")?.token)
     }
 
-    async fn tokens(
+    pub(crate) async fn tokens(
         &self,
         name: &str,
         count: usize,
@@ -148,7 +148,7 @@ impl Accounts {
     }
 
     /// The proxy of the account `name`.
-    fn proxy(&self, name: &str) -> Proxy {
+    pub(crate) fn proxy(&self, name: &str) -> Proxy {
         Proxy::in_namespace(&self.namespace, name)
     }
 }

@@ -1,13 +1,14 @@
 //! The identity role: where its issuer comes from, and who vouches for clients.
 
 use crate::{
-    flags::{OwnIdentity, ServeFlags},
+    flags::{OwnIdentity, ServeFlags, TokenChecks},
     lease::{Leadership, Leases},
 };
 use anyhow::{Context as _, bail};
 use ferrule_identity::{
     Authenticator, CertificateAuthority, FilesStatus, IdentityFiles, IdentityServer,
-    IdentityService, Leader, ManagedIssuer, ManagedStatus, Permission, StateDirectory, TokenReview,
+    IdentityService, KeyedReview, Leader, ManagedIssuer, ManagedStatus, Permission, StateDirectory,
+    TokenReview,
 };
 use std::{
     sync::Arc,
@@ -36,8 +37,14 @@ pub(crate) struct Identity {
     pub(crate) managed: Option<Arc<ManagedStatus>>,
 }
 
+/// What has to run beside it.
+pub(crate) struct Upkeep {
+    issuer: IssuerUpkeep,
+    keys: Option<KeyedReview>,
+}
+
 /// What keeps the issuer good.
-pub(crate) enum Upkeep {
+enum IssuerUpkeep {
     Files(Box<IdentityFiles>),
     Cluster(Box<ManagedIssuer>, CaLeader),
     State(StateDirectory),
@@ -57,6 +64,10 @@ impl Identity {
         let validity = flags.identity.validity()?;
         let now = SystemTime::now();
         let (authenticator, state) = authenticator(flags, client).await?;
+        let keys = match &authenticator {
+            Authenticator::Keys(keys) => Some(keys.clone()),
+            Authenticator::TokenReview(_) | Authenticator::Local(_) => None,
+        };
         let authority = CertificateAuthority::new(scope.clone(), validity, authenticator);
         let authority = Arc::new(authority);
         let mut identity = Self {
@@ -65,7 +76,7 @@ impl Identity {
             followed: None,
             managed: None,
         };
-        let upkeep = match flags.identity.issuer(flags.is_embedded())? {
+        let issuer = match flags.identity.issuer(flags.is_embedded())? {
             OwnIdentity::Files {
                 anchors,
                 issuer_dir,
@@ -77,7 +88,7 @@ impl Identity {
                     .context("identity cannot start; without it: --roles destination,policy")?;
                 identity.authority.install(credentials);
                 identity.followed = Some(files.status());
-                Upkeep::Files(Box::new(files))
+                IssuerUpkeep::Files(Box::new(files))
             }
             OwnIdentity::Cluster => {
                 let (client, leases) = client.zip(leases).context("there is no cluster")?;
@@ -90,7 +101,7 @@ impl Identity {
                 );
                 identity.followed = Some(issuer.followed());
                 identity.managed = Some(issuer.status());
-                Upkeep::Cluster(Box::new(issuer), CaLeader(leases.lead(LEASE)))
+                IssuerUpkeep::Cluster(Box::new(issuer), CaLeader(leases.lead(LEASE)))
             }
             OwnIdentity::State(path) => {
                 let state = match state {
@@ -98,9 +109,10 @@ impl Identity {
                     None => StateDirectory::open(path)?,
                 };
                 identity.authority.install(state.credentials(&scope, now)?);
-                Upkeep::State(state)
+                IssuerUpkeep::State(state)
             }
         };
+        let upkeep = Upkeep { issuer, keys };
         Ok((identity, upkeep))
     }
 }
@@ -118,11 +130,15 @@ async fn authenticator(
     };
     let review = TokenReview::new(client.clone());
     may_review(&review).await?;
-    Ok((Authenticator::TokenReview(review), None))
+    let authenticator = match flags.identity.token_review {
+        TokenChecks::Always => Authenticator::TokenReview(review),
+        TokenChecks::Local => Authenticator::Keys(KeyedReview::new(client.clone(), review)),
+    };
+    Ok((authenticator, None))
 }
 
 /// Whether this replica keeps the issuer.
-pub(crate) struct CaLeader(Leadership);
+struct CaLeader(Leadership);
 
 impl Leader for CaLeader {
     fn is_leader(&self) -> bool {
@@ -135,12 +151,24 @@ impl Leader for CaLeader {
 }
 
 impl Upkeep {
-    /// Follows files, or renews what was made here.
+    /// Follows files, or renews what was made here, until `stop`.
     pub(crate) async fn run(self, identity: Identity, stop: CancellationToken) {
+        let issuer = self.issuer.run(identity.authority, stop.clone());
+        let keys = async {
+            if let Some(keys) = self.keys {
+                keys.run(stop.clone()).await;
+            }
+        };
+        tokio::join!(issuer, keys);
+    }
+}
+
+impl IssuerUpkeep {
+    async fn run(self, authority: Arc<CertificateAuthority>, stop: CancellationToken) {
         match self {
-            Upkeep::Files(files) => files.run(identity.authority, stop).await,
-            Upkeep::Cluster(issuer, leader) => issuer.run(identity.authority, leader, stop).await,
-            Upkeep::State(state) => state.run(identity.authority, stop).await,
+            Self::Files(files) => files.run(authority, stop).await,
+            Self::Cluster(issuer, leader) => issuer.run(authority, leader, stop).await,
+            Self::State(state) => state.run(authority, stop).await,
         }
     }
 }
