@@ -1,6 +1,6 @@
 //! Whether clients should be sent here.
 
-use crate::{mesh_tls::NotCertified, process::Process};
+use crate::{identity::Identity, mesh_tls::NotCertified, process::Process};
 use ferrule_cluster::object::Kind;
 use ferrule_identity::date;
 use std::{
@@ -93,7 +93,11 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
     }
     if let Some(identity) = &process.identity {
         match identity.authority.credentials() {
-            None => return Err(NotReady::Issuer("there is no issuer yet".to_owned())),
+            None => {
+                let mut reasons = identity.notes();
+                reasons.insert(0, "there is no issuer yet".to_owned());
+                return Err(NotReady::Issuer(reasons.join("; ")));
+            }
             Some(credentials) => credentials
                 .issuer
                 .verify(&credentials.anchors, now)
@@ -104,6 +108,11 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
         certificate.check(now).map_err(NotReady::NotCertified)?;
     }
     Ok(())
+}
+
+/// What is wrong although the process is ready.
+pub(crate) fn notes(process: &Process) -> Vec<String> {
+    process.identity.iter().flat_map(Identity::notes).collect()
 }
 
 /// Waits until the process is ready, and says in the log how that goes.

@@ -8,12 +8,12 @@ mod stats;
 pub(crate) use self::expiry::ExpiryWatch;
 pub use self::{
     refusal::{Reason, Refusal},
-    stats::AuthorityStats,
+    stats::{AuthorityStats, Step},
 };
 
 use crate::{
-    Authenticator, CertificateRequest, IdentityName, IdentityScope, Issuer, TokenError,
-    TrustAnchors, Validity,
+    Authenticator, CertificateRequest, IdentityName, IdentityScope, Issuer, Notice, Notices,
+    TokenError, TrustAnchors, Validity,
 };
 use arc_swap::ArcSwapOption;
 use ferrule_proto::identity::{CertifyRequest, CertifyResponse};
@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use std::{
     fmt,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
@@ -46,6 +46,7 @@ pub struct CertificateAuthority {
     credentials: ArcSwapOption<Credentials>,
     generation: watch::Sender<u64>,
     stats: AuthorityStats,
+    notices: Notices,
 }
 
 impl CertificateAuthority {
@@ -59,7 +60,19 @@ impl CertificateAuthority {
             credentials: ArcSwapOption::empty(),
             generation: watch::Sender::new(0),
             stats: AuthorityStats::default(),
+            notices: Notices::default(),
         }
+    }
+
+    /// The same, which tells what people should hear of.
+    #[must_use]
+    pub fn telling(self, notices: Notices) -> Self {
+        Self { notices, ..self }
+    }
+
+    /// What people should hear of is put there.
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     /// Signs with these credentials from now on.
@@ -67,6 +80,13 @@ impl CertificateAuthority {
         let installed = Arc::new(credentials);
         let previous = self.credentials.swap(Some(installed.clone()));
         announce(&installed, previous.as_deref());
+        if let Some(previous) = previous {
+            let fingerprints = [&previous, &installed]
+                .map(|credentials| credentials.issuer.certificate().fingerprint().to_owned());
+            if fingerprints[0] != fingerprints[1] {
+                self.notices.tell(|| Notice::IssuerUpdated { fingerprints });
+            }
+        }
         self.generation.send_modify(|generation| *generation += 1);
     }
 
@@ -142,9 +162,18 @@ impl CertificateAuthority {
         if csr_der.is_empty() {
             return Err(Refusal::missing("certificate signing request"));
         }
-        let csr = check_request(&credentials, identity, csr_der)?;
-        self.authenticate(identity, &request.token).await?;
-        self.sign(&credentials, identity, &csr)
+        let begun = Instant::now();
+        let csr = check_request(&credentials, identity, csr_der);
+        self.stats.took(Step::Request, begun.elapsed());
+        let csr = csr?;
+        let begun = Instant::now();
+        let authenticated = self.authenticate(identity, &request.token).await;
+        self.stats.took(Step::Token, begun.elapsed());
+        authenticated?;
+        let begun = Instant::now();
+        let signed = self.sign(&credentials, identity, &csr);
+        self.stats.took(Step::Sign, begun.elapsed());
+        signed
     }
 
     fn ready(&self) -> Result<Arc<Credentials>, Refusal> {
@@ -185,6 +214,11 @@ impl CertificateAuthority {
             date(leaf.not_after),
             leaf.fingerprint,
         );
+        self.notices.tell_leaf(|| Notice::Issued {
+            identity: identity.to_owned(),
+            until: leaf.not_after,
+            fingerprint: leaf.fingerprint.clone(),
+        });
         let chain = issuer.response_chain().iter();
         Ok(CertifyResponse {
             leaf_certificate: leaf.der,
@@ -204,6 +238,7 @@ impl CertificateAuthority {
             Reason::IssuerInvalid | Reason::TokenReviewFailed | Reason::Signing => {
                 if let Some(unsaid) = self.stats.may_say(reason) {
                     error!(identity, unsaid, "cannot certify: {refusal}");
+                    self.tell_of(refusal, identity);
                 }
             }
             Reason::TokenInvalid | Reason::TokenUnauthenticated | Reason::IdentityMismatch => {
@@ -211,6 +246,21 @@ impl CertificateAuthority {
             }
             _ => debug!(identity, reason = reason.as_str(), "refused: {refusal}"),
         }
+    }
+
+    /// Tells of an issuer that does not verify any more.
+    fn tell_of(&self, refusal: &Refusal, identity: &str) {
+        if refusal.reason() != Reason::IssuerInvalid {
+            return;
+        }
+        let Some(credentials) = self.credentials() else {
+            return;
+        };
+        self.notices.tell(|| Notice::IssuerValidationFailed {
+            error: refusal.to_string(),
+            identity: identity.to_owned(),
+            fingerprint: credentials.issuer.certificate().fingerprint().to_owned(),
+        });
     }
 }
 

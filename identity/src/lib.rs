@@ -18,6 +18,7 @@ mod key;
 mod making;
 mod managed;
 mod name;
+mod notice;
 mod server;
 mod signature;
 mod state;
@@ -25,7 +26,7 @@ mod token;
 
 pub use self::{
     anchors::TrustAnchors,
-    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, date},
+    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step, date},
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
@@ -41,6 +42,7 @@ pub use self::{
         ManagedIssuer, ManagedStatus, ROTATE_ISSUER, TRUST_ROOTS, TRUST_ROOTS_KEY,
     },
     name::{IdentityName, IdentityScope, NameError},
+    notice::{Notice, Notices},
     server::{IdentityServer, IdentityService},
     signature::{KeyAlgorithm, PublicKey, SignatureError},
     state::{StateDirectory, StateError},

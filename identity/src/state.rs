@@ -150,7 +150,7 @@ impl StateDirectory {
         let renewed = async {
             loop {
                 if let Some(credentials) = authority.credentials() {
-                    expiry.look(&credentials, SystemTime::now());
+                    expiry.look(&credentials, authority.notices(), SystemTime::now());
                 }
                 sleep(LOOK).await;
                 let problem = self.look(&authority).await.err();

@@ -2,5 +2,8 @@
 //! issuers and trust anchors change while proxies go on shaking hands with each
 //! other. Times are compressed: an issuer lasts some seconds.
 
+mod files;
 mod managed;
 mod mesh;
+mod roles;
+mod secrets;

@@ -5,11 +5,11 @@ use ferrule_test_cluster::{Cluster, TestNamespace};
 use ferrule_tests::{Ferrule, TestProxy};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{ConfigMap, Secret, ServiceAccount},
+    core::v1::{ConfigMap, Event, Secret, ServiceAccount},
 };
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use std::{
@@ -46,6 +46,10 @@ impl Mesh {
         })
     }
 
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
     pub(crate) fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.client.clone(), self.namespace.name())
     }
@@ -80,6 +84,11 @@ impl Mesh {
         let path = self.folder.path().join("token");
         std::fs::write(&path, self.token(&["identity.l5d.io"]).await?)?;
         Ok(path)
+    }
+
+    /// A token of the same account for the API server.
+    pub(crate) async fn api_token(&self) -> Result<String> {
+        self.token(&[]).await
     }
 
     async fn token(&self, audiences: &[&str]) -> Result<String> {
@@ -123,6 +132,17 @@ impl Mesh {
         let (secrets, params) = (self.secrets(), PatchParams::default());
         secrets.patch(ISSUER, &params, &Patch::Merge(patch)).await?;
         Ok(())
+    }
+
+    /// Waits for an Event about the issuer, for this reason.
+    pub(crate) async fn event(&self, reason: &str) -> Result<()> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), self.namespace.name());
+        let fields = format!("reason={reason},involvedObject.name=linkerd-identity");
+        eventually(reason, async || {
+            let told = events.list(&ListParams::default().fields(&fields)).await?;
+            Ok((!told.items.is_empty()).then_some(()))
+        })
+        .await
     }
 
     /// The published bundle, once it is there.
@@ -187,6 +207,17 @@ impl Traffic {
             done,
             task,
         }
+    }
+
+    /// The same once all are certified by this issuer.
+    pub(crate) async fn begin_when(proxies: Vec<TestProxy>, issuer_pem: &str) -> Result<Self> {
+        for proxy in &proxies {
+            until_under(proxy, issuer_pem).await?;
+        }
+        let traffic = Self::begin(proxies);
+        let begun = async || Ok((traffic.done.load(Relaxed) > 0).then_some(()));
+        eventually("a handshake", begun).await?;
+        Ok(traffic)
     }
 
     /// Waits until every proxy has a certificate under this issuer.

@@ -14,6 +14,10 @@ pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
         .identity
         .as_ref()
         .and_then(|identity| identity.followed.as_ref());
+    let managed = process
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.managed.as_ref());
     let own = process
         .certificates
         .iter()
@@ -27,6 +31,8 @@ pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
         json!({
             "chain": list(credentials.issuer.chain()),
             "lastError": files.and_then(|files| files.last_error()).as_deref(),
+            "keptHere": managed.is_some_and(|managed| managed.is_kept()),
+            "notKeptBecause": managed.and_then(|managed| managed.stuck()).as_deref(),
         })
     });
     let served = process.certificates.iter().map(|own| {

@@ -106,7 +106,11 @@ fn methods<M: Methods>(router: Router, server: Server<M>) -> Router {
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     match readiness::check(&admin.process) {
-        Ok(()) => "ok\n".into_response(),
+        Ok(()) => {
+            let notes = readiness::notes(&admin.process);
+            let notes = notes.iter().map(|note| format!("note: {note}\n"));
+            format!("ok\n{}", notes.collect::<String>()).into_response()
+        }
         Err(reason) => unavailable(format!("not ready: {reason}\n")),
     }
 }

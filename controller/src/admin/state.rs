@@ -23,6 +23,7 @@ pub(super) fn process(process: &Process) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": process.started.elapsed().as_secs_f64(),
         "ready": ready.is_ok(),
+        "notes": readiness::notes(process),
         "notReadyReason": ready.err().map(|reason| reason.to_string()),
         "calls": process
             .calls()

@@ -72,6 +72,16 @@ pub(crate) struct IdentityFlags {
     )]
     pub(crate) token_review: TokenChecks,
 
+    /// Of what Kubernetes Events are written
+    #[arg(
+        long,
+        env = "FERRULE_IDENTITY_EVENT_POLICY",
+        value_enum,
+        value_name = "WHAT",
+        default_value = "rotation"
+    )]
+    pub(crate) identity_event_policy: EventPolicy,
+
     #[command(flatten)]
     pub(crate) state: StateDir,
 
@@ -92,6 +102,17 @@ pub(crate) enum TokenChecks {
     Always,
     /// This process, by the API server's published keys; the API server only in doubt
     Local,
+}
+
+/// Of what Events are written, where there is a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventPolicy {
+    /// Of nothing
+    None,
+    /// Of issuers: updated, refused, expiring
+    Rotation,
+    /// Of each certificate, too
+    All,
 }
 
 /// Where the issuer comes from.

@@ -10,7 +10,7 @@ mod values;
 mod webhook;
 
 pub(crate) use self::{
-    identity::{IdentityFlags, OwnIdentity, TokenChecks},
+    identity::{EventPolicy, IdentityFlags, OwnIdentity, TokenChecks},
     injector::InjectorFlags,
     lease::LeaseFlags,
     listen::{ListenFlags, MeshTls},
@@ -270,6 +270,7 @@ mod tests {
             ("--identity-scheme", "", "linkerd.io/tls"),
             ("--identity-issuance-lifetime", "abc", "20s"),
             ("--token-review", "never", "always, local"),
+            ("--identity-event-policy", "some", "none, rotation, all"),
             ("--lease-duration", "2s", "at least 3s"),
             ("--lease-duration", "3500ms", "whole seconds"),
             ("--patch-timeout-ms", "0", "1.."),

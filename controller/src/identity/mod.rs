@@ -1,14 +1,17 @@
 //! The identity role: where its issuer comes from, and who vouches for clients.
 
+mod events;
+
+use self::events::Recorder;
 use crate::{
-    flags::{OwnIdentity, ServeFlags, TokenChecks},
+    flags::{EventPolicy, OwnIdentity, ServeFlags, TokenChecks},
     lease::{Leadership, Leases},
 };
 use anyhow::{Context as _, bail};
 use ferrule_identity::{
     Authenticator, CertificateAuthority, FilesStatus, IdentityFiles, IdentityServer,
-    IdentityService, KeyedReview, Leader, ManagedIssuer, ManagedStatus, Permission, StateDirectory,
-    TokenReview,
+    IdentityService, KeyedReview, Leader, ManagedIssuer, ManagedStatus, Notices, Permission,
+    StateDirectory, TokenReview,
 };
 use std::{
     sync::Arc,
@@ -41,6 +44,7 @@ pub(crate) struct Identity {
 pub(crate) struct Upkeep {
     issuer: IssuerUpkeep,
     keys: Option<KeyedReview>,
+    recorder: Option<Recorder>,
 }
 
 /// What keeps the issuer good.
@@ -68,8 +72,9 @@ impl Identity {
             Authenticator::Keys(keys) => Some(keys.clone()),
             Authenticator::TokenReview(_) | Authenticator::Local(_) => None,
         };
+        let (notices, recorder) = recorder(flags, client);
         let authority = CertificateAuthority::new(scope.clone(), validity, authenticator);
-        let authority = Arc::new(authority);
+        let authority = Arc::new(authority.telling(notices));
         let mut identity = Self {
             api: IdentityService::server(authority.clone()),
             authority,
@@ -112,8 +117,28 @@ impl Identity {
                 IssuerUpkeep::State(state)
             }
         };
-        let upkeep = Upkeep { issuer, keys };
+        let upkeep = Upkeep {
+            issuer,
+            keys,
+            recorder,
+        };
         Ok((identity, upkeep))
+    }
+}
+
+impl Identity {
+    /// What is wrong with where the issuer comes from. What is in force is as it was.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        let managed = self.managed.as_ref();
+        let notes = [
+            managed.and_then(|managed| managed.stuck()),
+            managed.and_then(|managed| managed.unreadable()),
+            self.followed
+                .as_ref()
+                .and_then(|followed| followed.last_error()),
+        ];
+        let notes = notes.into_iter().flatten();
+        notes.map(|note| note.as_str().to_owned()).collect()
     }
 }
 
@@ -135,6 +160,18 @@ async fn authenticator(
         TokenChecks::Local => Authenticator::Keys(KeyedReview::new(client.clone(), review)),
     };
     Ok((authenticator, None))
+}
+
+/// What tells people in the cluster, if they want to be told.
+fn recorder(flags: &ServeFlags, client: Option<&kube::Client>) -> (Notices, Option<Recorder>) {
+    let policy = flags.identity.identity_event_policy;
+    let Some(client) = client.filter(|_| policy != EventPolicy::None) else {
+        return (Notices::default(), None);
+    };
+    let (notices, told) = Notices::channel(policy == EventPolicy::All);
+    let namespace = &flags.mesh.control_plane_namespace;
+    let recorder = Recorder::new(client.clone(), namespace, told);
+    (notices, Some(recorder))
 }
 
 /// Whether this replica keeps the issuer.
@@ -159,7 +196,12 @@ impl Upkeep {
                 keys.run(stop.clone()).await;
             }
         };
-        tokio::join!(issuer, keys);
+        let recorder = async {
+            if let Some(recorder) = self.recorder {
+                recorder.run(stop.clone()).await;
+            }
+        };
+        tokio::join!(issuer, keys, recorder);
     }
 }
 

@@ -1,6 +1,6 @@
 use super::writer::{NONE, Writer};
 use crate::{identity::Identity, process::Process};
-use ferrule_identity::{Authenticator, Doubt, KeyStats, Reason, ReviewStats};
+use ferrule_identity::{Authenticator, Doubt, KeyStats, Reason, ReviewStats, Step};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
     fmt,
@@ -43,6 +43,16 @@ fn certificates(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         "certificates_refused",
         "Calls of Certify that were refused, by reason",
         Reason::ALL.map(|reason| ([("reason", reason.as_str())], stats.refused(reason))),
+    )?;
+    writer.histograms(
+        "identity_certify_step_seconds",
+        "How long the steps of Certify took: request, token, sign",
+        Step::ALL.map(|step| ([("step", step.as_str())], stats.step(step))),
+    )?;
+    writer.counter(
+        "identity_events_dropped",
+        "Kubernetes Events that were not written because too many waited",
+        identity.authority.notices().dropped(),
     )?;
     let last = stats.last_issued_millis();
     writer.gauges(

@@ -2,7 +2,7 @@
 //! (ruling 12, operations.md 7.5).
 
 use super::{Credentials, date};
-use crate::Certificate;
+use crate::{Certificate, Notice, Notices};
 use std::{collections::HashMap, time::SystemTime};
 use tracing::{error, warn};
 
@@ -38,7 +38,7 @@ pub(crate) struct ExpiryWatch(HashMap<String, Stage>);
 
 impl ExpiryWatch {
     /// Says what is new of the issuer, its parents and the trust anchors.
-    pub(crate) fn look(&mut self, credentials: &Credentials, now: SystemTime) {
+    pub(crate) fn look(&mut self, credentials: &Credentials, notices: &Notices, now: SystemTime) {
         let chain = credentials.issuer.chain().iter();
         let chain = chain.map(|certificate| ("issuer", certificate));
         let anchors = credentials.anchors.certificates().iter();
@@ -50,7 +50,11 @@ impl ExpiryWatch {
             };
             let fingerprint = certificate.fingerprint();
             if self.0.get(fingerprint) != Some(&stage) && !said.contains_key(fingerprint) {
-                say(what, certificate, stage);
+                let text = say(what, certificate, stage);
+                notices.tell(|| Notice::Expiring {
+                    text,
+                    fingerprint: fingerprint.to_owned(),
+                });
             }
             said.insert(fingerprint.to_owned(), stage);
         }
@@ -58,15 +62,19 @@ impl ExpiryWatch {
     }
 }
 
-fn say(what: &str, certificate: &Certificate, stage: Stage) {
+fn say(what: &str, certificate: &Certificate, stage: Stage) -> String {
     let subject = certificate.subject();
     let end = date(certificate.not_after());
     match stage {
         Stage::Aging | Stage::Old => {
-            warn!("the {what} {subject} expires at {end}: replace it before");
+            let text = format!("the {what} {subject} expires at {end}: replace it before");
+            warn!("{text}");
+            text
         }
         Stage::Expired => {
-            error!("the {what} {subject} has expired at {end}: replace it");
+            let text = format!("the {what} {subject} has expired at {end}: replace it");
+            error!("{text}");
+            text
         }
     }
 }

@@ -1,21 +1,65 @@
 //! What an authority has done.
 
 use super::Reason;
+use ferrule_cluster::{Distribution, Histogram};
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// Upper bounds of the buckets, in seconds: a signature takes a tenth of a
+/// millisecond, an API server some milliseconds, and its deadline is 10 s.
+const BOUNDS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1.0, 10.0,
+];
+
+/// What a certificate takes, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The signing request is read, and the issuer looked at.
+    Request,
+    /// It is found out whose the token is.
+    Token,
+    /// The certificate is written and signed.
+    Sign,
+}
+
+impl Step {
+    /// Every one.
+    pub const ALL: [Step; 3] = [Step::Request, Step::Token, Step::Sign];
+
+    /// As a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Step::Request => "request",
+            Step::Token => "token",
+            Step::Sign => "sign",
+        }
+    }
+}
 
 /// How often a failure that is not the client's is said at most, in milliseconds.
 const SAY_EVERY: u64 = 10_000;
 
 /// Counts, written by [`CertificateAuthority`](crate::CertificateAuthority) and
 /// read by anyone.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AuthorityStats {
     issued: AtomicU64,
     last_issued: AtomicU64,
     refused: [Refused; Reason::ALL.len()],
+    steps: [Histogram; Step::ALL.len()],
+}
+
+impl Default for AuthorityStats {
+    fn default() -> Self {
+        Self {
+            issued: AtomicU64::default(),
+            last_issued: AtomicU64::default(),
+            refused: Default::default(),
+            steps: Step::ALL.map(|_| Histogram::new(BOUNDS)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +84,15 @@ impl AuthorityStats {
     /// How many requests were refused for one reason.
     pub fn refused(&self, reason: Reason) -> u64 {
         self.refused[reason as usize].count.load(Relaxed)
+    }
+
+    /// How long a step took, whatever came of it.
+    pub fn step(&self, step: Step) -> Distribution {
+        self.steps[step as usize].read()
+    }
+
+    pub(super) fn took(&self, step: Step, time: Duration) {
+        self.steps[step as usize].observe(time);
     }
 
     pub(super) fn issued_one(&self) {

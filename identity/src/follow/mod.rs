@@ -16,7 +16,7 @@ pub use self::{
 
 use self::contents::Marks;
 use crate::{
-    CertificateAuthority, ChainError, Credentials, IdentityScope, Issuer, IssuerError,
+    CertificateAuthority, ChainError, Credentials, IdentityScope, Issuer, IssuerError, Notice,
     TrustAnchors, authority::ExpiryWatch,
 };
 use std::{
@@ -155,7 +155,8 @@ impl Follower {
             self.judge(contents, source, authority).await;
         }
         if let Some(credentials) = authority.credentials() {
-            self.expiry.look(&credentials, SystemTime::now());
+            self.expiry
+                .look(&credentials, authority.notices(), SystemTime::now());
         }
     }
 
@@ -271,6 +272,9 @@ impl Follower {
         let errors: Vec<_> = verdict.errors.iter().map(ToString::to_string).collect();
         let errors = errors.join("; ");
         if authority.credentials().is_some() {
+            authority.notices().tell(|| Notice::IssuerUpdateSkipped {
+                error: errors.clone(),
+            });
             warn!("identity issuer update skipped, the last good one stays in use: {errors}");
         } else {
             warn!("there is no identity issuer that can be used: {errors}");

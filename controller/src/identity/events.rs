@@ -1,0 +1,221 @@
+//! Tells people in the cluster what happens to the issuer, as Kubernetes Events
+//! (identity-injector.md 3.9, operations.md 13.5).
+//!
+//! Every replica sees the same change and tells of it. An Event's name follows from
+//! what it tells, so the API server keeps the first and refuses the others: there is
+//! one for each change, whoever leads.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use ferrule_identity::{IdentityName, Notice, date};
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Event, EventSource, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use std::{fmt::Write as _, time::Duration};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+const COMPONENT: &str = "linkerd-identity";
+/// How long an Event may take to be written; it is given up then.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The API server takes no longer messages.
+const LONGEST: usize = 1000;
+
+/// Writes Events, one at a time.
+pub(crate) struct Recorder {
+    client: Client,
+    /// The control plane's.
+    namespace: String,
+    notices: mpsc::Receiver<Notice>,
+}
+
+impl Recorder {
+    pub(crate) fn new(client: Client, namespace: &str, notices: mpsc::Receiver<Notice>) -> Self {
+        Self {
+            client,
+            namespace: namespace.to_owned(),
+            notices,
+        }
+    }
+
+    /// Writes what comes until `stop`. What cannot be written is not tried again: the
+    /// log has it, too.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut said = false;
+        let written = async {
+            while let Some(notice) = self.notices.recv().await {
+                let Some(event) = event(&notice, &self.namespace) else {
+                    continue;
+                };
+                let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+                let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+                let params = PostParams::default();
+                match timeout(TIMEOUT, events.create(&params, &event)).await {
+                    // Another replica was quicker.
+                    Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
+                    Ok(Ok(_)) => said = false,
+                    Ok(Err(error)) if !said => {
+                        said = true;
+                        tracing::warn!("cannot write an Event: {error}");
+                    }
+                    Ok(Err(_)) | Err(_) => {}
+                }
+            }
+        };
+        stop.run_until_cancelled(written).await;
+    }
+}
+
+/// The Event that tells of `notice`; none if it is about nobody in a cluster.
+fn event(notice: &Notice, control_plane: &str) -> Option<Event> {
+    let about_issuer = || ObjectReference {
+        api_version: Some("apps/v1".to_owned()),
+        kind: Some("Deployment".to_owned()),
+        name: Some(COMPONENT.to_owned()),
+        namespace: Some(control_plane.to_owned()),
+        ..ObjectReference::default()
+    };
+    let (object, reason, is_normal, message, key) = match notice {
+        Notice::IssuerUpdated { fingerprints } => (
+            about_issuer(),
+            "IssuerUpdated",
+            true,
+            "Updated identity issuer".to_owned(),
+            fingerprints.concat(),
+        ),
+        Notice::IssuerUpdateSkipped { error } => (
+            about_issuer(),
+            "IssuerUpdateSkipped",
+            false,
+            format!("Skipping issuer update as certs could not be used: {error}"),
+            error.clone(),
+        ),
+        Notice::IssuerValidationFailed {
+            error,
+            identity,
+            fingerprint,
+        } => (
+            about_issuer(),
+            "IssuerValidationFailed",
+            false,
+            format!("{error} - CSR Identity : {identity}"),
+            fingerprint.clone(),
+        ),
+        Notice::Expiring { text, fingerprint } => (
+            about_issuer(),
+            "CertificateExpiring",
+            false,
+            text.clone(),
+            format!("{fingerprint}{text}"),
+        ),
+        Notice::Issued {
+            identity,
+            until,
+            fingerprint,
+        } => {
+            let name = IdentityName::parse(identity).ok()?;
+            let account = ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("ServiceAccount".to_owned()),
+                name: Some(name.service_account().to_owned()),
+                namespace: Some(name.namespace().to_owned()),
+                ..ObjectReference::default()
+            };
+            let until = date(*until);
+            let message = format!("issued certificate for {identity} until {until}: {fingerprint}");
+            (
+                account,
+                "IssuedLeafCertificate",
+                true,
+                message,
+                fingerprint.clone(),
+            )
+        }
+    };
+    let now = Time(Timestamp::now());
+    let about = object.name.clone().unwrap_or_default();
+    Some(Event {
+        metadata: ObjectMeta {
+            name: Some(format!(
+                "{about}.{}",
+                short_hash(&format!("{reason} {key}"))
+            )),
+            namespace: object.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        involved_object: object,
+        reason: Some(reason.to_owned()),
+        message: Some(message.chars().take(LONGEST).collect()),
+        type_: Some(if is_normal { "Normal" } else { "Warning" }.to_owned()),
+        source: Some(EventSource {
+            component: Some(COMPONENT.to_owned()),
+            host: None,
+        }),
+        reporting_component: Some(COMPONENT.to_owned()),
+        first_timestamp: Some(now.clone()),
+        last_timestamp: Some(now),
+        count: Some(1),
+        ..Event::default()
+    })
+}
+
+/// Sixteen hexadecimal digits.
+fn short_hash(text: &str) -> String {
+    let hash = digest(&SHA256, text.as_bytes());
+    hash.as_ref()
+        .iter()
+        .take(8)
+        .fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_replicas_tell_of_one_change_has_one_name_and_of_others_others() {
+        let updated = |from: &str, to: &str| Notice::IssuerUpdated {
+            fingerprints: [from.into(), to.into()],
+        };
+        let name = |notice: &Notice| event(notice, "linkerd").unwrap().metadata.name;
+        assert_eq!(name(&updated("a", "b")), name(&updated("a", "b")));
+        assert_ne!(name(&updated("a", "b")), name(&updated("b", "a")));
+        let skipped = Notice::IssuerUpdateSkipped { error: "ab".into() };
+        assert_ne!(name(&updated("a", "b")), name(&skipped));
+        let told = event(&updated("a", "b"), "linkerd").unwrap();
+        assert_eq!(told.message.as_deref(), Some("Updated identity issuer"));
+        assert_eq!(
+            told.involved_object.name.as_deref(),
+            Some("linkerd-identity")
+        );
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_at_its_service_account() {
+        let issued = |identity: &str| Notice::Issued {
+            identity: identity.into(),
+            until: std::time::SystemTime::UNIX_EPOCH,
+            fingerprint: "0a1b".into(),
+        };
+        let web = issued("web.shop.serviceaccount.identity.linkerd.cluster.local");
+        let told = event(&web, "linkerd").unwrap();
+        assert_eq!(told.metadata.namespace.as_deref(), Some("shop"));
+        assert_eq!(told.involved_object.kind.as_deref(), Some("ServiceAccount"));
+        assert_eq!(
+            told.message.as_deref(),
+            Some(
+                "issued certificate for web.shop.serviceaccount.identity.linkerd.cluster.local \
+                 until 1970-01-01T00:00:00Z: 0a1b"
+            )
+        );
+        assert!(event(&issued("web"), "linkerd").is_none());
+    }
+}
