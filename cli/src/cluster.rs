@@ -1,6 +1,6 @@
 //! Which cluster a command is about.
 
-use crate::api::root_cause;
+use crate::{Error, api::root_cause};
 use clap::Args;
 use kube::{
     Client, Config,
@@ -34,6 +34,17 @@ impl ClusterFlags {
         Client::try_from(config).map_err(|error| root_cause(&error))
     }
 
+    /// The same, for who has nothing to add.
+    ///
+    /// # Errors
+    /// If none is found.
+    pub(crate) async fn api_server(&self) -> Result<Client, Error> {
+        self.client().await.map_err(|reason| Error::ApiServer {
+            what: "find the API server".to_owned(),
+            reason,
+        })
+    }
+
     /// These errors have their causes in their text.
     async fn config(&self) -> Result<Config, String> {
         let options = KubeConfigOptions {
@@ -53,5 +64,14 @@ impl ClusterFlags {
             }
             (None, None) => Config::infer().await.map_err(|error| error.to_string()),
         }
+    }
+}
+
+/// What could not be done with the API server, for people.
+pub(crate) fn failed(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
+    let what = what.into();
+    move |error| Error::ApiServer {
+        what,
+        reason: root_cause(&error),
     }
 }

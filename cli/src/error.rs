@@ -58,6 +58,37 @@ pub enum Error {
         /// What was wrong.
         reason: String,
     },
+    /// The issuer is somebody else's.
+    #[error(
+        "the issuer in {secret} is not kept by Ferrule (it has no label {label}): renew it with \
+         what made it; a changed Secret or changed files are taken without a restart"
+    )]
+    NotManaged {
+        /// The Secret.
+        secret: String,
+        /// What it would have.
+        label: String,
+    },
+    /// A workload's certificate cannot be shown, or is not good.
+    #[error("the certificate of {addr}: {reason}")]
+    Workload {
+        /// Where the workload is.
+        addr: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nobody has made another issuer.
+    #[error(
+        "no other issuer has been made within {waited:?}; it is still asked for. Which replica is \
+         to make it: kubectl -n {namespace} get lease ferrule-ca; what keeps it from that is in its \
+         log and in /ready"
+    )]
+    NotRotated {
+        /// How long it was waited for.
+        waited: Duration,
+        /// The control plane's.
+        namespace: String,
+    },
     /// An index is out of date.
     #[error("{count} objects are out of date for longer than {grace:?}")]
     Stale {

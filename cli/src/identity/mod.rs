@@ -1,8 +1,17 @@
 //! `ferrule identity`.
 
+mod pods;
 mod report;
+mod rotate;
+mod status;
+mod workload;
 
-use self::report::{Certificate, Report};
+use self::{
+    report::{Certificate, Report},
+    rotate::Rotate,
+    status::Status,
+    workload::Workload,
+};
 use crate::{
     Error, admin,
     api_addr::ServerFlags,
@@ -26,7 +35,7 @@ const HEADER: [&str; 7] = [
     "SHA-256",
 ];
 
-/// Looks at the certificates of a running Ferrule.
+/// Looks at certificates, and has others made.
 #[derive(Debug, Args)]
 pub struct Identity {
     #[command(subcommand)]
@@ -38,6 +47,15 @@ enum Action {
     /// Show the trust anchors, the issuer and the certificates that are served
     #[command(after_help = EXAMPLES)]
     Show(Show),
+    /// Show the mesh's certificates and which workloads do not trust what they should
+    #[command(after_help = status::EXAMPLES)]
+    Status(Status),
+    /// Show the certificate that a workload shows to its peers
+    #[command(after_help = workload::EXAMPLES)]
+    Certificate(Workload),
+    /// Have something replaced that is good still
+    #[command(subcommand)]
+    Rotate(Rotate),
 }
 
 const EXAMPLES: &str = "\
@@ -62,33 +80,21 @@ impl Identity {
     /// # Errors
     /// When nobody answers, or there are no certificates.
     pub async fn run(self) -> Result<(), Error> {
-        let Action::Show(show) = self.action;
-        output::seen_enough(show.run().await)
+        output::seen_enough(match self.action {
+            Action::Show(show) => show.run().await,
+            Action::Status(status) => status.run().await,
+            Action::Certificate(workload) => workload.run().await,
+            Action::Rotate(rotate) => rotate.run().await,
+        })
     }
 }
 
 impl Show {
     async fn run(self) -> Result<(), Error> {
-        let addr = &self.server.api_addr;
-        let body = admin::get(addr, PATH).await?;
-        let unreadable = |error: serde_json::Error| Error::Admin {
-            addr: addr.to_string(),
-            path: PATH,
-            reason: format!("its answer cannot be read: {error}"),
-        };
-        let report: Report = serde_json::from_slice(&body).map_err(unreadable)?;
-        if report.is_empty() {
-            return Err(Error::NoIdentity {
-                addr: addr.to_string(),
-            });
-        }
+        let (report, all) = ask(&self.server).await?;
         let now = Timestamp::now();
         match self.output {
-            // As it came: there may be more in it than this version knows.
-            Format::Json => {
-                let all: serde_json::Value = serde_json::from_slice(&body).map_err(unreadable)?;
-                output::print_json(&all)?;
-            }
+            Format::Json => output::print_json(&all)?,
             Format::Table => output::print(&text(&report, now))?,
         }
         for warning in report.warnings(now) {
@@ -96,6 +102,25 @@ impl Show {
         }
         Ok(())
     }
+}
+
+/// What a Ferrule says of its certificates, read and as it came: there may be more in
+/// it than this version knows.
+async fn ask(server: &ServerFlags) -> Result<(Report, serde_json::Value), Error> {
+    let addr = &server.api_addr;
+    let body = admin::get(addr, PATH).await?;
+    let unreadable = |error: serde_json::Error| Error::Admin {
+        addr: addr.to_string(),
+        path: PATH,
+        reason: format!("its answer cannot be read: {error}"),
+    };
+    let report: Report = serde_json::from_slice(&body).map_err(unreadable)?;
+    if report.is_empty() {
+        return Err(Error::NoIdentity {
+            addr: addr.to_string(),
+        });
+    }
+    Ok((report, serde_json::from_slice(&body).map_err(unreadable)?))
 }
 
 fn text(report: &Report, now: Timestamp) -> String {

@@ -2,7 +2,7 @@
 
 use crate::output::span;
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The answer of `/debug/identity`.
 #[derive(Debug, Deserialize)]
@@ -36,7 +36,7 @@ pub(crate) struct Served {
     pub(crate) error: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Certificate {
     pub(crate) subject: String,
@@ -122,6 +122,20 @@ enum Validity {
 }
 
 impl Certificate {
+    /// What is told of a certificate that was read here.
+    pub(crate) fn of(certificate: &ferrule_identity::Certificate) -> Self {
+        use ferrule_identity::date;
+        Self {
+            subject: certificate.subject().to_owned(),
+            serial: certificate.serial().to_owned(),
+            not_before: date(certificate.not_before()),
+            not_after: date(certificate.not_after()),
+            warn_from: date(certificate.warn_from()),
+            algorithm: certificate.public_key().algorithm().to_string(),
+            sha256: certificate.fingerprint().to_owned(),
+        }
+    }
+
     fn validity(&self, now: Timestamp) -> Validity {
         if now > self.not_after {
             Validity::Expired

@@ -67,11 +67,7 @@ struct Look {
 
 impl Staleness {
     pub(crate) async fn run(self) -> Result<(), Error> {
-        let client = self.cluster.client().await;
-        let client = client.map_err(|reason| Error::ApiServer {
-            what: "find the API server".to_owned(),
-            reason,
-        })?;
+        let client = self.cluster.api_server().await?;
         let kinds = match &*self.kinds {
             [] => &Kind::ALL,
             kinds => kinds,
