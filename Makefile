@@ -77,6 +77,13 @@ docs: ## Write the pages of docs/ that are generated: annotations
 cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to export
 	$(CARGO) run --package ferrule-test-cluster
 
+# How many inputs each fuzz test takes; `make test` has 256.
+CASES ?= 20000
+
+.PHONY: fuzz
+fuzz: ## Feed parsers with malformed input by the ten thousand (CASES=100000 for more)
+	PROPTEST_CASES=$(CASES) $(CARGO) test --package ferrule-identity -- fuzz_
+
 .PHONY: bench
 bench: ## Measure a release build against docs/performance.md (rows: make bench ROWS="get-storm update")
 	$(CARGO) build --release --package ferrule-controller --package ferrule-bench

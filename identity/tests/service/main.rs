@@ -2,7 +2,9 @@
 //! is scenario 12 of identity-injector.md 11.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod fuzz;
 mod keys;
+mod mutations;
 mod pipeline;
 mod reload;
 mod server;

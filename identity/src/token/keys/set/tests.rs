@@ -234,3 +234,24 @@ fn keys_that_cannot_be_read_are_none() {
         assert!(KeySet::read(discovery, keys).is_err(), "{keys}");
     }
 }
+
+proptest::proptest! {
+    /// Nobody can have signed these; those that are in doubt are for the API server.
+    #[test]
+    fn fuzz_tokens(token in mutations::spoilt("tokens")) {
+        static SERVER: std::sync::LazyLock<Server> = std::sync::LazyLock::new(Server::new);
+        let checked = SERVER.keys.check(&String::from_utf8_lossy(&token));
+        assert!(!matches!(checked, Checked::Verified(_)));
+    }
+
+    #[test]
+    fn fuzz_published_keys(text in ".{0,200}", value in "[a-zA-Z0-9_=-]{0,40}") {
+        let _ = KeySet::read(&text, &text);
+        let jwk = json!({"kty": "RSA", "kid": "a", "n": value, "e": text});
+        let keys = json!({"keys": [jwk]}).to_string();
+        let _ = KeySet::read(&json!({"issuer": text}).to_string(), &keys);
+    }
+}
+
+#[path = "../../../../tests/service/mutations.rs"]
+mod mutations;
