@@ -203,13 +203,22 @@ impl RouteSpec {
 }
 
 impl Route {
-    /// Whether this controller has written that the route is accepted by a parent;
-    /// `port` is what of it, or all of it.
+    /// Whether this controller has written that the route is accepted by a parent.
+    /// Before it has judged that very port, what it wrote of all ports holds for
+    /// each, and of any of them for all (policy.md section 6.6): so a port that is
+    /// added to a parent or taken away does not put the route out of effect.
     pub fn is_accepted(&self, parent: &Parent) -> bool {
-        self.status.iter().any(|status| {
-            status.parent == parent.key
-                && status.port == parent.port
-                && status.is(StatusCondition::ACCEPTED)
+        let of_parent = || {
+            let all = self.status.iter();
+            all.filter(|status| status.parent == parent.key)
+        };
+        let is_judged = of_parent().any(|status| status.port == parent.port);
+        of_parent().any(|status| {
+            let counts = match is_judged {
+                true => status.port == parent.port,
+                false => status.port.is_none() || parent.port.is_none(),
+            };
+            counts && status.is(StatusCondition::ACCEPTED)
         })
     }
 }

@@ -112,6 +112,34 @@ async fn s112_a_route_without_a_port_is_for_all_ports() {
     }
 }
 
+/// policy.md section 6.6.
+#[tokio::test]
+async fn a_status_of_all_ports_is_one_of_each_until_that_is_judged() {
+    let all = || on_service(NS, "web", None);
+    for (parent, accepting, refusing, takes_effect) in [
+        (on_web(80), all(), None, true),
+        (all(), on_web(8080), None, true),
+        (on_web(80), on_web(80), None, true),
+        (on_web(80), on_web(8080), None, false),
+        // What is said of the very parent counts before all else.
+        (on_web(80), all(), Some(on_web(80)), false),
+        (all(), on_web(80), Some(all()), false),
+    ] {
+        let mut mesh = TestMesh::with_services();
+        let mut route = accepted_by(&[accepting], to_api(std::slice::from_ref(&parent)));
+        if let Some(refusing) = refusing {
+            let mut refused = accepted_by(&[refusing], route.clone());
+            refused.status[0].conditions = [].into();
+            route.status = [&*route.status, &*refused.status].concat().into();
+        }
+        mesh.apply_route(HTTP, "r", route);
+        let policy = mesh.policy(authority(WEB)).await.expect("known");
+        let expected = if takes_effect { "r" } else { "http" };
+        let expected = format!("web:80 detect {expected} | opaq");
+        assert_eq!(spoken(&policy), expected, "{parent:?}");
+    }
+}
+
 #[tokio::test]
 async fn s113_114_a_route_follows_its_parents() {
     let mut mesh = TestMesh::with_services();

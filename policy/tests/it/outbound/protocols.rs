@@ -189,7 +189,6 @@ async fn only_what_the_status_says_of_that_parent_counts() {
     for other in [
         on_service("other", "web", Some(80)),
         on_web(81),
-        on_service(NS, "web", None),
         on_egress(NS, "web", Some(80)),
     ] {
         mesh.apply_route(RouteKind::Http, "r", accepted_by(&[other], bare.clone()));

@@ -284,7 +284,7 @@ fn only_what_this_controller_wrote_is_read_of_the_status() {
         is_part: false,
     };
     assert!(found.is_accepted(&service("a", Some(80))));
-    assert!(!found.is_accepted(&service("a", None)));
+    assert!(!found.is_accepted(&service("a", Some(81))));
     assert!(!found.is_accepted(&service("b", None)));
 }
 
