@@ -108,6 +108,11 @@ impl Ferrule {
         self.destination
     }
 
+    /// Where people ask, with the same answers as proxies get.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Waits until it says that it is ready.
     ///
     /// # Errors

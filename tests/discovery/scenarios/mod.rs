@@ -17,15 +17,11 @@ mod services;
 mod world;
 
 use self::world::{Shared, World};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use ferrule_test_cluster::{Cluster, Options};
-use ferrule_tests::{Ferrule, Proxy, crds};
-use futures::{FutureExt as _, StreamExt as _, future::LocalBoxFuture, stream};
+use ferrule_tests::{Ferrule, Proxy, crds, scenario, scenarios};
 
 const WEB: &str = "web.$ns.svc.cluster.local:80";
-/// Enough that waiting for silence costs nothing, and few enough that two cores
-/// answer at once.
-const SIDE_BY_SIDE: usize = 16;
 /// The specification's baseline where it is not the chart's.
 const BASELINE: [&str; 3] = [
     "--roles=destination",
@@ -38,24 +34,6 @@ const NODES: [(&str, Option<&str>); 3] = [
     ("n2", Some("west-1b")),
     ("n3", None),
 ];
-
-/// A scenario, or some that are one story, named by number.
-struct Scenario {
-    name: &'static str,
-    run: fn(World) -> LocalBoxFuture<'static, Result<()>>,
-}
-
-macro_rules! scenarios {
-    ($($name:ident,)*) => {
-        pub(super) fn all() -> Vec<super::Scenario> {
-            vec![$(super::Scenario {
-                name: stringify!($name),
-                run: |world| Box::pin($name(world)),
-            }),*]
-        }
-    };
-}
-use scenarios;
 
 async fn proxy(ferrule: &Ferrule) -> Result<Proxy> {
     ferrule.ready().await?;
@@ -81,7 +59,6 @@ async fn the_specifications_scenarios_hold_on_a_real_cluster() -> Result<()> {
     let no_upgrade = [role, transport, ipv6, "--enable-h2-upgrade=false"];
     let no_upgrade = Ferrule::start_with(kubeconfig, &no_upgrade).await?;
     let shared = Shared {
-        client,
         baseline: proxy(&baseline).await?,
         chart: proxy(&chart).await?,
         no_upgrade: proxy(&no_upgrade).await?,
@@ -95,32 +72,10 @@ async fn the_specifications_scenarios_hold_on_a_real_cluster() -> Result<()> {
         services::all(),
         addresses::all(),
     ];
-    let runs = all
-        .into_iter()
-        .flatten()
-        .zip(0..)
-        .map(|(scenario, network)| {
-            let shared = shared.clone();
-            async move {
-                let world = World::create(shared, network).await?;
-                (scenario.run)(world).await
-            }
-            .map(move |result| (scenario.name, result))
-        });
-    let ended: Vec<_> = stream::iter(runs)
-        .buffer_unordered(SIDE_BY_SIDE)
-        .collect()
-        .await;
-    let failed: Vec<_> = ended
-        .iter()
-        .filter_map(|(name, result)| Some(format!("{name}: {:#}", result.as_ref().err()?)))
-        .collect();
-    ensure!(
-        failed.is_empty(),
-        "{} of {} failed\n\n{}",
-        failed.len(),
-        ended.len(),
-        failed.join("\n\n")
-    );
-    Ok(())
+    let all = all.into_iter().flatten().collect();
+    scenario::play(&client, 0, all, |stage| {
+        let shared = shared.clone();
+        World { stage, shared }
+    })
+    .await
 }

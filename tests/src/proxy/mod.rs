@@ -33,6 +33,7 @@ mod discovery;
 mod endpoints;
 mod handshake;
 mod identity;
+mod policy;
 mod refresh;
 mod stream;
 mod subscriptions;
@@ -49,6 +50,7 @@ pub use self::{
     discovery::{Endpoints, Proxy},
     endpoints::EndpointSet,
     identity::CertifyFailure,
+    policy::PolicyProxy,
     stream::{Limits, StreamFailure},
     watched::{Failure, Seen, Watched},
 };
