@@ -1,10 +1,9 @@
 //! Proxies that hold one stream each.
 
-use ferrule_proto::destination::DestinationProfile;
-use ferrule_tests::{EndpointSet, Proxy};
+use ferrule_proto::{destination::DestinationProfile, inbound::Server, outbound::OutboundPolicy};
+use ferrule_tests::{EndpointSet, Ferrule, PolicyProxy, Proxy};
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -16,12 +15,28 @@ use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
 };
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 /// Between two attempts to open a stream that is refused.
 const BACKOFF: Duration = Duration::from_millis(200);
 /// An empty set is told by silence.
 const SILENCE: Duration = Duration::from_millis(500);
+
+/// Connections to both APIs of a process.
+#[derive(Clone)]
+pub(crate) struct Process {
+    destination: Proxy,
+    policy: PolicyProxy,
+}
+
+impl Process {
+    pub(crate) async fn connect(ferrule: &Ferrule) -> anyhow::Result<Self> {
+        Ok(Self {
+            destination: Proxy::connect(ferrule.destination()).await?,
+            policy: PolicyProxy::connect(ferrule.address_of("policy").await?).await?,
+        })
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Question {
@@ -34,6 +49,10 @@ pub(crate) struct Question {
 enum Kind {
     Get,
     Profile,
+    /// A port of the workload that is the path.
+    Port(u32),
+    /// The path, by the workload that is the context.
+    Target,
 }
 
 impl Question {
@@ -49,6 +68,20 @@ impl Question {
         Self {
             kind: Kind::Profile,
             ..Self::get(path, context)
+        }
+    }
+
+    pub(crate) fn port(workload: &str, port: u32) -> Self {
+        Self {
+            kind: Kind::Port(port),
+            ..Self::get(workload, "")
+        }
+    }
+
+    pub(crate) fn target(path: &str, workload: &str) -> Self {
+        Self {
+            kind: Kind::Target,
+            ..Self::get(path, workload)
         }
     }
 }
@@ -75,6 +108,8 @@ pub(crate) enum Told {
     Nothing,
     Endpoints(EndpointSet),
     Profile(Box<DestinationProfile>),
+    Port(Box<Server>),
+    Target(Box<OutboundPolicy>),
     Refused(Code),
 }
 
@@ -97,7 +132,7 @@ impl Told {
         match self {
             Self::Nothing | Self::Refused(_) => false,
             Self::Endpoints(set) => !set.is_empty(),
-            Self::Profile(_) => true,
+            Self::Profile(_) | Self::Port(_) | Self::Target(_) => true,
         }
     }
 }
@@ -113,7 +148,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn start(addr: SocketAddr, question: Question, speed: Speed) -> Self {
+    pub(crate) fn start(process: Process, question: Question, speed: Speed) -> Self {
         let (quiet, at_end) = watch::channel(false);
         let reader = Reader {
             question: question.clone(),
@@ -128,7 +163,7 @@ impl Client {
             told: reader.told.clone(),
             messages: reader.messages.clone(),
             quiet,
-            task: tokio::spawn(reader.run(addr)),
+            task: tokio::spawn(reader.run(process)),
         }
     }
 
@@ -146,9 +181,14 @@ impl Client {
     }
 
     /// What a fresh stream is told.
-    pub(crate) async fn ask(&self, proxy: &Proxy) -> Told {
-        let proxy = proxy.clone().with_context(&self.question.context);
-        match self.question.kind {
+    pub(crate) async fn ask(&self, process: &Process) -> Told {
+        let Question {
+            kind,
+            path,
+            context,
+        } = &self.question;
+        let proxy = process.destination.clone().with_context(context);
+        match *kind {
             Kind::Get => match proxy.get(&self.question.path).await {
                 Ok(mut endpoints) => {
                     while let Ok(false) = endpoints.is_silent_for(SILENCE).await {}
@@ -160,6 +200,14 @@ impl Client {
                 Ok(Ok(profile)) => Told::Profile(Box::new(profile)),
                 Ok(Err(status)) => Told::Refused(status.code()),
                 Err(_) => Told::Nothing,
+            },
+            Kind::Port(port) => match process.policy.port(path, port).await {
+                Ok(server) => Told::Port(Box::new(server)),
+                Err(status) => Told::Refused(status.code()),
+            },
+            Kind::Target => match process.policy.target(context, path).await {
+                Ok(policy) => Told::Target(Box::new(policy)),
+                Err(status) => Told::Refused(status.code()),
             },
         }
     }
@@ -193,13 +241,29 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(mut self, addr: SocketAddr) {
-        let proxy = Proxy::connect(addr).await.unwrap();
-        let proxy = proxy.with_context(&self.question.context);
+    async fn run(mut self, process: Process) {
+        let Question {
+            kind,
+            path,
+            context,
+        } = self.question.clone();
+        let proxy = process.destination.with_context(&context);
+        let policy = process.policy;
         loop {
-            let ended = match self.question.kind {
+            let ended = match kind {
                 Kind::Get => self.endpoints(&proxy).await,
-                Kind::Profile => self.profiles(&proxy).await,
+                Kind::Profile => {
+                    let stream = proxy.profiles(&path).await;
+                    self.values(stream, Told::Profile).await
+                }
+                Kind::Port(port) => {
+                    let stream = policy.watch_port(&path, port).await;
+                    self.values(stream, Told::Port).await
+                }
+                Kind::Target => {
+                    let stream = policy.watch_target(&context, &path).await;
+                    self.values(stream, Told::Target).await
+                }
             };
             if let Err(status) = ended {
                 *self.told.lock().unwrap() = Told::Refused(status.code());
@@ -221,13 +285,18 @@ impl Reader {
         }
     }
 
-    async fn profiles(&mut self, proxy: &Proxy) -> Result<(), Status> {
-        let mut profiles = proxy.profiles(&self.question.path).await?;
+    /// A stream whose messages are each the whole truth.
+    async fn values<M>(
+        &mut self,
+        stream: Result<Streaming<M>, Status>,
+        told: fn(Box<M>) -> Told,
+    ) -> Result<(), Status> {
+        let mut stream = stream?;
         *self.told.lock().unwrap() = Told::Nothing;
         loop {
             self.pause().await;
-            match profiles.message().await {
-                Ok(Some(profile)) => self.note(Told::Profile(Box::new(profile))),
+            match stream.message().await {
+                Ok(Some(message)) => self.note(told(Box::new(message))),
                 Ok(None) | Err(_) => return Ok(()),
             }
         }

@@ -14,13 +14,13 @@ mod dice;
 mod objects;
 
 use self::{
-    client::{Client, Question, Speed},
+    client::{Client, Process, Question, Speed},
     dice::Dice,
-    objects::{HOST_PORT, HOSTS, Objects},
+    objects::{HOST_PORT, HOSTS, OUTSIDE, Objects},
 };
 use anyhow::{Context as _, ensure};
 use ferrule_test_cluster::{Cluster, Component, Options};
-use ferrule_tests::{Ferrule, Proxy};
+use ferrule_tests::Ferrule;
 use std::{str::FromStr, time::Duration};
 use tokio::time::{Instant, sleep};
 
@@ -29,7 +29,11 @@ const OPERATIONS: usize = 2_000;
 /// As long as a proxy would wait for anything.
 const QUIET: Duration = Duration::from_secs(60);
 /// With both families, though the chart leaves IPv6 off.
-const FLAGS: [&str; 2] = ["--roles=destination", "--enable-ipv6"];
+const FLAGS: [&str; 3] = [
+    "--roles=destination,policy",
+    "--policy-addr=127.0.0.1:0",
+    "--enable-ipv6",
+];
 /// Times at which the API server is killed or stopped, as shares of a run.
 const FAULTS: [f64; 4] = [0.2, 0.45, 0.6, 0.85];
 
@@ -55,11 +59,12 @@ async fn run(seed: u64, operations: usize) -> anyhow::Result<()> {
     cluster.kill(Component::ControllerManager);
     let ferrule = Ferrule::start_with(cluster.kubeconfig(), &FLAGS).await?;
     ferrule.ready().await?;
+    let process = Process::connect(&ferrule).await?;
     let clients: Vec<_> = questions(&objects)
         .into_iter()
         .map(|question| {
             let speed = dice.pick(&Speed::ALL);
-            Client::start(ferrule.destination(), question, speed)
+            Client::start(process.clone(), question, speed)
         })
         .collect();
 
@@ -125,7 +130,7 @@ async fn fault(cluster: &mut Cluster, dice: &mut Dice) -> anyhow::Result<()> {
 }
 
 /// What is asked by somebody each: every way of asking for every Service, and for
-/// addresses that are, were or will be somebody's.
+/// addresses that are, were or will be somebody's; and the policy of all of these.
 fn questions(objects: &Objects) -> Vec<Question> {
     let [a, b] = objects.namespaces();
     let contexts = [
@@ -160,6 +165,22 @@ fn questions(objects: &Objects) -> Vec<Question> {
             ));
         }
     }
+    for workload in objects.workloads() {
+        for port in [8080, 5432] {
+            questions.push(Question::port(&workload, port));
+        }
+    }
+    for client in [format!("{a}:pod-0"), format!("{b}:pod-0")] {
+        for service in objects.services() {
+            for port in [80, 5432] {
+                let path = format!("{service}:{port}");
+                questions.push(Question::target(&path, &client));
+            }
+        }
+        for address in OUTSIDE {
+            questions.push(Question::target(&format!("{address}:80"), &client));
+        }
+    }
     questions
 }
 
@@ -171,8 +192,8 @@ async fn differences(
     clients: &[Client],
 ) -> anyhow::Result<Vec<String>> {
     let (same, other) = (
-        Proxy::connect(ferrule.destination()).await?,
-        Proxy::connect(fresh.destination()).await?,
+        Process::connect(ferrule).await?,
+        Process::connect(fresh).await?,
     );
     let compare = clients.iter().map(async |client| {
         let (same, other) = tokio::join!(client.ask(&same), client.ask(&other));

@@ -1,13 +1,17 @@
 //! The objects of a small cluster, and random changes of them.
 
+mod policies;
 mod workloads;
 
+pub(crate) use self::policies::OUTSIDE;
+
+use self::policies::Policy;
 use crate::{
     api::{apply, delete},
     dice::Dice,
 };
-use anyhow::Context as _;
 use ferrule_test_cluster::{Cluster, TestNamespace};
+use ferrule_tests::crds;
 use kube::Client;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv6Addr};
@@ -59,9 +63,10 @@ enum Change {
     ReplicaSet,
     NoReplicaSet,
     Node,
+    Policy(Policy),
 }
 
-const CHANGES: [(usize, Change); 16] = [
+const CHANGES: [(usize, Change); 24] = [
     (28, Change::Slice),
     (5, Change::NoSlice),
     (22, Change::Pod),
@@ -69,7 +74,7 @@ const CHANGES: [(usize, Change); 16] = [
     (10, Change::Service),
     (3, Change::NoService),
     (4, Change::Namespace),
-    (6, Change::Server),
+    (8, Change::Server),
     (3, Change::NoServer),
     (5, Change::Profile),
     (2, Change::NoProfile),
@@ -78,17 +83,21 @@ const CHANGES: [(usize, Change); 16] = [
     (3, Change::ReplicaSet),
     (1, Change::NoReplicaSet),
     (2, Change::Node),
+    (7, Change::Policy(Policy::Authorization)),
+    (3, Change::Policy(Policy::NoAuthorization)),
+    (3, Change::Policy(Policy::Authentication)),
+    (1, Change::Policy(Policy::NoAuthentication)),
+    (9, Change::Policy(Policy::Route)),
+    (3, Change::Policy(Policy::NoRoute)),
+    (3, Change::Policy(Policy::Network)),
+    (2, Change::Policy(Policy::NoNetwork)),
 ];
 
 impl Objects {
     /// The kinds and namespaces, and something of each kind.
     pub(crate) async fn create(cluster: &mut Cluster) -> anyhow::Result<Self> {
         let client = cluster.client()?;
-        for crd in ferrule_crds::all() {
-            let name = crd.metadata.name.clone().context("a CRD has a name")?;
-            let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}");
-            apply(&client, &path, &serde_json::to_value(crd)?).await?;
-        }
+        crds::install(&client).await?;
         for (node, zone) in NODES {
             cluster.node(node, Some(zone)).await?;
         }
@@ -100,7 +109,7 @@ impl Objects {
             client,
         };
         let mut dice = Dice::new(0);
-        for _ in 0..60 {
+        for _ in 0..90 {
             objects.change(&mut dice).await?;
         }
         Ok(objects)
@@ -115,6 +124,19 @@ impl Objects {
         self.namespaces.iter().flat_map(|namespace| {
             SERVICES.map(|service| format!("{service}.{namespace}.svc.cluster.local"))
         })
+    }
+
+    /// The workloads that are, were or will be, as their proxies name them.
+    pub(crate) fn workloads(&self) -> Vec<String> {
+        let of = |namespace: &str| {
+            let pods = (0..PODS).map(|pod| format!("{namespace}:{}", pod_name(pod)));
+            let machines = (0..MACHINES).map(|machine| {
+                let name = machine_name(machine);
+                json!({"ns": namespace, "external_workload": name}).to_string()
+            });
+            pods.chain(machines).collect::<Vec<_>>()
+        };
+        self.namespaces().into_iter().flat_map(of).collect()
     }
 
     /// The addresses that pods and machines have.
@@ -184,6 +206,7 @@ impl Objects {
                 });
                 apply(&self.client, "/api/v1/nodes/n2", &object).await
             }
+            Change::Policy(change) => self.policy(change, namespace, dice).await,
         }
     }
 
