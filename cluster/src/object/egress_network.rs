@@ -25,4 +25,12 @@ impl EgressNetwork {
     pub fn is_accepted(&self) -> bool {
         StatusCondition::holds(&self.conditions, StatusCondition::ACCEPTED)
     }
+
+    /// Whether it means the same to those who send, whatever its status says.
+    pub fn leads_as(&self, other: &Self) -> bool {
+        Self {
+            conditions: other.conditions.clone(),
+            ..self.clone()
+        } == *other
+    }
 }

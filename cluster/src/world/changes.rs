@@ -32,6 +32,9 @@ pub struct Changes {
     pub rate_limits: FxHashSet<ObjectKey>,
     /// EgressNetworks that came, went, or read differently.
     pub egress_networks: FxHashSet<ObjectKey>,
+    /// The namespaces of those of which that is so without their status: clients may
+    /// be led elsewhere out of the cluster.
+    pub outside: FxHashSet<Name>,
     /// ServiceProfiles that came, went, or read differently.
     pub service_profiles: FxHashSet<ObjectKey>,
 }
@@ -73,6 +76,7 @@ impl Changes {
             && self.routes.is_empty()
             && self.rate_limits.is_empty()
             && self.egress_networks.is_empty()
+            && self.outside.is_empty()
             && self.service_profiles.is_empty()
     }
 
@@ -89,6 +93,7 @@ impl Changes {
             routes,
             rate_limits,
             egress_networks,
+            outside,
             service_profiles,
         } = self;
         services.clear();
@@ -101,6 +106,7 @@ impl Changes {
         routes.clear();
         rate_limits.clear();
         egress_networks.clear();
+        outside.clear();
         service_profiles.clear();
         services.shrink_to(1024);
         addresses.shrink_to(1024);

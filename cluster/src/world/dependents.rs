@@ -2,7 +2,7 @@
 
 use super::{Changes, Member, Touched, World};
 use crate::object::{
-    Name, Namespace, ObjectKey, Server,
+    EgressNetwork, Name, Namespace, ObjectKey, Server,
     route::{ParentKey, ParentKind},
 };
 
@@ -88,7 +88,22 @@ impl World {
         }
     }
 
-    pub(super) fn egress_network_changed(&self, key: ObjectKey, changes: &mut Changes) {
+    /// What is written into its status says which routes are accepted there, but
+    /// leads no client elsewhere.
+    pub(super) fn egress_network_changed(
+        &self,
+        key: ObjectKey,
+        old: Option<&EgressNetwork>,
+        changes: &mut Changes,
+    ) {
+        let new = self.egress_network(&key);
+        if old == new {
+            return;
+        }
+        let leads_alike = old.zip(new).is_some_and(|(old, new)| old.leads_as(new));
+        if !leads_alike {
+            changes.outside.insert(key.namespace.clone());
+        }
         changes.egress_networks.insert(key.clone());
         let network = ParentKey::new(ParentKind::EgressNetwork, key);
         self.parent_changed(&network, changes);

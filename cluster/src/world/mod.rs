@@ -376,9 +376,8 @@ impl World {
                 }
             }
             Object::EgressNetwork(network) => {
-                if self.egress_networks.apply(&key, network) {
-                    self.egress_network_changed(key, changes);
-                }
+                let old = self.egress_networks.insert(&key, network);
+                self.egress_network_changed(key, old.as_ref(), changes);
             }
             Object::Route(kind, route) => {
                 self.apply_route(&RouteKey { kind, key }, route, changes);
@@ -454,9 +453,8 @@ impl World {
                 }
             }
             Kind::EgressNetwork => {
-                if self.egress_networks.remove(key).is_some() {
-                    self.egress_network_changed(key.clone(), changes);
-                }
+                let old = self.egress_networks.remove(key);
+                self.egress_network_changed(key.clone(), old.as_ref(), changes);
             }
             Kind::PolicyHttpRoute
             | Kind::HttpRoute

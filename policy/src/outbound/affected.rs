@@ -86,13 +86,10 @@ impl<'v> Affected<'v> {
     /// those that belonged to none look again wherever they are (policy.md
     /// section 6.11, D-8).
     fn outside(&mut self, settings: &PolicySettings, world: &World, changes: &Changes) {
-        if changes.egress_networks.is_empty() {
+        if changes.outside.is_empty() {
             return;
         }
-        let changed_in = |namespace: &str| {
-            let mut changed = changes.egress_networks.iter();
-            changed.any(|network| *network.namespace == *namespace)
-        };
+        let changed_in = |namespace: &str| changes.outside.contains(namespace);
         let changed_for_all = changed_in(&settings.global_egress_namespace);
         for (key, view) in self.views.iter().filter(is_address) {
             let is_near = changed_for_all || changed_in(&key.client);

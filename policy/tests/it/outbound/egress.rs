@@ -293,6 +293,14 @@ async fn s138_139_streams_are_told_what_is_new_and_end_when_networks_change() {
     assert_eq!(near.ended, Some(Code::Ok));
     let mut near = mesh.watch(addr(OUT)).await.expect("known");
     assert_eq!(spoken(&near.read()[0]), denied);
+    // What is written into a status leads nobody elsewhere.
+    let unwritten = EgressNetwork {
+        conditions: [].into(),
+        ..egress(false)
+    };
+    assert_ne!(unwritten, egress(false));
+    mesh.apply("out", unwritten);
+    assert_eq!((near.read().len(), near.ended), (0, None));
     // One of another namespace does not concern it.
     mesh.apply_in("d", "out", egress(true));
     assert_eq!((near.read().len(), near.ended), (0, None));
