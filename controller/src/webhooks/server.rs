@@ -23,6 +23,9 @@ use tower::ServiceExt as _;
 /// each, and share them among reviews.
 const CONNECTIONS: usize = 256;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What a client may send on a stream before it is read. A connection may hold as
+/// much of all its streams and once more: bodies that wait for room stop no other.
+const STREAM_WINDOW: u32 = 64 << 10;
 /// How long a connection may take to end once it is to: longer than a review.
 const GOODBYE: Duration = Duration::from_secs(15);
 /// How often an HTTP/2 client is asked whether it is still there.
@@ -113,6 +116,8 @@ async fn converse(
             .timer(TokioTimer::new())
             .keep_alive_interval(PING_INTERVAL)
             .max_concurrent_streams(STREAMS)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(2 * STREAMS * STREAM_WINDOW)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         tokio::select! {
