@@ -80,6 +80,16 @@ impl Leadership {
         }
     }
 
+    /// Waits until this process leads, and does the work until it no longer does:
+    /// what is under way then is given up.
+    pub(crate) async fn term(&mut self, work: impl Future<Output = ()>) {
+        while !self.changed().await {}
+        tokio::select! {
+            _ = self.changed() => {}
+            () = work => {}
+        }
+    }
+
     /// How often the process began to lead, or ceased to.
     pub(crate) fn transitions(&self) -> u64 {
         self.counts.transitions.load(Relaxed)

@@ -75,15 +75,8 @@ impl Writer {
         let mut leadership = self.leadership.clone();
         let lead = async {
             loop {
-                if !leadership.changed().await {
-                    continue;
-                }
                 let mut schedule = Schedule::default();
-                // What is under way when the leadership ends is given up with it.
-                tokio::select! {
-                    _ = leadership.changed() => {}
-                    () = self.write(&mut schedule) => {}
-                }
+                leadership.term(self.write(&mut schedule)).await;
                 self.pen.stats.dropped_all(schedule.len());
             }
         };

@@ -84,11 +84,7 @@ impl Registrar {
     pub(super) async fn run(mut self) {
         let mut leadership = self.leadership.clone();
         loop {
-            while !leadership.changed().await {}
-            tokio::select! {
-                _ = leadership.changed() => {}
-                () = self.publish() => {}
-            }
+            leadership.term(self.publish()).await;
             self.published.send_replace(None);
         }
     }

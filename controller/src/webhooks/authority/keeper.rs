@@ -46,11 +46,7 @@ impl Keeper {
     pub(super) async fn run(mut self) {
         let mut leadership = self.leadership.clone();
         loop {
-            while !leadership.changed().await {}
-            tokio::select! {
-                _ = leadership.changed() => {}
-                () = self.keep() => {}
-            }
+            leadership.term(self.keep()).await;
         }
     }
 
