@@ -8,7 +8,10 @@ use hyper::{
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -119,29 +122,31 @@ async fn converse(
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(2 * STREAMS * STREAM_WINDOW)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended.err(),
-            () = ended => {
-                connection.as_mut().graceful_shutdown();
-                timeout(GOODBYE, connection).await.ok().and_then(Result::err)
-            }
-        }
+        until(ended, connection).await
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended.err(),
-            () = ended => {
-                connection.as_mut().graceful_shutdown();
-                timeout(GOODBYE, connection).await.ok().and_then(Result::err)
-            }
-        }
+        until(ended, connection).await
     };
     if let Some(error) = error {
         tracing::debug!(%error, "a connection to the webhooks broke");
+    }
+}
+
+/// Serves a connection until its end or this one, and then what is under way on it;
+/// how it broke, if it did.
+async fn until<C: GracefulConnection>(
+    ended: impl Future<Output = ()>,
+    connection: C,
+) -> Option<C::Error> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => ended.err(),
+        () = ended => {
+            connection.as_mut().graceful_shutdown();
+            timeout(GOODBYE, connection).await.ok().and_then(Result::err)
+        }
     }
 }
 
