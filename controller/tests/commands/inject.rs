@@ -1,11 +1,7 @@
 //! `ferrule inject` and `ferrule uninject` as people run them.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    fs,
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use crate::ferrule;
+use std::fs;
 
 const WEB: &str = "\
 apiVersion: apps/v1
@@ -22,29 +18,6 @@ kind: Pod
 metadata: {name: host}
 spec: {hostNetwork: true, containers: [{name: host}]}
 ";
-
-/// Exit code, standard output and standard error of a command that is given `input`.
-fn ferrule(args: &[&str], input: &str) -> (Option<i32>, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ferrule"))
-        .args(args)
-        .env_clear()
-        .env("HOME", "/no/such/home")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(input.as_bytes()).unwrap();
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
-}
 
 #[test]
 fn a_stream_is_annotated_and_the_report_is_on_standard_error() {

@@ -1,35 +1,12 @@
 //! `ferrule check --manifests` as a pipeline runs it.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    fs,
-    io::Write as _,
-    process::{Command, Stdio},
-};
+use crate::ferrule;
+use std::fs;
 use tempfile::TempDir;
 
 /// Exit code, standard output and standard error, given `input`.
 fn check(args: &[&str], input: &str) -> (Option<i32>, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ferrule"))
-        .arg("check")
-        .args(args)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    // Nobody reads it where a file was named.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (
-        output.status.code(),
-        text(output.stdout),
-        text(output.stderr),
-    )
+    ferrule(&[&["check"], args].concat(), input)
 }
 
 fn server(spec: &str) -> String {
