@@ -33,7 +33,7 @@ test: ## Run every test; builds a real etcd, kube-apiserver and kube-controller-
 	fi
 
 .PHONY: lint
-lint: fmt clippy deny docs-check crds-check ## Formatting, clippy, licences and sources of dependencies, docs, generated files
+lint: fmt clippy deny docs-check crds-check charts-check ## Formatting, clippy, licences and sources of dependencies, docs, generated files
 
 .PHONY: fmt
 fmt:
@@ -67,6 +67,14 @@ crds: ## Write the custom resources' YAML into charts/ and their page into docs/
 .PHONY: crds-check
 crds-check:
 	$(CARGO) test --package ferrule-crds --test generated --locked --quiet
+
+.PHONY: charts
+charts: ## Write what is made of the charts' values: their READMEs and schemas
+	$(CARGO) run --quiet --package ferrule-charts --bin make-charts -- .
+
+.PHONY: charts-check
+charts-check:
+	$(CARGO) test --package ferrule-charts --locked --quiet
 
 .PHONY: docs
 docs: ## Write the pages of docs/ that are generated: annotations
