@@ -44,9 +44,6 @@ use ferrule_cluster::{
     object::{Kind, traffic::Annotations},
     source::manifests::problems,
 };
-use gateway_api::experimental::{
-    grpcroutes::GrpcRouteSpec, httproutes::HttpRouteSpec, tcproutes::TcpRouteSpec,
-};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use thiserror::Error;
@@ -138,15 +135,11 @@ const KINDS: [Rules; 12] = [
     own("EgressNetwork", egress_network::check),
     own("HTTPLocalRateLimitPolicy", rate_limit::check),
     own("HTTPRoute", route::policy_http),
-    foreign("HTTPRoute", is::<HttpRouteSpec>, route::gateway_http),
-    foreign("GRPCRoute", is::<GrpcRouteSpec>, route::gateway_grpc),
-    foreign("TLSRoute", route::is_tls, route::connections),
-    foreign("TCPRoute", is::<TcpRouteSpec>, route::connections),
+    foreign("HTTPRoute", route::is_http, route::gateway_http),
+    foreign("GRPCRoute", route::is_grpc, route::gateway_grpc),
+    foreign("TLSRoute", route::is_connections, route::connections),
+    foreign("TCPRoute", route::is_connections, route::connections),
 ];
-
-fn is<T: DeserializeOwned>(subject: &Subject<'_>) -> Result<(), Refusal> {
-    subject.read::<T>().map(drop)
-}
 
 /// Whether there are rules for this kind, in whatever version. Letters may be
 /// capital or not.

@@ -9,9 +9,9 @@ use ferrule_cluster::object::route::{HeaderChanges, PathChange, PathChangeError,
 
 /// The filters of the mesh's own routes, each of which has the body that its type
 /// names.
-pub(super) fn of_policy(rule: &Rule, path: &str) -> Result<(), Refusal> {
+pub(super) fn of_policy<M>(rule: &Rule<M>, path: &str) -> Result<(), Refusal> {
     for (at, filter) in rule.filters.iter().flatten().enumerate() {
-        let kind = filter.r#type.as_deref().unwrap_or_default();
+        let kind = &*filter.r#type;
         let (body, is_there) = match kind {
             "RequestHeaderModifier" => (
                 "requestHeaderModifier",
@@ -29,7 +29,7 @@ pub(super) fn of_policy(rule: &Rule, path: &str) -> Result<(), Refusal> {
 }
 
 /// The filters that proxies have. The others are not looked at.
-pub(super) fn known(rule: &Rule, path: &str) -> Result<(), Refusal> {
+pub(super) fn known<M>(rule: &Rule<M>, path: &str) -> Result<(), Refusal> {
     for (at, filter) in rule.filters.iter().flatten().enumerate() {
         check(filter, &format!("{path}.filters[{at}]"))?;
     }
@@ -55,9 +55,7 @@ fn check(filter: &Filter, path: &str) -> Result<(), Refusal> {
 fn headers(changes: &Headers, path: &str) -> Result<(), Refusal> {
     for (list, field) in [(&changes.add, "add"), (&changes.set, "set")] {
         for (at, header) in list.iter().flatten().enumerate() {
-            let name = header.name.as_deref().unwrap_or_default();
-            let value = header.value.as_deref().unwrap_or_default();
-            let new = HeaderChanges::header(name, value);
+            let new = HeaderChanges::header(&header.name, &header.value);
             valid(&new, &format!("{path}.{field}[{at}]"))?;
         }
     }

@@ -2,14 +2,14 @@
 
 use super::{
     super::Refusal,
-    shape::{Match, Method, Named, Rule},
+    shape::{self, GrpcMatch, HttpMatch, Rule},
 };
-use ferrule_cluster::object::route::{self, GrpcMatch, NamedMatch, PathMatch, RouteMatchError};
+use ferrule_cluster::object::route::{self, NamedMatch, PathMatch, RouteMatchError};
 use std::fmt;
 
 type NewMatch = fn(Option<&str>, &str, &str) -> Result<NamedMatch, RouteMatchError>;
 
-pub(super) fn http(rule: &Rule, path: &str) -> Result<(), Refusal> {
+pub(super) fn http(rule: &Rule<HttpMatch>, path: &str) -> Result<(), Refusal> {
     each(rule, path, |one, path| {
         if let Some(written) = &one.path {
             let new = PathMatch::new(written.r#type.as_deref(), written.value.as_deref());
@@ -20,45 +20,37 @@ pub(super) fn http(rule: &Rule, path: &str) -> Result<(), Refusal> {
             &one.query_params,
             &format!("{path}.queryParams"),
             NamedMatch::query,
-        )?;
-        match &one.method {
-            Some(Method::Http(name)) if route::Method::parse(name).is_none() => Err(Refusal(
-                format!("{path}.method: {name:?} is no method such as GET"),
-            )),
-            _ => Ok(()),
-        }
+        )
     })
 }
 
-pub(super) fn grpc(rule: &Rule, path: &str) -> Result<(), Refusal> {
+pub(super) fn grpc(rule: &Rule<GrpcMatch>, path: &str) -> Result<(), Refusal> {
     each(rule, path, |one, path| {
-        if let Some(Method::Grpc(rpc)) = &one.method {
+        if let Some(rpc) = &one.method {
             let [service, method] = [&rpc.service, &rpc.method].map(|part| {
                 let part = part.as_deref();
                 part.unwrap_or_default()
             });
-            let new = GrpcMatch::rpc(rpc.r#type.as_deref(), service, method);
+            let new = route::GrpcMatch::rpc(rpc.r#type.as_deref(), service, method);
             valid(&new, &format!("{path}.method"))?;
         }
         named(&one.headers, &format!("{path}.headers"), NamedMatch::header)
     })
 }
 
-fn each(
-    rule: &Rule,
+fn each<M>(
+    rule: &Rule<M>,
     path: &str,
-    check: impl Fn(&Match, &str) -> Result<(), Refusal>,
+    check: impl Fn(&M, &str) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let matches = rule.matches.iter().flatten().enumerate();
     let mut matches = matches.map(|(at, one)| check(one, &format!("{path}.matches[{at}]")));
     matches.try_for_each(|checked| checked)
 }
 
-fn named(list: &Option<Vec<Named>>, path: &str, new: NewMatch) -> Result<(), Refusal> {
+fn named(list: &Option<Vec<shape::NamedMatch>>, path: &str, new: NewMatch) -> Result<(), Refusal> {
     for (at, written) in list.iter().flatten().enumerate() {
-        let name = written.name.as_deref().unwrap_or_default();
-        let value = written.value.as_deref().unwrap_or_default();
-        let new = new(written.r#type.as_deref(), name, value);
+        let new = new(written.r#type.as_deref(), &written.name, &written.value);
         valid(&new, &format!("{path}[{at}]"))?;
     }
     Ok(())

@@ -7,20 +7,18 @@ mod parent;
 mod shape;
 mod timeouts;
 
-use self::shape::{BackendRef, Rule, Spec};
+use self::shape::{BackendRef, ConnectionSpec, GrpcSpec, HttpSpec, ParentRef, Rule, Spec};
 use super::{GATEWAY, POLICY, Refusal, Subject};
 use ferrule_cluster::object::traffic::{AnnotationError, GrpcCode, Retry, StatusCodes, Timeouts};
 use ferrule_crds::http_route::v1beta3;
-use gateway_api::experimental::tlsroutes::TlsRouteSpec;
-use serde_json::{Value, json};
 
 /// `policy.linkerd.io` HTTPRoute. Its backends are not looked at.
 pub(super) fn policy_http(subject: &Subject<'_>) -> Result<(), Refusal> {
     subject.read::<v1beta3::HttpRouteSpec>()?;
-    let spec: Spec = subject.read()?;
-    parent::check(&spec, POLICY)?;
+    let spec: HttpSpec = subject.read()?;
+    parent::check(spec.parents(), POLICY)?;
     let retry = |subject: &Subject<'_>| Retry::<StatusCodes>::read(subject).map(drop);
-    check_annotations(subject, &spec, POLICY, retry)?;
+    check_annotations(subject, spec.parents(), POLICY, retry)?;
     each_rule(&spec, |rule, path| {
         matches::http(rule, path)?;
         filter::of_policy(rule, path)?;
@@ -31,10 +29,10 @@ pub(super) fn policy_http(subject: &Subject<'_>) -> Result<(), Refusal> {
 /// `gateway.networking.k8s.io` HTTPRoute. Its timeouts are not looked at, and
 /// filters that no proxy has are others' to understand.
 pub(super) fn gateway_http(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: Spec = subject.read()?;
-    parent::check(&spec, GATEWAY)?;
+    let spec: HttpSpec = subject.read()?;
+    parent::check(spec.parents(), GATEWAY)?;
     let retry = |subject: &Subject<'_>| Retry::<StatusCodes>::read(subject).map(drop);
-    check_annotations(subject, &spec, GATEWAY, retry)?;
+    check_annotations(subject, spec.parents(), GATEWAY, retry)?;
     each_rule(&spec, |rule, path| {
         matches::http(rule, path)?;
         filter::known(rule, path)?;
@@ -44,10 +42,10 @@ pub(super) fn gateway_http(subject: &Subject<'_>) -> Result<(), Refusal> {
 
 /// `gateway.networking.k8s.io` GRPCRoute.
 pub(super) fn gateway_grpc(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: Spec = subject.read()?;
-    parent::check(&spec, GATEWAY)?;
+    let spec: GrpcSpec = subject.read()?;
+    parent::check(spec.parents(), GATEWAY)?;
     let retry = |subject: &Subject<'_>| Retry::<GrpcCode>::read(subject).map(drop);
-    check_annotations(subject, &spec, GATEWAY, retry)?;
+    check_annotations(subject, spec.parents(), GATEWAY, retry)?;
     each_rule(&spec, |rule, path| {
         matches::grpc(rule, path)?;
         filter::known(rule, path)?;
@@ -55,23 +53,25 @@ pub(super) fn gateway_grpc(subject: &Subject<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// That a spec is one of a TLSRoute. Its first versions do without hostnames.
-pub(super) fn is_tls(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let mut spec = subject.spec.clone();
-    if let Value::Object(fields) = &mut spec {
-        fields.entry("hostnames").or_insert_with(|| json!([]));
-    }
-    let with_hostnames = Subject {
-        spec: &spec,
-        ..*subject
-    };
-    with_hostnames.read::<TlsRouteSpec>().map(drop)
+/// That a spec is one of an HTTPRoute.
+pub(super) fn is_http(subject: &Subject<'_>) -> Result<(), Refusal> {
+    subject.read::<HttpSpec>().map(drop)
+}
+
+/// That a spec is one of a GRPCRoute.
+pub(super) fn is_grpc(subject: &Subject<'_>) -> Result<(), Refusal> {
+    subject.read::<GrpcSpec>().map(drop)
+}
+
+/// That a spec is one of a TLSRoute or TCPRoute.
+pub(super) fn is_connections(subject: &Subject<'_>) -> Result<(), Refusal> {
+    subject.read::<ConnectionSpec>().map(drop)
 }
 
 /// TLSRoute and TCPRoute of `gateway.networking.k8s.io`.
 pub(super) fn connections(subject: &Subject<'_>) -> Result<(), Refusal> {
-    let spec: Spec = subject.read()?;
-    parent::check(&spec, GATEWAY)?;
+    let spec: ConnectionSpec = subject.read()?;
+    parent::check(spec.parents(), GATEWAY)?;
     match spec.rules.as_ref().map_or(0, Vec::len) {
         1 => Ok(()),
         count => Err(Refusal(format!(
@@ -91,20 +91,20 @@ pub(super) fn may_be_for_the_mesh(subject: &Subject<'_>) -> bool {
 /// some.
 fn check_annotations(
     subject: &Subject<'_>,
-    spec: &Spec,
+    parents: &[ParentRef],
     group: &str,
     retry: impl FnOnce(&Subject<'_>) -> Result<(), AnnotationError>,
 ) -> Result<(), Refusal> {
-    if !parent::has_clients(spec, group) {
+    if !parent::has_clients(parents, group) {
         return Ok(());
     }
     let read = retry(subject).and_then(|()| Timeouts::read(subject).map(drop));
     read.map_err(|error| Refusal(error.to_string()))
 }
 
-fn each_rule(
-    spec: &Spec,
-    check: impl Fn(&Rule, &str) -> Result<(), Refusal>,
+fn each_rule<R>(
+    spec: &Spec<R>,
+    check: impl Fn(&R, &str) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let rules = spec.rules.iter().flatten().enumerate();
     let mut rules = rules.map(|(at, rule)| check(rule, &format!("spec.rules[{at}]")));
@@ -113,7 +113,7 @@ fn each_rule(
 
 /// Services are called by a port. Which group and kind are meant is as the Gateway
 /// API has it: letters count.
-fn backend_ports(rule: &Rule, path: &str) -> Result<(), Refusal> {
+fn backend_ports<M>(rule: &Rule<M>, path: &str) -> Result<(), Refusal> {
     let is_service = |backend: &BackendRef| {
         matches!(backend.group.as_deref(), None | Some("" | "core"))
             && matches!(backend.kind.as_deref(), None | Some("Service"))

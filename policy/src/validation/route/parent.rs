@@ -2,7 +2,7 @@
 
 use super::{
     super::{Refusal, reference::Reference},
-    shape::{ParentRef, Spec},
+    shape::ParentRef,
 };
 use ferrule_cluster::object::route::ParentKind;
 use serde_json::Value;
@@ -25,8 +25,8 @@ fn is(parent: &ParentRef, group: &str, kind: ParentKind) -> bool {
 
 /// An EgressNetwork has no ports of its own that could be meant. `group` is the
 /// route's.
-pub(super) fn check(spec: &Spec, group: &str) -> Result<(), Refusal> {
-    let mut parents = spec.parent_refs.iter().flatten().enumerate();
+pub(super) fn check(parents: &[ParentRef], group: &str) -> Result<(), Refusal> {
+    let mut parents = parents.iter().enumerate();
     let without = parents
         .find(|(_, parent)| is(parent, group, ParentKind::EgressNetwork) && parent.port.is_none());
     match without {
@@ -38,9 +38,9 @@ pub(super) fn check(spec: &Spec, group: &str) -> Result<(), Refusal> {
 }
 
 /// Whether something that clients call is among the parents.
-pub(super) fn has_clients(spec: &Spec, group: &str) -> bool {
-    let mut parents = spec.parent_refs.iter().flatten();
+pub(super) fn has_clients(parents: &[ParentRef], group: &str) -> bool {
     let called = [ParentKind::Service, ParentKind::EgressNetwork];
+    let mut parents = parents.iter();
     parents.any(|parent| called.into_iter().any(|kind| is(parent, group, kind)))
 }
 

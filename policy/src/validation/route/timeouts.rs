@@ -3,7 +3,7 @@
 use super::{super::Refusal, shape::Rule};
 use ferrule_cluster::object::GoDuration;
 
-pub(super) fn check(rule: &Rule, path: &str) -> Result<(), Refusal> {
+pub(super) fn check<M>(rule: &Rule<M>, path: &str) -> Result<(), Refusal> {
     let Some(timeouts) = &rule.timeouts else {
         return Ok(());
     };
