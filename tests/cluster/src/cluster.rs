@@ -69,7 +69,7 @@ pub struct Cluster {
     pub(crate) addresses: Arc<PodAddresses>,
     options: Options,
     ports: Ports,
-    credentials: Credentials,
+    pub(crate) credentials: Credentials,
     folder: TempDir,
 }
 

@@ -53,7 +53,6 @@ impl Credentials {
         let files = Files(folder);
         let authority = Authority::new("kubernetes")?;
         let front_proxy_authority = Authority::new("front-proxy-ca")?;
-        let token_key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
         let admin_token = random_token();
 
         let ca = files.write("ca.crt", &authority.pem)?;
@@ -61,7 +60,7 @@ impl Credentials {
             serving: files.issue(&authority, "kube-apiserver", &API_SERVER_NAMES)?,
             front_proxy_ca: files.write("front-proxy-ca.crt", &front_proxy_authority.pem)?,
             front_proxy: files.issue(&front_proxy_authority, "front-proxy-client", &[])?,
-            token_key: files.write("service-account.key", &token_key.serialize_pem())?,
+            token_key: files.write("service-account.key", &token_key()?)?,
             token_file: files.write(
                 "tokens.csv",
                 &format!("{admin_token},kubernetes-admin,kubernetes-admin,\"system:masters\"\n"),
@@ -71,6 +70,16 @@ impl Credentials {
             admin_token,
         })
     }
+
+    /// Components that are started from now on have another token key.
+    pub(crate) fn replace_token_key(&self) -> Result<()> {
+        let path = &self.token_key;
+        fs::write(path, token_key()?).with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn token_key() -> Result<String> {
+    Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?.serialize_pem())
 }
 
 struct Authority {

@@ -29,6 +29,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has the API server sign tokens with another key and withdraws the one that it had: what
+    /// is signed with that is void. It is killed for that and started again.
+    ///
+    /// # Errors
+    ///
+    /// When there is no key, or as [`Cluster::start`].
+    pub async fn replace_token_key(&mut self) -> Result<()> {
+        self.credentials.replace_token_key()?;
+        self.restart(Component::ApiServer).await
+    }
+
     /// Stops a component where it stands (SIGSTOP): connections stay open and nothing answers.
     ///
     /// # Errors
