@@ -99,8 +99,7 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
                 return Err(NotReady::Issuer(reasons.join("; ")));
             }
             Some(credentials) => credentials
-                .issuer
-                .verify(&credentials.anchors, now)
+                .verify(now)
                 .map_err(|error| NotReady::Issuer(error.to_string()))?,
         }
     }

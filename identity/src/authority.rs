@@ -12,14 +12,14 @@ pub use self::{
 };
 
 use crate::{
-    Authenticator, CertificateRequest, IdentityName, IdentityScope, Issuer, Notice, Notices,
-    TokenError, TrustAnchors, Validity,
+    Authenticator, CertificateRequest, IdentityName, IdentityScope, Issuer, IssuerError, Notice,
+    Notices, TokenError, TrustAnchors, Validity, certificate::date,
 };
 use arc_swap::ArcSwapOption;
 use ferrule_proto::identity::{CertifyRequest, CertifyResponse};
-use jiff::Timestamp;
 use std::{
     fmt,
+    ops::RangeInclusive,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
@@ -33,6 +33,35 @@ pub struct Credentials {
     pub issuer: Arc<Issuer>,
     /// What everybody in the mesh trusts.
     pub anchors: TrustAnchors,
+    /// When all certificates are valid of the path between them that was verified last.
+    verified: Arc<ArcSwapOption<RangeInclusive<SystemTime>>>,
+}
+
+impl Credentials {
+    /// What signs, and what everybody in the mesh trusts.
+    pub fn new(issuer: Arc<Issuer>, anchors: TrustAnchors) -> Self {
+        Self {
+            issuer,
+            anchors,
+            verified: Arc::default(),
+        }
+    }
+
+    /// Does the issuer chain to the anchors at this time? Signatures are verified the
+    /// first time, and again once a certificate of the path is not valid: there may be
+    /// another path.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn verify(&self, now: SystemTime) -> Result<(), IssuerError> {
+        let verified = self.verified.load();
+        if verified.as_ref().is_some_and(|time| time.contains(&now)) {
+            return Ok(());
+        }
+        let valid = self.issuer.verify(&self.anchors, now)?;
+        self.verified.store(Some(Arc::new(valid)));
+        Ok(())
+    }
 }
 
 /// Answers `Certify`: a certificate for whoever shows that the name is theirs.
@@ -140,13 +169,12 @@ impl CertificateAuthority {
         name: &IdentityName,
         csr_der: &[u8],
     ) -> Result<CertifyResponse, Refusal> {
-        let name = name.as_str();
         let certified = || {
             let credentials = self.ready()?;
-            let csr = check_request(&credentials, name, csr_der)?;
+            let csr = check_request(&credentials, name.as_str(), csr_der)?;
             self.sign(&credentials, name, &csr)
         };
-        certified().inspect_err(|refusal| self.refused(name, refusal))
+        certified().inspect_err(|refusal| self.refused(name.as_str(), refusal))
     }
 
     async fn certify_workload(&self, request: &CertifyRequest) -> Result<CertifyResponse, Refusal> {
@@ -169,9 +197,9 @@ impl CertificateAuthority {
         let begun = Instant::now();
         let authenticated = self.authenticate(identity, &request.token).await;
         self.stats.took(Step::Token, begun.elapsed());
-        authenticated?;
+        let name = authenticated?;
         let begun = Instant::now();
-        let signed = self.sign(&credentials, identity, &csr);
+        let signed = self.sign(&credentials, &name, &csr);
         self.stats.took(Step::Sign, begun.elapsed());
         signed
     }
@@ -180,8 +208,8 @@ impl CertificateAuthority {
         self.credentials().ok_or_else(Refusal::not_ready)
     }
 
-    /// Whether the token is that of the workload called `identity`.
-    async fn authenticate(&self, identity: &str, token: &[u8]) -> Result<(), Refusal> {
+    /// The name of the workload called `identity`, if the token is that one's.
+    async fn authenticate(&self, identity: &str, token: &[u8]) -> Result<IdentityName, Refusal> {
         let refused = |error| Refusal::token(identity, &error);
         let account = self.authenticator.authenticate(token).await;
         let account = account.map_err(refused)?;
@@ -190,7 +218,7 @@ impl CertificateAuthority {
             .service_account(account.namespace(), account.name())
             .map_err(|error| refused(TokenError::NotLabel(error)))?;
         if found.as_str() == identity {
-            Ok(())
+            Ok(found)
         } else {
             Err(Refusal::mismatch(identity, &found))
         }
@@ -199,7 +227,7 @@ impl CertificateAuthority {
     fn sign(
         &self,
         credentials: &Credentials,
-        identity: &str,
+        identity: &IdentityName,
         csr: &CertificateRequest,
     ) -> Result<CertifyResponse, Refusal> {
         let issuer = &credentials.issuer;
@@ -208,14 +236,14 @@ impl CertificateAuthority {
             .map_err(|error| Refusal::signing(&error))?;
         self.stats.issued_one();
         info!(
-            identity,
+            %identity,
             serial = leaf.serial,
             "issued certificate for {identity} until {}: {}",
             date(leaf.not_after),
             leaf.fingerprint,
         );
         self.notices.tell_leaf(|| Notice::Issued {
-            identity: identity.to_owned(),
+            identity: identity.clone(),
             until: leaf.not_after,
             fingerprint: leaf.fingerprint.clone(),
         });
@@ -272,8 +300,7 @@ fn check_request(
 ) -> Result<CertificateRequest, Refusal> {
     let csr = CertificateRequest::parse(csr_der).map_err(|error| Refusal::csr(&error))?;
     credentials
-        .issuer
-        .verify(&credentials.anchors, SystemTime::now())
+        .verify(SystemTime::now())
         .map_err(|error| Refusal::issuer(&error))?;
     csr.verify_possession()
         .and_then(|()| csr.check(identity))
@@ -310,12 +337,6 @@ fn unix(time: SystemTime) -> i64 {
     since.map_or(0, |since| {
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     })
-}
-
-/// A time in logs and messages: RFC 3339, UTC. Certificates that never end say
-/// the last moment of the year 9999, which is later than any that can be named.
-pub fn date(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or(Timestamp::MAX)
 }
 
 impl fmt::Debug for CertificateAuthority {

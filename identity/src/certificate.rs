@@ -325,15 +325,12 @@ impl Extensions {
     }
 }
 
-/// `2026-01-31T00:00:00Z`, as errors and logs show it.
-pub(crate) fn rfc3339(time: SystemTime) -> String {
-    format_time(time, "%Y-%m-%dT%H:%M:%SZ")
-}
-
-/// A time in UTC. Those that jiff has no name for are beyond the year 9999.
-pub(crate) fn format_time(time: SystemTime, format: &str) -> String {
+/// A time as errors, logs and certificates have it: in whole seconds, UTC; it displays
+/// as `2026-01-31T00:00:00Z`. What is beyond the year 9999, as of certificates that
+/// never end, is the last second that can be named.
+pub fn date(time: SystemTime) -> Timestamp {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::MAX);
-    time.strftime(format).to_string()
+    Timestamp::from_second(time.as_second()).expect("it has been one")
 }
 
 /// The SHA-256 of `bytes` in lower-case hexadecimal.

@@ -26,8 +26,8 @@ mod token;
 
 pub use self::{
     anchors::TrustAnchors,
-    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step, date},
-    certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage},
+    authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step},
+    certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage, date},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
     files::{DirectoryChanges, IdentityFiles, IssuerScheme},

@@ -1,11 +1,11 @@
 //! Makes the certificates of an authority that is its own root: a trust anchor, and
 //! issuers below it.
 
-use crate::{Certificate, IdentityScope};
+use crate::{Certificate, IdentityScope, signature::PublicKey};
 use aws_lc_rs::rand;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SerialNumber,
+    PublicKeyData as _, SerialNumber,
 };
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
@@ -45,6 +45,12 @@ impl From<rcgen::Error> for MakingError {
     fn from(error: rcgen::Error) -> Self {
         Self(error.to_string())
     }
+}
+
+/// Whether a certificate is for this key.
+pub(crate) fn is_pair(certificate: &Certificate, key: &KeyPair) -> bool {
+    PublicKey::from_der(&key.subject_public_key_info())
+        .is_ok_and(|own| own == *certificate.public_key())
 }
 
 /// The issuer's subject, as [`Certificate::subject`] says it.

@@ -2,19 +2,17 @@ use ferrule_cluster::object::is_dns_label;
 use std::fmt;
 use thiserror::Error;
 
-/// Between the workload's part of a name and the mesh's.
-const MARKER: &str = "identity";
-
-/// Five labels, and the trust domain with as many as it has.
-const PARTS: usize = 6;
+/// Between the workload's part of a name and the mesh's: what kind of account it is,
+/// and that it is one.
+const MARKER: &str = "serviceaccount.identity";
 
 /// The longest name of DNS (RFC 1123).
 const SUBDOMAIN: usize = 253;
 
-/// Who a workload is: `<name>.<namespace>.<kind>.identity.<control plane
+/// Who a workload is: `<name>.<namespace>.serviceaccount.identity.<control plane
 /// namespace>.<trust domain>`. It is the DNS name in the workload's certificate,
 /// its TLS server name and the client that policy sees; names are compared byte
-/// for byte.
+/// for byte. An [`IdentityScope`] makes it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdentityName {
     text: String,
@@ -30,7 +28,7 @@ pub struct IdentityScope {
 /// Why a text is no identity or no part of one.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// A name, namespace or kind that is no DNS label.
+    /// A name or namespace that is no DNS label.
     #[error(
         "not a label: {text:?}, expected at most 63 lower-case letters, digits and dashes, \
          starting and ending with a letter or digit"
@@ -48,41 +46,9 @@ pub enum NameError {
         /// What was given.
         text: String,
     },
-    /// Parts are missing.
-    #[error(
-        "not an identity: {text:?}, expected \
-         NAME.NAMESPACE.KIND.identity.CONTROL-PLANE-NAMESPACE.TRUST-DOMAIN"
-    )]
-    Form {
-        /// What was given.
-        text: String,
-    },
 }
 
 impl IdentityName {
-    /// Splits `text` into its parts.
-    ///
-    /// # Errors
-    /// A part is missing, or is no label.
-    pub fn parse(text: &str) -> Result<Self, NameError> {
-        let form = || NameError::Form {
-            text: text.to_owned(),
-        };
-        let parts: Vec<_> = text.splitn(PARTS, '.').collect();
-        let [
-            name,
-            namespace,
-            kind,
-            MARKER,
-            control_plane_namespace,
-            trust_domain,
-        ] = parts[..]
-        else {
-            return Err(form());
-        };
-        IdentityScope::new(control_plane_namespace, trust_domain)?.of(kind, namespace, name)
-    }
-
     /// The name as certificates hold it.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -90,32 +56,17 @@ impl IdentityName {
 
     /// The workload's service account: the first label.
     pub fn service_account(&self) -> &str {
-        self.part(0)
+        self.label(0)
     }
 
     /// The namespace of the service account.
     pub fn namespace(&self) -> &str {
-        self.part(1)
+        self.label(1)
     }
 
-    /// What kind of account it is; `serviceaccount` in a cluster.
-    pub fn kind(&self) -> &str {
-        self.part(2)
-    }
-
-    /// Where the control plane is that speaks for the name.
-    pub fn control_plane_namespace(&self) -> &str {
-        self.part(4)
-    }
-
-    /// The domain of those who trust each other.
-    pub fn trust_domain(&self) -> &str {
-        self.part(PARTS - 1)
-    }
-
-    fn part(&self, index: usize) -> &str {
-        let mut parts = self.text.splitn(PARTS, '.');
-        parts.nth(index).expect("made of that many parts")
+    fn label(&self, index: usize) -> &str {
+        let mut labels = self.text.split('.');
+        labels.nth(index).expect("made of more labels")
     }
 }
 
@@ -159,32 +110,21 @@ impl IdentityScope {
         &self.trust_domain
     }
 
-    /// The identity of the account `name` of a kind.
+    /// The identity of a Kubernetes service account.
     ///
     /// # Errors
     /// A part is no label. Kubernetes lets service accounts have dots and more
     /// than 63 characters; such a one can not join the mesh.
-    pub fn of(&self, kind: &str, namespace: &str, name: &str) -> Result<IdentityName, NameError> {
-        for label in [name, namespace, kind] {
-            check_label(label)?;
-        }
+    pub fn service_account(&self, namespace: &str, name: &str) -> Result<IdentityName, NameError> {
+        check_label(name)?;
+        check_label(namespace)?;
         let Self {
             control_plane_namespace,
             trust_domain,
         } = self;
         Ok(IdentityName {
-            text: format!(
-                "{name}.{namespace}.{kind}.{MARKER}.{control_plane_namespace}.{trust_domain}"
-            ),
+            text: format!("{name}.{namespace}.{MARKER}.{control_plane_namespace}.{trust_domain}"),
         })
-    }
-
-    /// The identity of a Kubernetes service account.
-    ///
-    /// # Errors
-    /// As [`Self::of`].
-    pub fn service_account(&self, namespace: &str, name: &str) -> Result<IdentityName, NameError> {
-        self.of("serviceaccount", namespace, name)
     }
 }
 
@@ -210,12 +150,8 @@ mod tests {
             name.to_string(),
             "web.emojivoto.serviceaccount.identity.linkerd.cluster.local"
         );
-        assert_eq!(IdentityName::parse(name.as_str()), Ok(name.clone()));
         assert_eq!(name.service_account(), "web");
         assert_eq!(name.namespace(), "emojivoto");
-        assert_eq!(name.kind(), "serviceaccount");
-        assert_eq!(name.control_plane_namespace(), "linkerd");
-        assert_eq!(name.trust_domain(), "cluster.local");
     }
 
     #[test]
@@ -231,8 +167,7 @@ mod tests {
         ] {
             let refused = NameError::Label { text: name.into() };
             assert_eq!(scope.service_account("ns", name), Err(refused.clone()));
-            assert_eq!(scope.service_account(name, "sa"), Err(refused.clone()));
-            assert_eq!(scope.of(name, "ns", "sa"), Err(refused));
+            assert_eq!(scope.service_account(name, "sa"), Err(refused));
         }
     }
 
@@ -261,22 +196,6 @@ mod tests {
             ("linkerd", &too_long),
         ] {
             assert!(IdentityScope::new(namespace, domain).is_err(), "{domain}");
-        }
-    }
-
-    #[test]
-    fn an_identity_has_all_its_parts() {
-        for text in [
-            "",
-            "web",
-            "web.ns.serviceaccount.identity.linkerd",
-            "web.ns.serviceaccount.identity.linkerd.",
-            "web.ns.serviceaccount.other.linkerd.cluster.local",
-            ".ns.serviceaccount.identity.linkerd.cluster.local",
-            "web.ns.serviceaccount.identity.linkerd.cluster.local.",
-            "WEB.ns.serviceaccount.identity.linkerd.cluster.local",
-        ] {
-            assert!(IdentityName::parse(text).is_err(), "{text}");
         }
     }
 }

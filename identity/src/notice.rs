@@ -1,5 +1,6 @@
 //! What people in the cluster should hear of, for whoever tells them.
 
+use crate::IdentityName;
 use std::{
     sync::{
         Arc,
@@ -25,6 +26,8 @@ pub enum Notice {
     IssuerUpdateSkipped {
         /// Why not.
         error: String,
+        /// What of: the same for all who read the same.
+        fingerprint: String,
     },
     /// The issuer does not verify any more, so nothing can be signed.
     IssuerValidationFailed {
@@ -45,7 +48,7 @@ pub enum Notice {
     /// A certificate was given.
     Issued {
         /// To whom.
-        identity: String,
+        identity: IdentityName,
         /// Until when it is valid.
         until: SystemTime,
         /// SHA-256 of it.

@@ -19,7 +19,8 @@ use self::directory::Directory;
 use crate::{
     Certificate, CertificateAuthority, Credentials, IdentityScope, Issuer, Lifetimes, TokenIssuer,
     TokenKeyError, TrustAnchors,
-    authority::{ExpiryWatch, date},
+    authority::ExpiryWatch,
+    certificate::date,
     making::{self, MakingError, Root},
 };
 use rcgen::KeyPair;
@@ -33,6 +34,7 @@ use thiserror::Error;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+use zeroize::Zeroizing;
 
 /// The names of the files.
 const ANCHOR: &str = "ca.crt";
@@ -110,8 +112,9 @@ impl StateDirectory {
             Some(pem) => pem,
             None => {
                 let key = TokenIssuer::generate_key().map_err(StateError::TokenKey)?;
-                self.0.write(TOKEN_KEY, key.as_bytes())?;
-                key.into_bytes()
+                let key = Zeroizing::new(key.into_bytes());
+                self.0.write(TOKEN_KEY, &key)?;
+                key
             }
         };
         TokenIssuer::from_pem(&pem).map_err(|error| StateError::Broken {
@@ -137,10 +140,7 @@ impl StateDirectory {
         let _lock = self.0.lock()?;
         let anchors = self.anchors(scope, now)?;
         let issuer = self.issuer(&anchors, scope, now)?;
-        Ok(Credentials {
-            issuer: Arc::new(issuer),
-            anchors,
-        })
+        Ok(Credentials::new(Arc::new(issuer), anchors))
     }
 
     /// Renews the issuer in time until `shutdown`, and gives it to the authority.
@@ -191,7 +191,7 @@ impl StateDirectory {
                 self.0.write(ANCHOR, pem.as_bytes())?;
                 let path = self.0.file(ANCHOR);
                 info!("made a trust anchor for ten years: {}", path.display());
-                pem.into_bytes()
+                pem.into_bytes().into()
             }
         };
         let broken = |problem| StateError::Broken {
@@ -203,6 +203,16 @@ impl StateDirectory {
         if anchors.not_after() <= now {
             let end = date(anchors.not_after());
             return Err(broken(format!("the trust anchor has expired at {end}")));
+        }
+        // Not when the next issuer is due and it is late: now.
+        if let Some(key) = self.existing_key(ANCHOR_KEY)?
+            && !making::is_pair(&anchors.certificates()[0], &key)
+        {
+            return Err(StateError::Broken {
+                path: self.0.file(ANCHOR_KEY),
+                problem: format!("it is not the key of {ANCHOR}"),
+                fix: self.start_anew(),
+            });
         }
         Ok(anchors)
     }
@@ -250,17 +260,16 @@ impl StateDirectory {
         now: SystemTime,
         load: impl FnOnce(&[u8], &[u8]) -> Result<Issuer, StateError>,
     ) -> Result<Issuer, StateError> {
-        if self.0.read(ANCHOR_KEY)?.is_none() {
-            return Err(StateError::Broken {
-                path: self.0.file(ANCHOR_KEY),
-                problem: "it is missing, and an issuer must be signed with it".to_owned(),
-                fix: self.start_anew(),
-            });
-        }
-        let anchor_key = self.key(ANCHOR_KEY)?;
+        let anchor_key = self.existing_key(ANCHOR_KEY)?;
+        let anchor_key = anchor_key.ok_or_else(|| StateError::Broken {
+            path: self.0.file(ANCHOR_KEY),
+            problem: "it is missing, and an issuer must be signed with it".to_owned(),
+            fix: self.start_anew(),
+        })?;
         let root = Root::new(&anchors.certificates()[0], anchor_key)?;
         let pem = root.issuer(key, scope, Lifetimes::default().issuer, now)?;
-        let issuer = load(pem.as_bytes(), key.serialize_pem().as_bytes())?;
+        let key = Zeroizing::new(key.serialize_pem());
+        let issuer = load(pem.as_bytes(), key.as_bytes())?;
         self.0.write(ISSUER, pem.as_bytes())?;
         info!(
             "made an issuer until {}: {}",
@@ -272,21 +281,30 @@ impl StateDirectory {
 
     /// The P-256 key in a file, made if it is not there.
     fn key(&self, name: &str) -> Result<KeyPair, StateError> {
-        let Some(pem) = self.0.read(name)? else {
-            let key = KeyPair::generate()?;
-            self.0.write(name, key.serialize_pem().as_bytes())?;
+        if let Some(key) = self.existing_key(name)? {
             return Ok(key);
+        }
+        let key = KeyPair::generate()?;
+        let pem = Zeroizing::new(key.serialize_pem());
+        self.0.write(name, pem.as_bytes())?;
+        Ok(key)
+    }
+
+    fn existing_key(&self, name: &str) -> Result<Option<KeyPair>, StateError> {
+        let Some(pem) = self.0.read(name)? else {
+            return Ok(None);
         };
-        let key = String::from_utf8(pem).ok();
-        let key = key.and_then(|pem| KeyPair::from_pem(&pem).ok());
-        key.ok_or_else(|| StateError::Broken {
+        let key = std::str::from_utf8(&pem).ok();
+        let key = key.and_then(|pem| KeyPair::from_pem(pem).ok());
+        let key = key.ok_or_else(|| StateError::Broken {
             path: self.0.file(name),
             problem: "there is no private key in it".to_owned(),
             fix: match name {
                 ISSUER_KEY => self.remake_issuer(),
                 _ => self.start_anew(),
             },
-        })
+        })?;
+        Ok(Some(key))
     }
 
     /// What to do about an issuer that cannot be used.

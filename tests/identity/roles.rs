@@ -50,8 +50,10 @@ async fn the_documented_role_is_enough_to_make_and_rotate_an_issuer() -> Result<
         "rules": [
             {"apiGroups": [""], "resources": ["secrets", "configmaps", "events"], "verbs": ["create"]},
             {"apiGroups": [""], "resources": ["secrets"],
-             "resourceNames": ["linkerd-identity-issuer", "ferrule-trust-anchor"],
+             "resourceNames": ["linkerd-identity-issuer"],
              "verbs": ["get", "list", "watch", "update"]},
+            {"apiGroups": [""], "resources": ["secrets"],
+             "resourceNames": ["ferrule-trust-anchor"], "verbs": ["get"]},
             {"apiGroups": [""], "resources": ["configmaps"],
              "resourceNames": ["linkerd-identity-trust-roots"],
              "verbs": ["get", "list", "watch", "update"]},

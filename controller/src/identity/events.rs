@@ -6,7 +6,7 @@
 //! one for each change, whoever leads.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use ferrule_identity::{IdentityName, Notice, date};
+use ferrule_identity::{Notice, date};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
@@ -49,9 +49,7 @@ impl Recorder {
         let mut said = false;
         let written = async {
             while let Some(notice) = self.notices.recv().await {
-                let Some(event) = event(&notice, &self.namespace) else {
-                    continue;
-                };
+                let event = event(&notice, &self.namespace);
                 let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
                 let events: Api<Event> = Api::namespaced(self.client.clone(), namespace);
                 let params = PostParams::default();
@@ -71,8 +69,8 @@ impl Recorder {
     }
 }
 
-/// The Event that tells of `notice`; none if it is about nobody in a cluster.
-fn event(notice: &Notice, control_plane: &str) -> Option<Event> {
+/// The Event that tells of `notice`.
+fn event(notice: &Notice, control_plane: &str) -> Event {
     let about_issuer = || ObjectReference {
         api_version: Some("apps/v1".to_owned()),
         kind: Some("Deployment".to_owned()),
@@ -88,12 +86,13 @@ fn event(notice: &Notice, control_plane: &str) -> Option<Event> {
             "Updated identity issuer".to_owned(),
             fingerprints.concat(),
         ),
-        Notice::IssuerUpdateSkipped { error } => (
+        Notice::IssuerUpdateSkipped { error, fingerprint } => (
             about_issuer(),
             "IssuerUpdateSkipped",
             false,
             format!("Skipping issuer update as certs could not be used: {error}"),
-            error.clone(),
+            // Not what is wrong with it, in which there may be the time.
+            fingerprint.clone(),
         ),
         Notice::IssuerValidationFailed {
             error,
@@ -118,12 +117,11 @@ fn event(notice: &Notice, control_plane: &str) -> Option<Event> {
             until,
             fingerprint,
         } => {
-            let name = IdentityName::parse(identity).ok()?;
             let account = ObjectReference {
                 api_version: Some("v1".to_owned()),
                 kind: Some("ServiceAccount".to_owned()),
-                name: Some(name.service_account().to_owned()),
-                namespace: Some(name.namespace().to_owned()),
+                name: Some(identity.service_account().to_owned()),
+                namespace: Some(identity.namespace().to_owned()),
                 ..ObjectReference::default()
             };
             let until = date(*until);
@@ -139,7 +137,7 @@ fn event(notice: &Notice, control_plane: &str) -> Option<Event> {
     };
     let now = Time(Timestamp::now());
     let about = object.name.clone().unwrap_or_default();
-    Some(Event {
+    Event {
         metadata: ObjectMeta {
             name: Some(format!(
                 "{about}.{}",
@@ -161,7 +159,7 @@ fn event(notice: &Notice, control_plane: &str) -> Option<Event> {
         last_timestamp: Some(now),
         count: Some(1),
         ..Event::default()
-    })
+    }
 }
 
 /// Sixteen hexadecimal digits.
@@ -179,18 +177,24 @@ fn short_hash(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ferrule_identity::IdentityScope;
 
     #[test]
     fn what_replicas_tell_of_one_change_has_one_name_and_of_others_others() {
         let updated = |from: &str, to: &str| Notice::IssuerUpdated {
             fingerprints: [from.into(), to.into()],
         };
-        let name = |notice: &Notice| event(notice, "linkerd").unwrap().metadata.name;
+        let name = |notice: &Notice| event(notice, "linkerd").metadata.name;
         assert_eq!(name(&updated("a", "b")), name(&updated("a", "b")));
         assert_ne!(name(&updated("a", "b")), name(&updated("b", "a")));
-        let skipped = Notice::IssuerUpdateSkipped { error: "ab".into() };
-        assert_ne!(name(&updated("a", "b")), name(&skipped));
-        let told = event(&updated("a", "b"), "linkerd").unwrap();
+        let skipped = |fingerprint: &str, second: u8| Notice::IssuerUpdateSkipped {
+            error: format!("the time is 12:00:0{second}"),
+            fingerprint: fingerprint.into(),
+        };
+        assert_ne!(name(&updated("a", "b")), name(&skipped("ab", 1)));
+        assert_eq!(name(&skipped("a", 1)), name(&skipped("a", 2)));
+        assert_ne!(name(&skipped("a", 1)), name(&skipped("b", 1)));
+        let told = event(&updated("a", "b"), "linkerd");
         assert_eq!(told.message.as_deref(), Some("Updated identity issuer"));
         assert_eq!(
             told.involved_object.name.as_deref(),
@@ -200,13 +204,13 @@ mod tests {
 
     #[test]
     fn a_certificate_is_told_of_at_its_service_account() {
-        let issued = |identity: &str| Notice::Issued {
-            identity: identity.into(),
+        let scope = IdentityScope::new("linkerd", "cluster.local").unwrap();
+        let issued = Notice::Issued {
+            identity: scope.service_account("shop", "web").unwrap(),
             until: std::time::SystemTime::UNIX_EPOCH,
             fingerprint: "0a1b".into(),
         };
-        let web = issued("web.shop.serviceaccount.identity.linkerd.cluster.local");
-        let told = event(&web, "linkerd").unwrap();
+        let told = event(&issued, "linkerd");
         assert_eq!(told.metadata.namespace.as_deref(), Some("shop"));
         assert_eq!(told.involved_object.kind.as_deref(), Some("ServiceAccount"));
         assert_eq!(
@@ -216,6 +220,5 @@ mod tests {
                  until 1970-01-01T00:00:00Z: 0a1b"
             )
         );
-        assert!(event(&issued("web"), "linkerd").is_none());
     }
 }

@@ -1,8 +1,8 @@
 //! Says in good time that a certificate of the authority is about to expire
 //! (ruling 12, operations.md 7.5).
 
-use super::{Credentials, date};
-use crate::{Certificate, Notice, Notices};
+use super::Credentials;
+use crate::{Certificate, Notice, Notices, certificate::date};
 use std::{collections::HashMap, time::SystemTime};
 use tracing::{error, warn};
 

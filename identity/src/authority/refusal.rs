@@ -7,6 +7,10 @@ use tonic::{Code, Status};
 /// Of DNS; an identity is one.
 const LONGEST_NAME: usize = 253;
 
+/// A message travels in a header, and proxies read at most 16 KiB of these; what an
+/// API server says of a token may be of any length.
+const LONGEST_MESSAGE: usize = 1024;
+
 /// Why `Certify` was refused, as coarse as a metric label should be; in the order
 /// in which it is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,7 +100,8 @@ impl Refusal {
     /// What clients have written may be in the message; it goes into logs, and must
     /// not begin lines of its own there.
     fn new(code: Code, reason: Reason, message: impl Into<String>) -> Self {
-        let message = message.into().replace(char::is_control, " ");
+        let mut message = message.into().replace(char::is_control, " ");
+        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
         Self {
             code,
             reason,
@@ -165,6 +170,7 @@ impl From<Refusal> for Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::IdentityScope;
 
     #[test]
     fn every_reason_has_a_place_and_a_label_of_its_own() {
@@ -177,12 +183,23 @@ mod tests {
 
     #[test]
     fn a_client_writes_no_lines_of_its_own_into_the_log() {
-        let found = IdentityName::parse("web.ns.serviceaccount.identity.linkerd.local").unwrap();
+        let scope = IdentityScope::new("linkerd", "local").unwrap();
+        let found = scope.service_account("ns", "web").unwrap();
         let refusal = Refusal::mismatch("a\n2026 ERROR \u{1b}[31mb", &found);
         assert!(
             refusal.to_string().contains("=a 2026 ERROR  [31mb;"),
             "{refusal}"
         );
+    }
+
+    #[test]
+    fn no_message_is_longer_than_a_header_may_be() {
+        let said = TokenError::Rejected("é".repeat(10_000));
+        let refusal = Refusal::token("web.ns", &said);
+        assert_eq!(refusal.to_string(), "é".repeat(LONGEST_MESSAGE / 2));
+        let short = TokenError::Rejected("token has expired".to_owned());
+        let refusal = Refusal::token("web.ns", &short);
+        assert_eq!(refusal.to_string(), "token has expired");
     }
 
     #[test]

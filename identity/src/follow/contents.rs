@@ -1,8 +1,13 @@
 //! What anchors, certificate and key are at one moment, wherever they come from.
 
 use super::SourceError;
+use crate::certificate::sha256;
 use aws_lc_rs::digest::{SHA256, digest};
-use std::{fs, io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::Path,
+};
 use zeroize::Zeroizing;
 
 /// Larger files are not what they should be.
@@ -40,6 +45,14 @@ enum Known {
     NeverRead,
     Digest(Vec<u8>),
     Failure(String),
+}
+
+impl Marks {
+    /// All of them in one, in lower-case hexadecimal.
+    pub(super) fn fingerprint(&self) -> String {
+        let [certificate, key] = &self.issuer;
+        sha256(format!("{:?}", [&self.anchors, certificate, key]).as_bytes())
+    }
 }
 
 impl Contents {
@@ -106,10 +119,35 @@ impl FileMark {
 /// # Errors
 /// It is larger, or cannot be read.
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let length = fs::metadata(path)?.len();
-    if length > LARGEST {
+    let file = File::open(path)?;
+    // Room for all of it: a buffer that grows leaves copies of a key behind.
+    let length = file.metadata()?.len().min(LARGEST);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
+    // A file may grow, and a device has no length.
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
         let text = format!("larger than {LARGEST} bytes");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
-    fs::read(path)
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_a_mebibyte_whatever_it_says_of_its_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let most = vec![b'a'; 1 << 20];
+        std::fs::write(&path, &most).unwrap();
+        assert!(read_file(&path).unwrap() == most);
+        std::fs::write(&path, [&most[..], b"a"].concat()).unwrap();
+        let endless = Path::new("/dev/zero");
+        for path in [&*path, endless] {
+            let error = read_file(path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge, "{error}");
+        }
+    }
 }

@@ -141,7 +141,7 @@ impl Follower {
         let anchors = anchors(contents)?;
         let issuer = self.issuer(contents, &anchors, now)?;
         self.live = contents.marks();
-        Ok(Credentials { issuer, anchors })
+        Ok(Credentials::new(issuer, anchors))
     }
 
     /// Reads what there is, and does what follows from it; also says in time that it
@@ -196,38 +196,50 @@ impl Follower {
         if *marks == self.live {
             return Verdict::default();
         }
-        let anchors = match anchors(contents) {
-            Ok(anchors) => anchors,
-            Err(error) => {
-                let mut verdict = Verdict::error(error);
-                // A new issuer may still go with the anchors in force.
-                if let Some(live) = live
-                    && marks.issuer != self.live.issuer
-                {
-                    match self.issuer(contents, &live.anchors, now) {
-                        Ok(issuer) => verdict.adopt(issuer, live.anchors.clone(), Part::Issuer),
-                        Err(error) => verdict.errors.push(error),
-                    }
-                }
-                return verdict;
-            }
-        };
         let mut verdict = Verdict::default();
-        match self.issuer(contents, &anchors, now) {
-            Ok(issuer) => verdict.adopt(issuer, anchors, Part::Both),
-            Err(SourceError::Issuer { source, .. }) if marks.issuer == self.live.issuer => {
-                let place = contents.anchors.place().to_owned();
-                verdict.errors.push(SourceError::Orphaned { place, source });
-            }
+        let published = match anchors(contents) {
+            Ok(anchors) => match self.issuer(contents, &anchors, now) {
+                Ok(issuer) => {
+                    verdict.adopt(issuer, anchors, Part::Both);
+                    return verdict;
+                }
+                Err(error) if marks.issuer == self.live.issuer => {
+                    verdict.errors.push(orphaned(error, contents));
+                    return verdict;
+                }
+                Err(error) => {
+                    verdict.errors.push(error);
+                    Some(anchors)
+                }
+            },
             Err(error) => {
                 verdict.errors.push(error);
-                // New anchors need not wait for a good issuer.
-                if let Some(live) = live
-                    && marks.anchors != self.live.anchors
-                    && live.issuer.verify(&anchors, now).is_ok()
-                {
-                    verdict.adopt(live.issuer.clone(), anchors, Part::Anchors);
+                None
+            }
+        };
+        let Some(live) = live else {
+            return verdict;
+        };
+        // Good anchors need not wait for a good issuer ...
+        if let Some(published) = &published
+            && marks.anchors != self.live.anchors
+            && live.issuer.verify(published, now).is_ok()
+        {
+            verdict.adopt(live.issuer.clone(), published.clone(), Part::Anchors);
+            return verdict;
+        }
+        // ... nor a good issuer for good anchors: everybody still trusts those in force.
+        if marks.issuer != self.live.issuer {
+            match self.issuer(contents, &live.anchors, now) {
+                Ok(issuer) => {
+                    verdict.adopt(issuer, live.anchors.clone(), Part::Issuer);
+                    let errors = verdict.errors.into_iter();
+                    let errors = errors.map(|error| orphaned(error, contents));
+                    verdict.errors = errors.collect();
                 }
+                // What is wrong with it by other anchors is said already.
+                Err(error) if published.is_none() => verdict.errors.push(error),
+                Err(_) => {}
             }
         }
         verdict
@@ -274,6 +286,7 @@ impl Follower {
         if authority.credentials().is_some() {
             authority.notices().tell(|| Notice::IssuerUpdateSkipped {
                 error: errors.clone(),
+                fingerprint: marks.fingerprint(),
             });
             warn!("identity issuer update skipped, the last good one stays in use: {errors}");
         } else {
@@ -281,6 +294,17 @@ impl Follower {
         }
         self.status.failed(errors);
         self.complained = Some(marks);
+    }
+}
+
+/// What is said of anchors that an issuer which is good does not go with.
+fn orphaned(error: SourceError, contents: &Contents) -> SourceError {
+    match error {
+        SourceError::Issuer { source, .. } => SourceError::Orphaned {
+            place: contents.anchors.place().to_owned(),
+            source,
+        },
+        error => error,
     }
 }
 
@@ -293,15 +317,8 @@ fn anchors(contents: &Contents) -> Result<TrustAnchors, SourceError> {
 }
 
 impl Verdict {
-    fn error(error: SourceError) -> Self {
-        Self {
-            adopted: None,
-            errors: vec![error],
-        }
-    }
-
     fn adopt(&mut self, issuer: Arc<Issuer>, anchors: TrustAnchors, part: Part) {
-        let credentials = Credentials { issuer, anchors };
+        let credentials = Credentials::new(issuer, anchors);
         self.adopted = Some(Adopted { credentials, part });
     }
 }

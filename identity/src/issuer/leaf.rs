@@ -2,7 +2,7 @@
 
 use super::{Issuer, Validity};
 use crate::{
-    certificate::{format_time, hex, rfc3339, sha256},
+    certificate::{date, hex, sha256},
     csr::CsrError,
     der::sequence,
     signature::PublicKey,
@@ -131,8 +131,8 @@ pub(super) fn sign(
             body.next().write_tagged_der(&algorithm);
             body.next().write_der(issuer.certificate().subject_der());
             body.next().write_sequence(|dates| {
-                dates.next().write_tagged_der(&date(not_before));
-                dates.next().write_tagged_der(&date(not_after));
+                dates.next().write_tagged_der(&der_date(not_before));
+                dates.next().write_tagged_der(&der_date(not_after));
             });
             body.next().write_der(subject.name);
             body.next().write_der(subject.public_key.der());
@@ -253,7 +253,7 @@ fn dates(
     if not_after <= now {
         return Err(SignError::IssuerExpired {
             subject: shortest.subject().to_owned(),
-            not_after: rfc3339(limit),
+            not_after: date(limit).to_string(),
         });
     }
     let not_before = now
@@ -271,13 +271,13 @@ fn whole_seconds(time: SystemTime) -> SystemTime {
     }
 }
 
-fn date(time: SystemTime) -> TaggedDerValue {
+fn der_date(time: SystemTime) -> TaggedDerValue {
     let (tag, format) = if time < UNIX_EPOCH + YEAR_2050 {
         (TAG_UTCTIME, "%y%m%d%H%M%SZ")
     } else {
         (TAG_GENERALIZEDTIME, "%Y%m%d%H%M%SZ")
     };
-    TaggedDerValue::from_tag_and_bytes(tag, format_time(time, format).into_bytes())
+    TaggedDerValue::from_tag_and_bytes(tag, date(time).strftime(format).to_string().into_bytes())
 }
 
 /// Random, since replicas sign without knowing of one another; positive, and

@@ -20,7 +20,7 @@ use crate::{
     signature::PublicKey,
 };
 use rustls_pki_types::ServerName;
-use std::{fmt, time::SystemTime};
+use std::{fmt, ops::RangeInclusive, time::SystemTime};
 use thiserror::Error;
 
 /// The certificate and key that leaves are signed with.
@@ -92,12 +92,17 @@ impl Issuer {
     }
 
     /// Would it be trusted now? The same rules as when it was loaded
-    /// (identity-injector.md 3.5, step 6).
+    /// (identity-injector.md 3.5, step 6). Returned is when all certificates of the path
+    /// to an anchor are valid: for so long it is trusted.
     ///
     /// # Errors
     /// It, or one of those that it chains to, expired since, or `anchors` are
     /// others than those it was loaded with.
-    pub fn verify(&self, anchors: &TrustAnchors, now: SystemTime) -> Result<(), IssuerError> {
+    pub fn verify(
+        &self,
+        anchors: &TrustAnchors,
+        now: SystemTime,
+    ) -> Result<RangeInclusive<SystemTime>, IssuerError> {
         Ok(path::verify(&self.chain, anchors, now)?)
     }
 

@@ -6,10 +6,10 @@
 
 use crate::{
     anchors::TrustAnchors,
-    certificate::{Certificate, rfc3339},
+    certificate::{Certificate, date},
     signature::SignatureError,
 };
-use std::time::SystemTime;
+use std::{ops::RangeInclusive, time::SystemTime};
 use thiserror::Error;
 
 /// How many signatures are looked at before a path is given up. Files have two
@@ -69,7 +69,7 @@ pub enum PathError {
 }
 
 /// Looks for a path from the first certificate of `chain` to one of `anchors`
-/// through the others.
+/// through the others, and returns when all certificates of it are valid.
 ///
 /// Name constraints are left to the pre-flight: an issuer has no names that they
 /// could be about.
@@ -77,11 +77,11 @@ pub(super) fn verify(
     chain: &[Certificate],
     anchors: &TrustAnchors,
     now: SystemTime,
-) -> Result<(), PathError> {
+) -> Result<RangeInclusive<SystemTime>, PathError> {
     let (issuer, parents) = chain.split_first().expect("never empty");
     check(issuer, now)?;
     if anchors.contains(issuer) {
-        return Ok(());
+        return Ok(validity(&[issuer]));
     }
     let mut search = Search {
         anchors: anchors.certificates(),
@@ -89,7 +89,16 @@ pub(super) fn verify(
         now,
         signatures: 0,
     };
-    search.extend(&mut vec![issuer])
+    let mut path = vec![issuer];
+    search.extend(&mut path)?;
+    Ok(validity(&path))
+}
+
+/// When all of these are valid; not empty, since they are now.
+fn validity(path: &[&Certificate]) -> RangeInclusive<SystemTime> {
+    let begin = path.iter().map(|certificate| certificate.not_before());
+    let end = path.iter().map(|certificate| certificate.not_after());
+    begin.max().expect("never empty")..=end.min().expect("never empty")
 }
 
 struct Search<'a> {
@@ -102,12 +111,16 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     /// Completes `path`, which starts with the issuer, to an anchor.
     fn extend(&mut self, path: &mut Vec<&'a Certificate>) -> Result<(), PathError> {
+        let length = path.len();
         let child = *path.last().expect("starts with the issuer");
         let mut failure = None;
         for anchor in self.anchors {
             if child.is_issued_under_the_name_of(anchor) {
                 match self.check_parent(anchor, path) {
-                    Ok(()) => return Ok(()),
+                    Ok(()) => {
+                        path.push(anchor);
+                        return Ok(());
+                    }
                     Err(error) => keep(&mut failure, error),
                 }
             }
@@ -118,11 +131,13 @@ impl<'a> Search<'a> {
                 if extended.is_ok() {
                     path.push(parent);
                     extended = self.extend(path);
-                    path.pop();
                 }
                 match extended {
                     Ok(()) => return Ok(()),
-                    Err(error) => keep(&mut failure, error),
+                    Err(error) => {
+                        path.truncate(length);
+                        keep(&mut failure, error);
+                    }
                 }
             }
         }
@@ -172,9 +187,9 @@ fn check(certificate: &Certificate, now: SystemTime) -> Result<(), PathError> {
     if now < certificate.not_before() || now > certificate.not_after() {
         return Err(PathError::Validity {
             subject: certificate.subject().to_owned(),
-            now: rfc3339(now),
-            not_before: rfc3339(certificate.not_before()),
-            not_after: rfc3339(certificate.not_after()),
+            now: date(now).to_string(),
+            not_before: date(certificate.not_before()).to_string(),
+            not_after: date(certificate.not_after()).to_string(),
         });
     }
     match certificate.extended_key_usage() {

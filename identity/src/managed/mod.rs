@@ -33,7 +33,7 @@ use self::{
     plan::{Names, Plan, Rules, Why},
 };
 use crate::{
-    CertificateAuthority, FilesStatus, IdentityScope, IssuerScheme, Lifetimes, authority::date,
+    CertificateAuthority, FilesStatus, IdentityScope, IssuerScheme, Lifetimes, certificate::date,
     follow::Follower,
 };
 use arc_swap::ArcSwapOption;

@@ -3,7 +3,7 @@
 use super::plan::{AnchorPair, IssuerPair, Made, Published, State};
 use crate::{
     IssuerScheme,
-    authority::date,
+    certificate::date,
     follow::{ContentSource, Contents, Text},
 };
 use arc_swap::ArcSwapOption;

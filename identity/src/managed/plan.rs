@@ -4,7 +4,7 @@
 use super::bundle::Bundle;
 use crate::{
     Certificate, IdentityScope, Issuer, Lifetimes, TrustAnchors,
-    authority::date,
+    certificate::date,
     making::{self, MakingError, Root},
 };
 use rcgen::KeyPair;
@@ -287,6 +287,11 @@ impl Rules {
         let key = std::str::from_utf8(key).ok();
         let key = key.and_then(|pem| KeyPair::from_pem(pem).ok());
         let key = key.ok_or_else(|| format!("{name} holds no private key that can be read"))?;
+        if !making::is_pair(anchor, &key) {
+            return Err(format!(
+                "{name} holds a key that is not its certificate's: put back what was there"
+            ));
+        }
         let anchors = TrustAnchors::from_pem(own.with(own).as_bytes());
         Ok(Successor {
             root: Root::new(anchor, key).map_err(|error| error.to_string())?,

@@ -1,12 +1,14 @@
 //! Files that are for their owner only, and whole.
 
 use super::StateError;
+use crate::read_file;
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
 use tracing::warn;
+use zeroize::Zeroizing;
 
 /// A directory for secrets.
 #[derive(Clone, Debug)]
@@ -53,14 +55,14 @@ impl Directory {
     }
 
     /// What is in a file, if it is there.
-    pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StateError> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
         let path = self.file(name);
-        match fs::read(&path) {
+        match read_file(&path) {
             Ok(bytes) => {
                 if name.ends_with(".key") && is_open_to_others(&path, 0o077) {
                     warn!("others can read {0}: chmod 600 {0}", path.display());
                 }
-                Ok(Some(bytes))
+                Ok(Some(bytes.into()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),

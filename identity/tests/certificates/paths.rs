@@ -3,9 +3,9 @@
 use crate::support::{
     Authority, DAY, HOUR, Mesh, anchors, load, load_at, noon, now, p256, p384, rsa, valid,
 };
-use ferrule_identity::{Certificate, IssuerError, PathError};
+use ferrule_identity::{Certificate, Credentials, IssuerError, PathError, TrustAnchors};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 fn refusal(file: &[&Authority], roots: &[&Authority]) -> PathError {
     match load(file, roots) {
@@ -255,6 +255,40 @@ fn step_6_asks_again() {
             .is_err()
     );
     assert!(mesh.issuer.verify(&mesh.anchors, now() - 2 * DAY).is_err());
+}
+
+/// An issuer is trusted for as long as some path to an anchor is valid, and says for
+/// how long that is the one that was found.
+#[test]
+fn step_6_goes_by_the_time_of_the_path() {
+    let long = Authority::root("root");
+    let short = long.dated(now() - DAY, noon() + HOUR);
+    let issuer = long.sign_with("issuer", p256(), |params| {
+        valid(params, noon() - HOUR, noon() + 3 * DAY);
+    });
+    let issuer = load(&[&issuer], &[&short, &long]).unwrap();
+    let found = |anchors: &TrustAnchors, now| issuer.verify(anchors, now).unwrap();
+    let both = anchors(&[&short, &long]);
+    assert_eq!(found(&both, now()), noon() - HOUR..=noon() + HOUR);
+    let later = now() + 2 * HOUR;
+    assert_eq!(found(&both, later), noon() - HOUR..=noon() + 3 * DAY);
+
+    let credentials = Credentials::new(Arc::new(issuer), both);
+    for (time, is_trusted) in [
+        (noon() - HOUR, true),
+        (noon() + HOUR, true),
+        (later, true),
+        (noon() + 3 * DAY, true),
+        (noon() + 3 * DAY + HOUR, false),
+        (now(), true),
+        (noon() - 2 * HOUR, false),
+    ] {
+        let verified = credentials.verify(time);
+        assert_eq!(verified.is_ok(), is_trusted, "{time:?}: {verified:?}");
+    }
+    let alone = Credentials::new(credentials.issuer, anchors(&[&short]));
+    assert!(alone.verify(now()).is_ok());
+    assert!(alone.verify(later).is_err(), "there is no other path");
 }
 
 /// A root that was dated anew, key and name unchanged: whoever trusts the old one

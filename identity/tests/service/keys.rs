@@ -1,47 +1,34 @@
 //! Tokens of a real API server, checked here by the keys that it publishes.
 
 use crate::{
-    support::{Proxy, Root, scope, verify},
-    tokens::Accounts,
+    cluster::{Accounts, Mesh},
+    support::Proxy,
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_identity::{
-    Authenticator, CertificateAuthority, Doubt, KeyStats, KeyedReview, Reason, Refusal,
-    TOKEN_AUDIENCE, TokenReview, Validity,
-};
+use ferrule_identity::{Doubt, KeyStats, KeyedReview, Reason, TOKEN_AUDIENCE};
 use ferrule_test_cluster::{Cluster, Component, Options};
-use k8s_openapi::api::{authentication::v1::BoundObjectReference, core::v1::Pod};
-use kube::{
-    Api, Client, Config, ResourceExt as _,
-    api::{DeleteParams, PostParams},
+use kube::Config;
+use std::{
+    ops::Deref,
+    time::{Duration, Instant},
 };
-use serde_json::json;
-use std::time::{Duration, Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::Code;
 
 /// An authority that checks tokens itself.
-struct Mesh {
-    authority: CertificateAuthority,
-    root: Root,
+struct Checking {
+    mesh: Mesh,
     keys: KeyedReview,
     _end: DropGuard,
 }
 
-impl Mesh {
-    fn new(mut config: Config) -> Result<Self> {
-        // A refused connection is an answer.
-        config.default_retry = false;
-        let client = Client::try_from(config)?;
-        let keys = KeyedReview::new(client.clone(), TokenReview::new(client));
+impl Checking {
+    fn new(config: Config) -> Result<Self> {
+        let (mesh, keys) = Mesh::checking(config)?;
         let stop = CancellationToken::new();
         tokio::spawn(keys.clone().run(stop.clone()));
-        let authenticator = Authenticator::Keys(keys.clone());
-        let authority = CertificateAuthority::new(scope(), Validity::default(), authenticator);
-        let root = Root::new("root");
-        authority.install(root.credentials(&root.issuer()));
         Ok(Self {
-            authority,
-            root,
+            mesh,
             keys,
             _end: stop.drop_guard(),
         })
@@ -49,17 +36,6 @@ impl Mesh {
 
     fn stats(&self) -> &KeyStats {
         self.keys.stats()
-    }
-
-    fn reviews(&self) -> u64 {
-        let stats = self.keys.review().stats();
-        stats.durations().count + stats.failures()
-    }
-
-    async fn certify(&self, proxy: &Proxy, token: &str) -> Result<(), Refusal> {
-        let answer = self.authority.certify(proxy.request(token)).await?;
-        verify(&answer, &self.root, &proxy.name);
-        Ok(())
     }
 
     /// Certifies until a token is decided here: keys have been read, and the watch has
@@ -76,13 +52,21 @@ impl Mesh {
     }
 }
 
+impl Deref for Checking {
+    type Target = Mesh;
+
+    fn deref(&self) -> &Mesh {
+        &self.mesh
+    }
+}
+
 #[tokio::test]
 async fn tokens_are_decided_here_and_reviewed_only_in_doubt() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("keys").await?;
     let accounts = Accounts::of(cluster.client()?, namespace.name());
     accounts.create("web").await?;
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Checking::new(cluster.config())?;
     let web = accounts.proxy("web");
     let token = accounts.token("web", &[TOKEN_AUDIENCE]).await?;
     mesh.decides(&web, &token).await?;
@@ -120,33 +104,18 @@ async fn tokens_are_decided_here_and_reviewed_only_in_doubt() -> Result<()> {
 async fn a_token_ends_with_its_pod_also_where_nobody_is_asked() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("bound").await?;
-    let client = cluster.client()?;
-    let accounts = Accounts::of(client.clone(), namespace.name());
-    let mesh = Mesh::new(cluster.config())?;
+    let accounts = Accounts::of(cluster.client()?, namespace.name());
+    let mesh = Checking::new(cluster.config())?;
     let proxy = accounts.proxy("default");
-    let pods: Api<Pod> = Api::namespaced(client, namespace.name());
-    let pod = serde_json::from_value(json!({
-        "metadata": {"name": "web"},
-        "spec": {"containers": [{"name": "web", "image": "web"}]},
-    }))?;
-    let pod = pods.create(&PostParams::default(), &pod).await?;
-    let bound_to = BoundObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Pod".to_owned()),
-        name: Some(pod.name_any()),
-        uid: pod.uid(),
-    };
-    let token = [TOKEN_AUDIENCE];
-    let token = accounts
-        .token_for("default", &token, Some(bound_to))
-        .await?;
-    mesh.decides(&proxy, &token).await?;
+    let bound_to = accounts.pod("default").await?;
+    let token = accounts.tokens("default", 1, Some(&bound_to)).await?;
+    let token = &token[0];
+    mesh.decides(&proxy, token).await?;
 
-    let params = DeleteParams::default().grace_period(0);
-    pods.delete("web", &params).await?;
+    accounts.delete_pod().await?;
     let deadline = Instant::now() + Duration::from_secs(30);
     // The API server itself remembers for 10 s what it has said of a token.
-    while mesh.certify(&proxy, &token).await.is_ok() {
+    while mesh.certify(&proxy, token).await.is_ok() {
         ensure!(Instant::now() < deadline, "it is still certified");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
@@ -159,7 +128,7 @@ async fn a_token_ends_with_its_pod_also_where_nobody_is_asked() -> Result<()> {
 async fn certificates_are_renewed_while_the_api_server_is_away() -> Result<()> {
     let mut cluster = Cluster::start(Options::default()).await?;
     let accounts = Accounts::of(cluster.client()?, "default");
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Checking::new(cluster.config())?;
     let proxy = accounts.proxy("default");
     let token = accounts.token("default", &[TOKEN_AUDIENCE]).await?;
     mesh.decides(&proxy, &token).await?;
@@ -177,5 +146,51 @@ async fn certificates_are_renewed_while_the_api_server_is_away() -> Result<()> {
     );
     cluster.restart(Component::ApiServer).await?;
     mesh.certify(&proxy, &plain).await?;
+    Ok(())
+}
+
+/// The keys are read every five minutes, which fly here.
+#[tokio::test]
+async fn a_key_that_is_withdrawn_counts_for_five_minutes_at_most() -> Result<()> {
+    async fn fly(seconds: u64) {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+    }
+    let mut cluster = Cluster::start(Options::default()).await?;
+    let accounts = Accounts::of(cluster.client()?, "default");
+    let mesh = Checking::new(cluster.config())?;
+    let proxy = accounts.proxy("default");
+    let old = accounts.token("default", &[TOKEN_AUDIENCE]).await?;
+    mesh.decides(&proxy, &old).await?;
+
+    cluster.replace_token_key().await?;
+    let reviews = mesh.reviews();
+    mesh.certify(&proxy, &old).await?;
+    fly(200).await;
+    mesh.certify(&proxy, &old).await?;
+    assert_eq!(mesh.reviews(), reviews, "its key is known");
+
+    fly(100).await;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while mesh.certify(&proxy, &old).await.is_ok() {
+        ensure!(Instant::now() < deadline, "its key still counts");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let (code, reason) = (Code::InvalidArgument, Reason::TokenInvalid);
+    mesh.is_refused(&proxy, &old, code, reason).await?;
+    assert!(mesh.stats().doubted_tokens(Doubt::Key) > 0);
+
+    // The other way round: a key that is not known yet has them read at once, if they
+    // were not just now.
+    let new = accounts.token("default", &[TOKEN_AUDIENCE]).await?;
+    mesh.decides(&proxy, &new).await?;
+    cluster.replace_token_key().await?;
+    fly(10).await;
+    let newest = accounts.token("default", &[TOKEN_AUDIENCE]).await?;
+    let verified = mesh.stats().verified_tokens();
+    mesh.certify(&proxy, &newest).await?;
+    assert_eq!(mesh.stats().verified_tokens(), verified + 1);
+    mesh.is_refused(&proxy, &new, code, reason).await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! is scenario 12 of identity-injector.md 11.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cluster;
 mod fuzz;
 mod keys;
 mod mutations;

@@ -249,7 +249,7 @@ async fn s37_an_issuer_that_has_expired_since_is_said_with_its_times() {
 }
 
 #[tokio::test]
-async fn s19_a_bad_request_costs_no_review() {
+async fn s16_s19_a_bad_request_costs_no_review() {
     let review = TokenReview::new(client_of("http://127.0.0.1:1"));
     let authority = authority_with(review);
     let proxy = Proxy::new("web");
@@ -259,6 +259,18 @@ async fn s19_a_bad_request_costs_no_review() {
     };
     let refusal = authority.certify(bad).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::CsrNames, "{refusal}");
+    // Scenario 16.
+    let rsa = KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048);
+    let mut params = rcgen::CertificateParams::new([proxy.name.to_string()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let rsa = params.serialize_request(&rsa.unwrap()).unwrap();
+    let rsa = CertifyRequest {
+        certificate_signing_request: rsa.der().to_vec(),
+        ..proxy.request("bad token")
+    };
+    let refusal = authority.certify(rsa).await.unwrap_err();
+    assert_eq!(refusal.code(), Code::FailedPrecondition, "{refusal}");
+    assert_eq!(refusal.reason(), Reason::CsrKey, "{refusal}");
     let not_text = CertifyRequest {
         token: vec![0xff],
         ..proxy.request("")

@@ -486,12 +486,25 @@ async fn what_is_good_need_not_wait_for_what_is_bad() {
     pod.until_live(&next).await;
     assert!(pod.status.last_error().is_some(), "the bundle is still bad");
 
+    // A bundle is there that is another mesh's, and an issuer comes likewise.
+    let stranger = Root::new("stranger");
+    pod.write_anchors(&[&stranger]);
+    pod.until_failed(3, "do not go with the issuer in use")
+        .await;
+    let next = old.issuer();
+    write_issuer(&pod.issuer(), &next);
+    pod.until_live(&next).await;
+    let error = pod.status.last_error().unwrap();
+    assert!(error.contains("the trust anchors in"), "{error}");
+    let credentials = pod.authority.credentials().unwrap();
+    assert_eq!(credentials.anchors.pem(), old.pem.as_bytes());
+
     // An issuer is broken, and a bundle comes that goes with the one in force.
     fs::write(pod.issuer().join("crt.pem"), "nothing").unwrap();
     pod.write_anchors(&[&old, &new]);
     eventually("both roots", || (pod.anchors() == 2).then_some(())).await;
     assert_eq!(pod.live(), fingerprint(&next));
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!(pod.status.reloads(), 2, "each once");
+    assert_eq!(pod.status.reloads(), 3, "each once");
     assert!(pod.status.last_error().unwrap().contains("crt.pem"));
 }

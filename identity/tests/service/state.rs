@@ -214,9 +214,16 @@ fn a_broken_file_is_named_with_what_to_do_and_left_as_it_is() {
         (
             "ca.crt",
             Some(&other["ca.crt"]),
-            "unknown authority",
-            "remove issuer.crt",
+            "ca.key: it is not the key of ca.crt",
+            "put back what was there",
         ),
+        (
+            "ca.key",
+            Some(&other["ca.key"]),
+            "ca.key: it is not the key of ca.crt",
+            "put back what was there",
+        ),
+        ("ca.key", Some(b"garbage"), "ca.key", "put back"),
         (
             "issuer.key",
             Some(&other["issuer.key"]),

@@ -88,10 +88,7 @@ impl Root {
             &scope(),
             SystemTime::now(),
         );
-        Credentials {
-            issuer: Arc::new(issuer.unwrap()),
-            anchors,
-        }
+        Credentials::new(Arc::new(issuer.unwrap()), anchors)
     }
 }
 

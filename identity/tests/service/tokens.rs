@@ -1,157 +1,16 @@
 //! Tokens of a real API server: what it says of them, with and without audiences,
 //! and what it cannot say when it is gone. Scenarios of 11.1 have their numbers.
 
-use crate::support::{Proxy, Root, scope, verify};
+use crate::{
+    cluster::{Accounts, Mesh},
+    support::Proxy,
+};
 use anyhow::{Context as _, Result};
-use ferrule_identity::{
-    Authenticator, CertificateAuthority, Permission, Reason, Refusal, TOKEN_AUDIENCE, TokenReview,
-    Validity,
-};
-use ferrule_proto::identity::CertifyResponse;
+use ferrule_identity::{Permission, Reason, TOKEN_AUDIENCE, TokenReview};
 use ferrule_test_cluster::{Cluster, Component, Options};
-use k8s_openapi::api::{
-    authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec},
-    core::v1::{Pod, ServiceAccount},
-};
-use kube::{
-    Api, Client, Config, ResourceExt as _,
-    api::{DeleteParams, PostParams},
-};
-use serde_json::json;
+use kube::api::DeleteParams;
 use std::time::{Duration, Instant};
 use tonic::Code;
-
-/// An authority that asks a cluster, as whoever `config` speaks for.
-struct Mesh {
-    authority: CertificateAuthority,
-    root: Root,
-}
-
-impl Mesh {
-    fn new(mut config: Config) -> Result<Self> {
-        // A refused connection is an answer.
-        config.default_retry = false;
-        let review = TokenReview::new(Client::try_from(config)?);
-        let authenticator = Authenticator::TokenReview(review);
-        let authority = CertificateAuthority::new(scope(), Validity::default(), authenticator);
-        let root = Root::new("root");
-        authority.install(root.credentials(&root.issuer()));
-        Ok(Self { authority, root })
-    }
-
-    fn review(&self) -> &TokenReview {
-        match self.authority.authenticator() {
-            Authenticator::TokenReview(review) => review,
-            _ => panic!("tokens are reviewed"),
-        }
-    }
-
-    /// How many reviews were answered so far.
-    fn reviews(&self) -> u64 {
-        self.review().stats().durations().count
-    }
-
-    async fn certify(&self, proxy: &Proxy, token: &str) -> Result<CertifyResponse, Refusal> {
-        self.authority.certify(proxy.request(token)).await
-    }
-
-    async fn is_certified(&self, proxy: &Proxy, token: &str) -> Result<()> {
-        let answer = self.certify(proxy, token).await;
-        verify(&answer?, &self.root, &proxy.name);
-        Ok(())
-    }
-
-    async fn is_refused(
-        &self,
-        proxy: &Proxy,
-        token: &str,
-        code: Code,
-        reason: Reason,
-    ) -> Result<String> {
-        let refusal = self.certify(proxy, token).await.err();
-        let refusal = refusal.context("it is certified")?;
-        assert_eq!(refusal.code(), code, "{refusal}");
-        assert_eq!(refusal.reason(), reason, "{refusal}");
-        assert!(!refusal.to_string().contains(token), "the token is told");
-        Ok(refusal.to_string())
-    }
-
-    /// The API server hears of a deletion a little later itself, and remembers a
-    /// token that it has authenticated for 10 s: each is tried once.
-    async fn are_soon_refused(&self, proxy: &Proxy, tokens: &[String]) {
-        for token in tokens {
-            if let Err(refusal) = self.certify(proxy, token).await {
-                assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("tokens of what is gone are certified");
-    }
-}
-
-/// The service accounts of a namespace.
-pub(crate) struct Accounts {
-    pub(crate) api: Api<ServiceAccount>,
-    namespace: String,
-}
-
-impl Accounts {
-    pub(crate) fn of(client: Client, namespace: &str) -> Self {
-        Self {
-            api: Api::namespaced(client, namespace),
-            namespace: namespace.to_owned(),
-        }
-    }
-
-    pub(crate) async fn create(&self, name: &str) -> Result<()> {
-        let account = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        self.api.create(&PostParams::default(), &account).await?;
-        Ok(())
-    }
-
-    pub(crate) async fn token(&self, name: &str, audiences: &[&str]) -> Result<String> {
-        self.token_for(name, audiences, None).await
-    }
-
-    pub(crate) async fn token_for(
-        &self,
-        name: &str,
-        audiences: &[&str],
-        bound_to: Option<BoundObjectReference>,
-    ) -> Result<String> {
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: audiences.iter().map(ToString::to_string).collect(),
-                bound_object_ref: bound_to,
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        let params = PostParams::default();
-        let token = self.api.create_token_request(name, &params, &request);
-        Ok(token.await?.status.context("a token")?.token)
-    }
-
-    pub(crate) async fn tokens(
-        &self,
-        name: &str,
-        count: usize,
-        bound_to: Option<&BoundObjectReference>,
-    ) -> Result<Vec<String>> {
-        let mut tokens = Vec::new();
-        for _ in 0..count {
-            let token = self.token_for(name, &[TOKEN_AUDIENCE], bound_to.cloned());
-            tokens.push(token.await?);
-        }
-        Ok(tokens)
-    }
-
-    /// The proxy of the account `name`.
-    pub(crate) fn proxy(&self, name: &str) -> Proxy {
-        Proxy::in_namespace(&self.namespace, name)
-    }
-}
 
 #[tokio::test]
 async fn a_token_for_the_mesh_is_reviewed_once_and_certified() -> Result<()> {
@@ -159,15 +18,15 @@ async fn a_token_for_the_mesh_is_reviewed_once_and_certified() -> Result<()> {
     let namespace = cluster.namespace("certify").await?;
     let accounts = Accounts::of(cluster.client()?, namespace.name());
     accounts.create("web").await?;
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Mesh::reviewing(cluster.config())?;
     let web = accounts.proxy("web");
 
     let token = accounts.token("web", &[TOKEN_AUDIENCE]).await?;
-    mesh.is_certified(&web, &token).await?;
+    mesh.certify(&web, &token).await?;
     assert_eq!(mesh.reviews(), 1);
-    mesh.is_certified(&web, &format!("{token}\n")).await?;
+    mesh.certify(&web, &format!("{token}\n")).await?;
     let both = accounts.token("web", &["vault", TOKEN_AUDIENCE]).await?;
-    mesh.is_certified(&web, &both).await?;
+    mesh.certify(&web, &both).await?;
     assert_eq!(mesh.reviews(), 3);
 
     // Scenario 28, and the token of a pod's neighbour.
@@ -186,10 +45,10 @@ async fn s23_a_token_without_an_audience_is_reviewed_again_without_one() -> Resu
     let namespace = cluster.namespace("audience").await?;
     let accounts = Accounts::of(cluster.client()?, namespace.name());
     accounts.create("web").await?;
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Mesh::reviewing(cluster.config())?;
     let web = accounts.proxy("web");
     let token = accounts.token("web", &[]).await?;
-    mesh.is_certified(&web, &token).await?;
+    mesh.certify(&web, &token).await?;
     assert_eq!(mesh.reviews(), 2);
 
     // Scenario 24: it is for somebody else, and so says the second review.
@@ -207,7 +66,7 @@ async fn tokens_that_nobody_issued_or_that_are_no_service_accounts_are_refused()
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("unknown").await?;
     let accounts = Accounts::of(cluster.client()?, namespace.name());
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Mesh::reviewing(cluster.config())?;
     let web = accounts.proxy("default");
     let token = accounts.token("default", &[TOKEN_AUDIENCE]).await?;
 
@@ -223,6 +82,7 @@ async fn tokens_that_nobody_issued_or_that_are_no_service_accounts_are_refused()
         let text = mesh.is_refused(&web, unknown, code, reason).await?;
         assert!(text.contains("invalid bearer token"), "{text}");
     }
+    assert_eq!(mesh.reviews(), 3, "scenario 22: one each");
 
     // Scenario 26: Kubernetes allows the name, a mesh cannot.
     accounts.create("my.sa").await?;
@@ -232,38 +92,37 @@ async fn tokens_that_nobody_issued_or_that_are_no_service_accounts_are_refused()
     Ok(())
 }
 
+/// The API server hears of a deletion a little later itself, and remembers a token that it
+/// has authenticated for 10 s: each is tried once.
+async fn are_soon_refused(mesh: &Mesh, proxy: &Proxy, tokens: &[String]) {
+    for token in tokens {
+        if let Err(refusal) = mesh.certify(proxy, token).await {
+            assert_eq!(refusal.code(), Code::InvalidArgument, "{refusal}");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("tokens of what is gone are certified");
+}
+
 #[tokio::test]
 async fn s31_a_token_ends_with_its_pod_and_with_its_account() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("deleted").await?;
-    let client = cluster.client()?;
-    let accounts = Accounts::of(client.clone(), namespace.name());
+    let accounts = Accounts::of(cluster.client()?, namespace.name());
     accounts.create("web").await?;
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Mesh::reviewing(cluster.config())?;
     let web = accounts.proxy("web");
-    let pods: Api<Pod> = Api::namespaced(client, namespace.name());
-    let pod = json!({
-        "metadata": {"name": "web"},
-        "spec": {"serviceAccountName": "web", "containers": [{"name": "web", "image": "web"}]},
-    });
-    let pod = serde_json::from_value(pod)?;
-    let pod = pods.create(&PostParams::default(), &pod).await?;
-    let bound_to = BoundObjectReference {
-        api_version: Some("v1".to_owned()),
-        kind: Some("Pod".to_owned()),
-        name: Some(pod.name_any()),
-        uid: pod.uid(),
-    };
+    let bound_to = accounts.pod("web").await?;
     let of_pod = accounts.tokens("web", 40, Some(&bound_to)).await?;
-    mesh.is_certified(&web, &of_pod[0]).await?;
-    pods.delete("web", &DeleteParams::default().grace_period(0))
-        .await?;
-    mesh.are_soon_refused(&web, &of_pod[1..]).await;
+    mesh.certify(&web, &of_pod[0]).await?;
+    accounts.delete_pod().await?;
+    are_soon_refused(&mesh, &web, &of_pod[1..]).await;
 
     let of_account = accounts.tokens("web", 40, None).await?;
-    mesh.is_certified(&web, &of_account[0]).await?;
+    mesh.certify(&web, &of_account[0]).await?;
     accounts.api.delete("web", &DeleteParams::default()).await?;
-    mesh.are_soon_refused(&web, &of_account[1..]).await;
+    are_soon_refused(&mesh, &web, &of_account[1..]).await;
     Ok(())
 }
 
@@ -282,7 +141,7 @@ async fn s43_a_control_plane_that_may_not_review_tokens_learns_why() -> Result<(
     };
     let mut config = cluster.config();
     config.auth_info.token = Some(token.clone().into());
-    let mesh = Mesh::new(config)?;
+    let mesh = Mesh::reviewing(config)?;
     let (code, reason) = (Code::Internal, Reason::TokenReviewFailed);
     let proxy = accounts.proxy("default");
     let text = mesh.is_refused(&proxy, &token, code, reason).await?;
@@ -296,15 +155,15 @@ async fn more_workloads_than_reviews_at_once_are_all_certified() -> Result<()> {
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("storm").await?;
     let accounts = Accounts::of(cluster.client()?, namespace.name());
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Mesh::reviewing(cluster.config())?;
     let proxy = accounts.proxy("default");
     let tokens = accounts.tokens("default", 200, None).await?;
-    let calls = tokens.iter().map(|token| mesh.is_certified(&proxy, token));
+    let calls = tokens.iter().map(|token| mesh.certify(&proxy, token));
     futures::future::try_join_all(calls).await?;
     assert_eq!(mesh.reviews(), 200);
 
     // The same token at the same time: all of them share a review.
-    let calls = (0..200).map(|_| mesh.is_certified(&proxy, &tokens[0]));
+    let calls = (0..200).map(|_| mesh.certify(&proxy, &tokens[0]));
     futures::future::try_join_all(calls).await?;
     assert_eq!(mesh.reviews(), 201);
     Ok(())
@@ -316,16 +175,16 @@ async fn s20_without_the_api_server_nobody_is_certified_and_with_it_all_are_agai
     let mut cluster = Cluster::start(Options::default()).await?;
     let accounts = Accounts::of(cluster.client()?, "default");
     let token = accounts.token("default", &[TOKEN_AUDIENCE]).await?;
-    let mesh = Mesh::new(cluster.config())?;
+    let mesh = Mesh::reviewing(cluster.config())?;
     let proxy = accounts.proxy("default");
-    mesh.is_certified(&proxy, &token).await?;
+    mesh.certify(&proxy, &token).await?;
 
     cluster.kill(Component::ApiServer);
     let (code, reason) = (Code::Internal, Reason::TokenReviewFailed);
     let text = mesh.is_refused(&proxy, &token, code, reason).await?;
     assert!(text.contains("the API server has not reviewed"), "{text}");
     cluster.restart(Component::ApiServer).await?;
-    mesh.is_certified(&proxy, &token).await?;
+    mesh.certify(&proxy, &token).await?;
 
     // One that is there and says nothing.
     cluster.pause(Component::ApiServer)?;
@@ -334,7 +193,7 @@ async fn s20_without_the_api_server_nobody_is_certified_and_with_it_all_are_agai
     assert!(text.ends_with("in 10 s"), "{text}");
     assert!(started.elapsed() < Duration::from_secs(12));
     cluster.resume(Component::ApiServer)?;
-    mesh.is_certified(&proxy, &token).await?;
+    mesh.certify(&proxy, &token).await?;
     assert_eq!(mesh.authority.stats().issued(), 3);
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::{
     certificates::{self, Lifetimes, renew_at},
 };
 use anyhow::{Context as _, anyhow};
-use ferrule_identity::{Certificate, IdentityScope, Issuer, TrustAnchors};
+use ferrule_identity::{Certificate, IdentityScope, Issuer, TrustAnchors, date};
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::api::ObjectMeta;
@@ -153,8 +153,7 @@ impl Authorities {
         }
         if let Some(previous) = &self.previous {
             data.insert(PREVIOUS, previous.certificate.clone());
-            let until = Timestamp::try_from(previous.until).unwrap_or(Timestamp::MAX);
-            data.insert(PREVIOUS_UNTIL, until.to_string());
+            data.insert(PREVIOUS_UNTIL, date(previous.until).to_string());
         }
         let labels = [
             ("linkerd.io/control-plane-component", "destination"),

@@ -278,6 +278,15 @@ fn what_cannot_be_made_again_is_not_made_again() {
 }
 
 #[test]
+fn a_key_of_another_anchor_signs_nothing() {
+    let mut state = kept(noon());
+    state.anchor.as_mut().unwrap().key = kept(noon()).anchor.unwrap().key;
+    assert_eq!(settle(&rules(), &mut state, noon()), ["done"]);
+    let told = "stuck: ANCHOR holds a key that is not its certificate's: put back what was there";
+    assert_eq!(settle(&rules(), &mut state, noon() + 300 * DAY), [told]);
+}
+
+#[test]
 fn an_anchor_whose_key_is_elsewhere_serves_until_it_is_needed() {
     let mut state = kept(noon());
     state.anchor.as_mut().unwrap().key = None;
