@@ -7,6 +7,7 @@ mod admin;
 mod api_client;
 mod banner;
 mod discovery;
+mod files;
 mod flags;
 mod grpc;
 mod identity;

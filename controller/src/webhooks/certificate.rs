@@ -1,7 +1,8 @@
 //! The certificate that API servers see, in files that somebody else renews.
 
+use crate::files::{Content, FollowedFiles, Names};
 use anyhow::{Context as _, anyhow};
-use ferrule_identity::{Certificate, DirectoryChanges, FileMark, FilesStatus, date, read_file};
+use ferrule_identity::{Certificate, FilesStatus, date};
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -9,23 +10,17 @@ use rustls::{
     server::ResolvesServerCert,
     sign::{CertifiedKey, SingleCertAndKey},
 };
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{path::Path, sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// Called so in a Secret of type `kubernetes.io/tls`.
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
-/// How often the files are looked at where no change is told.
-const LOOK_ANYWAY: Duration = Duration::from_secs(10);
-/// Who writes two files is given this long between them before what they hold
-/// counts as bad.
-const SETTLE: Duration = Duration::from_millis(500);
+const NAMES: Names = Names {
+    subject: "the webhooks' certificate",
+    last_good: "the last good certificate of the webhooks stays in use",
+};
 /// HTTP/2 first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -46,21 +41,9 @@ pub(crate) struct Served {
 
 /// The files of a certificate and its key.
 pub(crate) struct CertificateFiles {
-    directory: PathBuf,
-    /// What is served was read from.
-    live: Marks,
-    /// The bad contents that were last complained of.
-    complained: Option<Marks>,
+    files: FollowedFiles,
     /// The certificate whose end was last warned of.
     warned: Option<String>,
-}
-
-type Marks = [FileMark; 2];
-
-/// What is in the files at one moment.
-struct Contents {
-    certificate: io::Result<Vec<u8>>,
-    key: io::Result<Vec<u8>>,
 }
 
 impl ServingCertificate {
@@ -112,12 +95,10 @@ impl CertificateFiles {
     /// # Errors
     /// What is wrong with one of them, naming it.
     pub(crate) fn load(directory: &Path) -> anyhow::Result<(Self, Arc<ServingCertificate>)> {
-        let contents = Contents::read(directory);
-        let served = contents.serve(directory)?;
+        let paths = [CERTIFICATE, KEY].map(|name| directory.join(name));
+        let (files, served) = FollowedFiles::load(paths.into(), NAMES, serve)?;
         let files = Self {
-            directory: directory.to_owned(),
-            live: contents.marks(),
-            complained: None,
+            files,
             warned: None,
         };
         let serving = ServingCertificate::none();
@@ -128,74 +109,17 @@ impl CertificateFiles {
     /// Follows the files until `stop`. What is good is served from the next
     /// connection on; what is not is said once, and the last that was good stays.
     pub(crate) async fn run(mut self, serving: Arc<ServingCertificate>, stop: CancellationToken) {
-        let directory = self.directory.clone();
-        let subject = "the webhooks' certificate";
-        let mut changes = DirectoryChanges::of(subject, [&*directory].into_iter());
         let followed = async {
             loop {
-                // Before reading: what changes meanwhile is told.
-                changes.watch();
-                self.look(&serving).await;
-                changes.told_within(LOOK_ANYWAY).await;
+                if let Some(served) = self.files.look(&serving.status, serve).await {
+                    adopt(&serving, served);
+                }
+                if let Some(served) = serving.current() {
+                    self.warn_of_its_end(&served);
+                }
             }
         };
         stop.run_until_cancelled(followed).await;
-    }
-
-    async fn look(&mut self, serving: &ServingCertificate) {
-        let mut contents = self.read().await;
-        loop {
-            let marks = contents.marks();
-            if marks == self.live {
-                self.recovered(serving);
-                break;
-            }
-            match contents.serve(&self.directory) {
-                Ok(served) => {
-                    self.live = marks;
-                    self.recovered(serving);
-                    adopt(serving, served);
-                }
-                Err(_) if self.complained.as_ref() == Some(&marks) => {}
-                Err(error) => {
-                    // Half of it may be written.
-                    tokio::time::sleep(SETTLE).await;
-                    contents = self.read().await;
-                    if contents.marks() != marks {
-                        continue;
-                    }
-                    self.complain(serving, marks, &error);
-                }
-            }
-            break;
-        }
-        if let Some(served) = serving.current() {
-            self.warn_of_its_end(&served);
-        }
-    }
-
-    /// Beside the runtime: disks may be slow.
-    async fn read(&self) -> Contents {
-        let directory = self.directory.clone();
-        let read = tokio::task::spawn_blocking(move || Contents::read(&directory));
-        match read.await {
-            Ok(contents) => contents,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
-    }
-
-    fn complain(&mut self, serving: &ServingCertificate, marks: Marks, error: &anyhow::Error) {
-        let error = format!("{error:#}");
-        tracing::warn!("the last good certificate of the webhooks stays in use: {error}");
-        serving.status.failed(error);
-        self.complained = Some(marks);
-    }
-
-    fn recovered(&mut self, serving: &ServingCertificate) {
-        if self.complained.take().is_some() {
-            tracing::info!("the files of the webhooks' certificate are good again");
-            serving.status.recovered();
-        }
     }
 
     /// Whoever renews it may have stopped doing so.
@@ -224,53 +148,33 @@ fn adopt(serving: &ServingCertificate, served: Served) {
         until = %date(certificate.not_after()),
         "reloaded the webhooks' certificate",
     );
-    serving.status.reloaded();
     serving.set(served);
 }
 
-impl Contents {
-    fn read(directory: &Path) -> Self {
-        Self {
-            certificate: read_file(&directory.join(CERTIFICATE)),
-            key: read_file(&directory.join(KEY)),
-        }
-    }
-
-    fn marks(&self) -> Marks {
-        [FileMark::of(&self.certificate), FileMark::of(&self.key)]
-    }
-
-    /// What they make, if the key is the certificate's. One that has ended is
-    /// served, too: it is for the API server to say so, and discovery in the same
-    /// process has nothing to do with it.
-    fn serve(&self, directory: &Path) -> anyhow::Result<Served> {
-        let (certificate, key) = (directory.join(CERTIFICATE), directory.join(KEY));
-        let chain = bytes(&self.certificate, &certificate)?;
-        let chain = CertificateDer::pem_slice_iter(chain)
-            .collect::<Result<Vec<_>, _>>()
-            .ok()
-            .filter(|chain| !chain.is_empty())
-            .with_context(|| format!("{}: no PEM certificate found", certificate.display()))?;
-        let leaf = Certificate::from_der(&chain[0])
-            .with_context(|| format!("the certificate in {}", certificate.display()))?;
-        // What the parser says may quote a line of the key.
-        let no_key = || anyhow!("{}: no PEM private key found", key.display());
-        let pem = bytes(&self.key, &key)?;
-        let private = PrivateKeyDer::from_pem_slice(pem).map_err(|_| no_key())?;
-        let provider = CryptoProvider::get_default().expect("installed first in main");
-        let certified = CertifiedKey::from_der(chain, private, provider).with_context(|| {
-            let (key, certificate) = (key.display(), certificate.display());
-            format!("the key in {key} does not serve the certificate in {certificate}")
-        })?;
-        Served::new(leaf, certified)
-    }
-}
-
-fn bytes<'c>(contents: &'c io::Result<Vec<u8>>, path: &Path) -> anyhow::Result<&'c [u8]> {
-    match contents {
-        Ok(bytes) => Ok(bytes),
-        Err(error) => Err(anyhow!("cannot read {}: {error}", path.display())),
-    }
+/// What certificate and key make, if the key is the certificate's. One that has ended is
+/// served, too: it is for the API server to say so, and discovery in the same process has
+/// nothing to do with it.
+fn serve(contents: &[Content]) -> anyhow::Result<Served> {
+    let [certificate, key] = contents else {
+        unreachable!("two files are read");
+    };
+    let chain = CertificateDer::pem_slice_iter(certificate.bytes()?)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|chain| !chain.is_empty());
+    let certificate = certificate.path().display();
+    let chain = chain.with_context(|| format!("{certificate}: no PEM certificate found"))?;
+    let leaf = Certificate::from_der(&chain[0])
+        .with_context(|| format!("the certificate in {certificate}"))?;
+    // What the parser says may quote a line of the key.
+    let private = PrivateKeyDer::from_pem_slice(key.bytes()?);
+    let key = key.path().display();
+    let private = private.map_err(|_| anyhow!("{key}: no PEM private key found"))?;
+    let provider = CryptoProvider::get_default().expect("installed first in main");
+    let certified = CertifiedKey::from_der(chain, private, provider).with_context(|| {
+        format!("the key in {key} does not serve the certificate in {certificate}")
+    })?;
+    Served::new(leaf, certified)
 }
 
 /// TLS 1.3 only; anybody may ask, what is told is no secret.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The certificate, as the flags choose it.
 pub(crate) enum Certificates {
-    Files(CertificateFiles, Arc<ServingCertificate>),
+    Files(Box<CertificateFiles>, Arc<ServingCertificate>),
     Managed(Lifetimes),
 }
 
@@ -46,7 +46,7 @@ impl Certificates {
                 let (files, serving) = CertificateFiles::load(&directory).context(
                     "the webhooks cannot be served with the certificate in --webhook-tls-dir",
                 )?;
-                Some(Self::Files(files, serving))
+                Some(Self::Files(files.into(), serving))
             }
         })
     }
