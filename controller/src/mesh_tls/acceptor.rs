@@ -36,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const HANDSHAKES: usize = 1024;
 /// A proxy gives up after a second (its connect timeout covers TLS); who takes
 /// longer only holds a place.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many connections may wait for HTTP/2 to begin.
 const READY: usize = 64;
 

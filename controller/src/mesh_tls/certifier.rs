@@ -80,6 +80,15 @@ impl Certifier {
         Ok(Answer { chain, anchors })
     }
 
+    /// The anchors, if their file has others since they were last read: identity may
+    /// have an issuer under a new one already.
+    pub(super) fn reload(&mut self) -> Option<TrustAnchors> {
+        match self {
+            Certifier::Local { .. } => None,
+            Certifier::Remote(identity) => identity.reload(),
+        }
+    }
+
     /// The anchors, once they or the issuer have changed.
     pub(super) async fn changed(&mut self) -> TrustAnchors {
         loop {

@@ -17,3 +17,6 @@ pub(crate) use self::{
     client_auth::ClientAuth,
     own::{NotCertified, OwnCertificate},
 };
+
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,9 @@ impl OwnCertificate {
     pub(crate) async fn run(self: Arc<Self>, mut certifier: Certifier, stop: CancellationToken) {
         let mut retry = FIRST_RETRY;
         loop {
+            if let Some(anchors) = certifier.reload() {
+                self.trust(&anchors);
+            }
             let pause = match self.renew(&certifier).await {
                 Ok(not_after) => {
                     retry = FIRST_RETRY;
