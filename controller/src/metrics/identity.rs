@@ -1,6 +1,6 @@
 use super::writer::{NONE, Writer};
 use crate::{identity::Identity, process::Process};
-use ferrule_identity::{Authenticator, Doubt, KeyStats, Reason, ReviewStats, Step};
+use ferrule_identity::{Authenticator, Certificate, Doubt, KeyStats, Reason, ReviewStats, Step};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
     fmt,
@@ -90,20 +90,33 @@ fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
             (NONE, timestamp(issuer.not_after()))
         }),
     )?;
-    let anchors = credentials.iter().flat_map(|credentials| {
-        let anchors = credentials.anchors.certificates().iter();
-        anchors.map(|anchor| {
-            let fingerprint = &anchor.fingerprint()[..FINGERPRINT];
-            (
-                [("fingerprint", fingerprint)],
-                timestamp(anchor.not_after()),
-            )
-        })
-    });
+    writer.gauges(
+        "identity_issuer_warning_timestamp_seconds",
+        "From when on the issuer is about to expire, in seconds since 1970; absent likewise",
+        credentials.map(|credentials| {
+            let issuer = credentials.issuer.certificate();
+            (NONE, timestamp(issuer.warn_from()))
+        }),
+    )?;
+    let of_anchors = |time: fn(&Certificate) -> SystemTime| {
+        let anchors = credentials.iter().flat_map(|credentials| {
+            let anchors = credentials.anchors.certificates().iter();
+            anchors.map(move |anchor| {
+                let fingerprint = &anchor.fingerprint()[..FINGERPRINT];
+                ([("fingerprint", fingerprint)], timestamp(time(anchor)))
+            })
+        });
+        anchors.collect::<Vec<_>>()
+    };
     writer.gauges(
         "identity_trust_anchor_expiry_timestamp_seconds",
         "When each trust anchor expires, in seconds since 1970; absent while there is none",
-        anchors,
+        of_anchors(Certificate::not_after),
+    )?;
+    writer.gauges(
+        "identity_trust_anchor_warning_timestamp_seconds",
+        "From when on each trust anchor is about to expire, in seconds since 1970",
+        of_anchors(Certificate::warn_from),
     )
 }
 
