@@ -257,7 +257,10 @@ mod tests {
             ("--default-opaque-ports", "25,http", "\"http\""),
             ("--meshed-http2-client-params", "{", "EOF"),
             ("--outbound-transport-mode", "opaque", "transport-header"),
+            // Scenario 42.
             ("--trust-domain", "", "cluster.local"),
+            ("--trust-domain", "Cluster.Local", "cluster.local"),
+            ("--trust-domain", "cluster.local.", "cluster.local"),
             ("--cluster-domain", "cluster.local.", "cluster.local"),
             ("--control-plane-namespace", "a.b", "linkerd"),
             ("--log-level", "ferrule=loud", "info"),
@@ -268,7 +271,10 @@ mod tests {
             ("--webhook-names", "web,a b", "DNS name"),
             // Scenario 40: there is always a scheme.
             ("--identity-scheme", "", "linkerd.io/tls"),
+            // Scenario 41; how little is too little, in the next test.
             ("--identity-issuance-lifetime", "abc", "20s"),
+            ("--identity-issuance-lifetime", "-1h", "20s"),
+            ("--identity-clock-skew-allowance", "-1s", "20s"),
             ("--token-review", "never", "always, local"),
             ("--identity-event-policy", "some", "none, rotation, all"),
             ("--lease-duration", "2s", "at least 3s"),
@@ -279,6 +285,18 @@ mod tests {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.contains(flag), "{flag}: {error}");
             assert!(error.contains(told), "{flag}: {error}");
+        }
+    }
+
+    #[test]
+    fn s41_a_lifetime_of_nothing_is_refused_by_the_name_of_its_flag() {
+        for (value, is_good) in [("0s", false), ("999ms", false), ("1s", true)] {
+            let flag = format!("--identity-issuance-lifetime={value}");
+            let validity = parse(&[&flag]).unwrap().identity.validity();
+            let told = validity.map(|_| ()).map_err(|error| error.to_string());
+            assert_eq!(told.is_ok(), is_good, "{value}: {told:?}");
+            let named = told.is_err_and(|told| told.contains("--identity-issuance-lifetime"));
+            assert_eq!(named, !is_good, "{value}");
         }
     }
 
