@@ -3,8 +3,11 @@
 //! other. Times are compressed: an issuer lasts some seconds.
 
 mod commands;
+mod door;
 mod files;
+mod kubelet;
 mod managed;
 mod mesh;
 mod roles;
 mod secrets;
+mod steps;

@@ -1,6 +1,6 @@
 //! Nobody brings a certificate authority: Ferrule makes one and keeps it.
 
-use crate::mesh::{ANCHOR, ISSUER, Mesh, Traffic, eventually};
+use crate::mesh::{ANCHOR, ISSUER, Mesh, Traffic, der, eventually};
 use anyhow::{Context as _, Result};
 use ferrule_tests::Ferrule;
 use kube::{
@@ -8,6 +8,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams},
 };
 use serde_json::json;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const SHORT: &str = "--issuer-lifetime=12s";
 
@@ -127,6 +128,40 @@ async fn who_is_killed_at_any_step_is_gone_on_from() -> Result<()> {
     identity.logged("ferrule-trust-anchor is gone").await?;
     assert!(identity.is_ready().await?);
     assert!(secrets.get_opt(ANCHOR).await?.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_issuer_that_expired_while_nobody_was_there_is_replaced_at_the_start() -> Result<()> {
+    let mesh = Mesh::new("expired").await?;
+    let identity = mesh.identity(&["--issuer-lifetime=10s"]).await?;
+    identity.ready().await?;
+    let anchors = mesh.anchors().await?;
+    let proxy = mesh.proxy(&identity, &anchors).await?;
+    identity.kill().await?;
+    let first = mesh.issuer("crt.pem").await?;
+    let end = {
+        let der = der(&first)?;
+        let (_, issuer) = x509_parser::parse_x509_certificate(&der)?;
+        issuer.validity().not_after.timestamp()
+    };
+    eventually("it has expired", async || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        Ok((now as i64 > end).then_some(()))
+    })
+    .await?;
+    drop(proxy);
+
+    let identity = mesh.identity(&[]).await?;
+    identity.ready().await?;
+    identity
+        .logged("replaced an issuer that cannot be used")
+        .await?;
+    assert_eq!(mesh.anchors().await?, anchors);
+    let proxies = vec![mesh.proxy(&identity, &anchors).await?];
+    let issuer = mesh.issuer("crt.pem").await?;
+    assert_ne!(issuer, first);
+    Traffic::begin_when(proxies, &issuer).await?.end().await?;
     Ok(())
 }
 

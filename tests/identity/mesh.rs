@@ -13,6 +13,7 @@ use kube::{
 };
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -63,7 +64,8 @@ impl Mesh {
         self.identity_as(&self.kubeconfig, flags).await
     }
 
-    /// The same, as somebody else.
+    /// The same, as somebody else, or by another way. Flags that are given count instead of
+    /// the usual ones.
     pub(crate) async fn identity_as(&self, kubeconfig: &Path, flags: &[&str]) -> Result<Ferrule> {
         let namespace = format!("--control-plane-namespace={}", self.namespace.name());
         let own = [
@@ -75,7 +77,10 @@ impl Mesh {
             "--drain-delay=0s",
             &namespace,
         ];
-        let flags: Vec<_> = own.iter().chain(flags).copied().collect();
+        let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+        let given: Vec<_> = flags.iter().map(|flag| name(flag)).collect();
+        let own = own.iter().filter(|own| !given.contains(&name(own)));
+        let flags: Vec<_> = own.chain(flags).copied().collect();
         Ferrule::start_with(kubeconfig, &flags).await
     }
 
@@ -114,8 +119,14 @@ impl Mesh {
 
     /// A proxy that trusts `anchors` and is certified by `identity`.
     pub(crate) async fn proxy(&self, identity: &Ferrule, anchors: &str) -> Result<TestProxy> {
+        self.proxy_at(identity.address_of("identity").await?, anchors)
+            .await
+    }
+
+    /// The same for whoever is at an address.
+    pub(crate) async fn proxy_at(&self, identity: SocketAddr, anchors: &str) -> Result<TestProxy> {
         let proxy = TestProxy::builder(&self.name())
-            .identity(identity.address_of("identity").await?, &self.name())
+            .identity(identity, &self.name())
             .token_file(self.token_file().await?)
             .trust_anchors(anchors)
             .refresh(Duration::from_millis(500), Duration::from_secs(3600))
@@ -224,6 +235,15 @@ impl Traffic {
     pub(crate) async fn is_under(&self, issuer_pem: &str) -> Result<()> {
         for proxy in &self.proxies {
             until_under(proxy, issuer_pem).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets all of them shake hands with another, both ways.
+    pub(crate) async fn meets(&self, other: &TestProxy) -> Result<()> {
+        for proxy in &self.proxies {
+            proxy.handshake(other).await?;
+            other.handshake(proxy).await?;
         }
         Ok(())
     }
