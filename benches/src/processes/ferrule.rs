@@ -201,10 +201,14 @@ impl Ferrule {
     /// What its allocator says the program uses, in bytes: resident memory is that, what the
     /// allocator keeps, and the pages of the binary that were touched.
     pub(crate) async fn heap(&self) -> Result<u64> {
-        const NAME: &str = "ferrule_runtime_alloc_bytes ";
+        self.metric("ferrule_runtime_alloc_bytes").await
+    }
+
+    /// The value of a series, by its name and labels as they are written.
+    pub(crate) async fn metric(&self, series: &str) -> Result<u64> {
         let answer = self.get("/metrics").await?;
-        let value = answer.lines().find_map(|line| line.strip_prefix(NAME));
-        let value = value.with_context(|| format!("/metrics has no {NAME}"))?;
+        let value = answer.lines().find_map(|line| line.strip_prefix(series));
+        let value = value.with_context(|| format!("/metrics has no {series}"))?;
         Ok(value.trim().parse::<f64>()? as u64)
     }
 

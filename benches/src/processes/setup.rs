@@ -33,6 +33,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) transport: Transport,
     /// Whose issuer identity signs with; else it makes one, which takes [`Source::Embedded`].
     pub(crate) mesh: Option<&'a Mesh>,
+    /// Tokens are checked by the API server's keys, and not by it.
+    pub(crate) local_tokens: bool,
     /// What the injector goes by: `values`, and the webhooks' `tls.crt` and `tls.key`.
     pub(crate) injector: Option<&'a Path>,
 }
@@ -59,6 +61,9 @@ impl Setup<'_> {
         if let Some(mesh) = self.mesh {
             flag("--trust-anchors", mesh.trust_anchors().into());
             flag("--issuer-dir", mesh.issuer_dir().into());
+        }
+        if self.local_tokens {
+            flag("--token-review", "local".into());
         }
         if let Some(folder) = self.injector {
             flag("--values", folder.join("values").into());

@@ -1,9 +1,13 @@
 //! Certificates: how many, and what one costs. All is by mesh TLS.
 
 use std::fs;
+use std::hint::black_box;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use tempfile::TempDir;
 
 use super::{Bench, Findings};
@@ -23,20 +27,48 @@ const WARM_UP: usize = 500;
 /// Service accounts of the embedded default.
 const ACCOUNTS: usize = 100;
 const CONNECTIONS: usize = 12;
+/// Of what a certificate has that is signed, in bytes, and how often it is signed in how many
+/// tries, of which the fastest counts: others use the cores as well.
+const SIGNED: [u8; 450] = [7; 450];
+const SIGNATURES: u32 = 2_000;
+const TRIES: usize = 10;
+/// How often it is tried whether the server has read keys and pods.
+const PATIENCE: usize = 20;
 /// "As fast as the API server answers", with the noise of two cores that both share.
 const AS_FAST: f64 = 1.25;
 /// A leaf and its issuer are more.
 const LEAST_BYTES: f64 = 500.0;
 
 pub(super) async fn measure(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
-    reviewed(bench, findings).await?;
-    checked(bench, findings).await
+    let signature = signature()?;
+    let us = signature.as_secs_f64() * 1e6;
+    findings.add("a signature alone", Unit::Microseconds, us, None);
+    reviewed(bench, findings, signature).await?;
+    keyed(bench, findings, signature).await?;
+    checked(bench, findings, signature).await
+}
+
+/// What every certificate takes, whoever asks: one signature by the issuer's kind of key, with
+/// the library that the server has.
+fn signature() -> Result<Duration> {
+    let failed = |_| anyhow::anyhow!("there is no signature");
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).map_err(failed)?;
+    let random = SystemRandom::new();
+    let mut fastest = Duration::MAX;
+    for _ in 0..TRIES {
+        let began = Instant::now();
+        for _ in 0..SIGNATURES {
+            black_box(key.sign(&random, black_box(&SIGNED)).map_err(failed)?);
+        }
+        fastest = fastest.min(began.elapsed() / SIGNATURES);
+    }
+    Ok(fastest)
 }
 
 /// The API server vouches for every token; it has seen none before, or it would remember.
 ///
 /// What it can do by itself is measured before and after, since its speed changes with time.
-async fn reviewed(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
+async fn reviewed(bench: &Bench<'_>, findings: &mut Findings, signature: Duration) -> Result<()> {
     let tokens = bench.world.tokens(WARM_UP + 3 * REVIEWS).await?;
     let (warm_up, tokens) = tokens.split_at(WARM_UP);
     let (before, tokens) = tokens.split_at(REVIEWS);
@@ -61,15 +93,52 @@ async fn reviewed(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
     let rate = REVIEWS as f64 / alone.as_secs_f64();
     let what = "the API server alone: TokenReviews";
     findings.add(what, Unit::PerSecond, rate, None);
-    findings.certified("TokenReview", &certified, used.cpu_seconds, None);
+    findings.certified("TokenReview", &certified, used.cpu_seconds, signature, None);
     let times = certified.seconds / alone.as_secs_f64();
     let what = "TokenReview: time, of the API server's alone";
     findings.add(what, Unit::Times, times, AS_FAST);
     Ok(())
 }
 
+/// `--token-review=local`: the server knows the API server's keys, and what tokens are bound
+/// to. Each token is shown many times, which makes no difference: nothing is remembered.
+async fn keyed(bench: &Bench<'_>, findings: &mut Findings, signature: Duration) -> Result<()> {
+    const VERIFIED: &str = "token_local_checks_total{result=\"verified\"}";
+    let tokens = bench.world.tokens(ACCOUNTS).await?;
+    let setup = Setup {
+        local_tokens: true,
+        ..bench.meshed("identity")
+    };
+    let mut server = bench.start(&setup)?;
+    server.ready().await?;
+    let mut proxies = Proxies::new(bench, &server, to_identity(bench.mesh.trust_anchors()))?;
+    let warm = ConnectionUse::Warm(CONNECTIONS);
+    proxies.have(&tokens)?;
+    let mut verified = 0;
+    for _ in 0..PATIENCE {
+        let before = server.metric(VERIFIED).await?;
+        proxies.certify(WARM_UP, warm).await?;
+        verified = server.metric(VERIFIED).await?;
+        if verified - before == WARM_UP as u64 {
+            break;
+        }
+    }
+    let measurement = server.measure("certify-keyed")?;
+    let certified = proxies.certify(CALLS, warm).await?;
+    let used = measurement.end()?;
+    let decided = server.metric(VERIFIED).await? - verified;
+    ensure!(
+        decided == CALLS as u64,
+        "{decided} of {CALLS} tokens were decided by the server: the API server was asked"
+    );
+    let what = "by the API server's keys";
+    let target = Some(3_000.0);
+    findings.certified(what, &certified, used.cpu_seconds, signature, target);
+    Ok(())
+}
+
 /// The embedded default: the server knows the tokens by itself.
-async fn checked(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
+async fn checked(bench: &Bench<'_>, findings: &mut Findings, signature: Duration) -> Result<()> {
     let [manifests, state] = [folder()?, folder()?];
     let setup = Setup {
         roles: "identity",
@@ -79,6 +148,7 @@ async fn checked(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
         },
         transport: Transport::MeshTls,
         mesh: None,
+        local_tokens: false,
         injector: None,
     };
     let mut server = bench.start(&setup)?;
@@ -117,7 +187,7 @@ async fn checked(bench: &Bench<'_>, findings: &mut Findings) -> Result<()> {
         let measurement = server.measure(name)?;
         let certified = proxies.certify(calls, connections).await?;
         let used = measurement.end()?;
-        findings.certified(what, &certified, used.cpu_seconds, Some(target));
+        findings.certified(what, &certified, used.cpu_seconds, signature, Some(target));
         findings.memory(&format!("{what}: peak resident"), used.memory.peak, None);
     }
     Ok(())
@@ -130,6 +200,7 @@ impl Findings {
         what: &str,
         certified: &Certified,
         cpu_seconds: f64,
+        signature: Duration,
         target: Option<f64>,
     ) {
         let count = certified.answered as f64;
@@ -142,6 +213,9 @@ impl Findings {
         let each = cpu_seconds / count * 1e6;
         let what = named("server CPU a certificate");
         self.add(&what, Unit::Microseconds, each, None);
+        let times = each / (signature.as_secs_f64() * 1e6);
+        let what = named("server CPU, of a signature's alone");
+        self.add(&what, Unit::Times, times, None);
         for (percentile, ms) in [
             ("p50", certified.each_ms.p50),
             ("p99", certified.each_ms.p99),

@@ -46,7 +46,8 @@ pub(crate) enum Row {
     Reconnect,
     /// The same over mesh TLS.
     TlsReconnect,
-    /// Certificates: tokens reviewed by the API server, and checked by the server itself.
+    /// Certificates: tokens reviewed by the API server, checked by its keys, and by a key of
+    /// the server itself; what a signature alone costs.
     Certify,
     /// Pods that are injected: a typical one, and a very large one.
     Inject,
@@ -166,6 +167,7 @@ impl Bench<'_> {
             },
             transport: Transport::Plaintext,
             mesh: None,
+            local_tokens: false,
             injector: None,
         }
     }
