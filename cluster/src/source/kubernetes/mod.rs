@@ -22,10 +22,7 @@ mod watch;
 
 pub use self::truth::{Listed, list};
 
-use super::{
-    Event, Sink, WatchStats,
-    wire::{self, of_kind},
-};
+use super::{Event, Sink, WatchStats};
 use crate::{Interner, object::Kind};
 use kube::Client;
 use std::sync::Arc;
@@ -52,7 +49,7 @@ impl Kubernetes {
     pub async fn run(self, sink: Sink, shutdown: CancellationToken) {
         let mut watches = JoinSet::new();
         for kind in Kind::ALL {
-            of_kind!(kind, Wire => self.spawn::<Wire>(&mut watches, &sink));
+            self.spawn(kind, &mut watches, &sink);
         }
         drop(sink);
         let ended = async {
@@ -68,8 +65,9 @@ impl Kubernetes {
         shutdown.run_until_cancelled(ended).await;
     }
 
-    fn spawn<T: wire::Watched>(&self, watches: &mut JoinSet<()>, sink: &Sink) {
-        let watch = watch::Watch::<T>::new(
+    fn spawn(&self, kind: Kind, watches: &mut JoinSet<()>, sink: &Sink) {
+        let watch = watch::Watch::new(
+            kind,
             self.client.clone(),
             self.interner.clone(),
             self.stats.clone(),

@@ -7,7 +7,7 @@ use super::watch::Watch;
 use crate::{
     Interner,
     object::Kind,
-    source::{CHANNEL_CAPACITY, ErrorReason, Event, WatchStats, wire},
+    source::{CHANNEL_CAPACITY, ErrorReason, Event, WatchStats},
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -74,10 +74,10 @@ impl Sending {
 
 impl Server {
     fn start() -> Self {
-        Self::of_kind::<wire::Node>()
+        Self::of_kind(Kind::Node)
     }
 
-    fn of_kind<T: wire::Watched>() -> Self {
+    fn of_kind(kind: Kind) -> Self {
         let (asked, requests) = mpsc::unbounded_channel();
         let service = tower::service_fn(move |request: Request<Body>| {
             let (respond, response) = oneshot::channel();
@@ -91,7 +91,7 @@ impl Server {
         let (sink, events) = mpsc::channel(CHANNEL_CAPACITY);
         let stats = Arc::new(WatchStats::new());
         let client = Client::new(service, "default");
-        let watch = Watch::<T>::new(client, Interner::new(), stats.clone(), sink);
+        let watch = Watch::new(kind, client, Interner::new(), stats.clone(), sink);
         Self {
             requests,
             events,

@@ -3,10 +3,10 @@
 use crate::{
     Interner,
     object::{Kind, Object, ObjectKey},
-    source::wire::{ApiVersion, Watched, Wire, of_kind},
+    source::wire::{ApiVersion, Received, is_metadata_only, reading},
 };
 use kube::{
-    Api, Client, ResourceExt,
+    Api, Client,
     api::{ListParams, ObjectList},
 };
 use std::time::SystemTime;
@@ -34,16 +34,26 @@ pub struct Listed {
 /// # Errors
 /// The API server does not answer, or refuses.
 pub async fn list(client: &Client, kind: Kind) -> Result<Option<Vec<Listed>>, kube::Error> {
-    of_kind!(kind, Received => served::<Received>(client).await)
+    let listed = async {
+        if is_metadata_only(kind) {
+            served::<true>(client, kind).await
+        } else {
+            served::<false>(client, kind).await
+        }
+    };
+    reading(kind, Interner::new(), listed).await
 }
 
 /// By the first version that is served, as a watch does.
-async fn served<T: Watched>(client: &Client) -> Result<Option<Vec<Listed>>, kube::Error> {
-    let mut version = ApiVersion::default();
+async fn served<const METADATA_ONLY: bool>(
+    client: &Client,
+    kind: Kind,
+) -> Result<Option<Vec<Listed>>, kube::Error> {
+    let mut version = ApiVersion::first(kind);
     loop {
-        match whole::<T>(client, version).await {
+        match whole::<METADATA_ONLY>(client, version).await {
             Err(error) if has_code(&error, 404) => {
-                version = version.next(T::KIND);
+                version = version.next();
                 if version.is_first() {
                     return Ok(None);
                 }
@@ -53,39 +63,37 @@ async fn served<T: Watched>(client: &Client) -> Result<Option<Vec<Listed>>, kube
     }
 }
 
-async fn whole<T: Watched>(
+async fn whole<const METADATA_ONLY: bool>(
     client: &Client,
     version: ApiVersion,
 ) -> Result<Vec<Listed>, kube::Error> {
     let mut attempt = 1;
     loop {
-        match pages::<T>(client, version).await {
+        match pages::<METADATA_ONLY>(client, version).await {
             Err(error) if has_code(&error, 410) && attempt < ATTEMPTS => attempt += 1,
             listed => return listed,
         }
     }
 }
 
-async fn pages<T: Watched>(
+async fn pages<const METADATA_ONLY: bool>(
     client: &Client,
     version: ApiVersion,
 ) -> Result<Vec<Listed>, kube::Error> {
-    let api = Api::<Wire<T>>::all_with(client.clone(), &version);
-    let interner = Interner::new();
+    let api = Api::<Received<METADATA_ONLY>>::all_with(client.clone(), &version);
     let mut listed = Vec::new();
     let mut parameters = ListParams::default().limit(PAGE);
     loop {
-        let page: ObjectList<Wire<T>> = api.list(&parameters).await?;
+        let page: ObjectList<Received<METADATA_ONLY>> = api.list(&parameters).await?;
         listed.extend(page.items.into_iter().filter_map(|object| {
-            let resource_version = object.resource_version();
-            let last_write = object.last_write();
+            let resource_version = object.resource_version().map(str::to_owned);
             // One without a name is in no index either.
-            let converted = object.convert(&interner, "").ok()?;
+            let converted = object.converted.ok()?;
             Some(Listed {
                 key: converted.key,
                 object: converted.object,
                 resource_version,
-                last_write,
+                last_write: object.last_write,
             })
         }));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {

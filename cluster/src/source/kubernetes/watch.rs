@@ -9,9 +9,10 @@ use super::{
 };
 use crate::{
     Interner,
+    object::Kind,
     source::{
         ErrorReason, Event, Sink, WatchStats,
-        wire::{ApiVersion, Watched, Wire},
+        wire::{ApiVersion, Converted, Received, is_metadata_only, reading},
     },
 };
 use futures::StreamExt;
@@ -19,7 +20,7 @@ use kube::{
     Api, Client,
     runtime::watcher::{self, watcher},
 };
-use std::{marker::PhantomData, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 use tracing::{debug, warn};
 
 /// The first minor version in which streaming lists are on by default.
@@ -33,7 +34,8 @@ const PAGE: u32 = 500;
 const PATIENCE: u32 = 5;
 
 /// The watch of one kind.
-pub(super) struct Watch<T> {
+pub(super) struct Watch {
+    kind: Kind,
     client: Client,
     link: Arc<Link>,
     interner: Interner,
@@ -44,7 +46,6 @@ pub(super) struct Watch<T> {
     streaming: Streaming,
     version: ApiVersion,
     refusals: u32,
-    kind: PhantomData<fn() -> T>,
 }
 
 /// Where a list stands.
@@ -73,15 +74,17 @@ enum Next {
     StartOver,
 }
 
-impl<T: Watched> Watch<T> {
+impl Watch {
     pub(super) fn new(
+        kind: Kind,
         client: Client,
         interner: Interner,
         stats: Arc<WatchStats>,
         sink: Sink,
     ) -> Self {
-        let link = Arc::new(Link::new(T::KIND, stats));
+        let link = Arc::new(Link::new(kind, stats));
         Self {
+            kind,
             client: transport::observed(client, link.clone()),
             link,
             interner,
@@ -90,26 +93,34 @@ impl<T: Watched> Watch<T> {
             list: List::Due,
             streamed_lists: 0,
             streaming: Streaming::Unknown,
-            version: ApiVersion::default(),
+            version: ApiVersion::first(kind),
             refusals: 0,
-            kind: PhantomData,
         }
     }
 
     /// Watches until the sink closes.
     pub(super) async fn run(mut self) {
-        let sink = self.sink.clone();
+        let (kind, sink, interner) = (self.kind, self.sink.clone(), self.interner.clone());
+        let watch = async {
+            if is_metadata_only(kind) {
+                self.run_until_closed::<true>().await
+            } else {
+                self.run_until_closed::<false>().await
+            }
+        };
         tokio::select! {
-            _ = self.run_until_closed() => {}
+            _ = reading(kind, interner, watch) => {}
             // Also while there is nothing to send.
             () = sink.closed() => {}
         }
     }
 
-    async fn run_until_closed(&mut self) -> Result<std::convert::Infallible, Closed> {
+    async fn run_until_closed<const METADATA_ONLY: bool>(
+        &mut self,
+    ) -> Result<std::convert::Infallible, Closed> {
         loop {
             let config = self.config().await?;
-            let api = Api::<Wire<T>>::all_with(self.client.clone(), &self.version);
+            let api = Api::<Received<METADATA_ONLY>>::all_with(self.client.clone(), &self.version);
             let mut items = pin!(watcher(api, config));
             self.list = List::Due;
             self.refusals = 0;
@@ -155,7 +166,10 @@ impl<T: Watched> Watch<T> {
         })
     }
 
-    async fn on_event(&mut self, event: watcher::Event<Wire<T>>) -> Result<(), Closed> {
+    async fn on_event<const METADATA_ONLY: bool>(
+        &mut self,
+        event: watcher::Event<Received<METADATA_ONLY>>,
+    ) -> Result<(), Closed> {
         match event {
             watcher::Event::Init => {
                 // Not a success yet: it comes before the list is asked for.
@@ -164,24 +178,24 @@ impl<T: Watched> Watch<T> {
             }
             watcher::Event::InitApply(object) => {
                 self.announce_list().await?;
-                self.apply(object).await?;
+                self.apply(object.converted).await?;
             }
             watcher::Event::InitDone => {
                 self.announce_list().await?;
                 self.list = List::Complete;
                 self.link.stats().heard();
-                debug!(kind = %T::KIND, "listed");
-                send(&self.sink, Event::Synced(T::KIND)).await?;
+                debug!(kind = %self.kind, "listed");
+                send(&self.sink, Event::Synced(self.kind)).await?;
             }
             watcher::Event::Apply(object) => {
-                if let Some(written) = object.last_write() {
+                if let Some(written) = object.last_write {
                     self.link.stats().changed(written);
                 }
-                self.apply(object).await?;
+                self.apply(object.converted).await?;
             }
-            watcher::Event::Delete(mut object) => match object.key(&self.interner, "") {
-                Ok(key) => send(&self.sink, Event::Deleted(T::KIND, key)).await?,
-                Err(problem) => warn!(kind = %T::KIND, "a deleted object is skipped: {problem}"),
+            watcher::Event::Delete(object) => match object.converted {
+                Ok(gone) => send(&self.sink, Event::Deleted(self.kind, gone.key)).await?,
+                Err(problem) => warn!(kind = %self.kind, "a deleted object is skipped: {problem}"),
             },
         }
         self.backoff.reset();
@@ -198,11 +212,11 @@ impl<T: Watched> Watch<T> {
         }
         self.list = List::Running;
         self.streamed_lists = streamed_lists;
-        send(&self.sink, Event::Relisting(T::KIND)).await
+        send(&self.sink, Event::Relisting(self.kind)).await
     }
 
-    async fn apply(&self, object: Wire<T>) -> Result<(), Closed> {
-        match object.convert(&self.interner, "") {
+    async fn apply(&self, converted: Result<Converted, String>) -> Result<(), Closed> {
+        match converted {
             Ok(converted) => {
                 let event = Event::Applied {
                     key: converted.key,
@@ -213,7 +227,7 @@ impl<T: Watched> Watch<T> {
             }
             Err(problem) => {
                 self.link.stats().failed(ErrorReason::Malformed);
-                warn!(kind = %T::KIND, "an object is skipped: {problem}");
+                warn!(kind = %self.kind, "an object is skipped: {problem}");
                 Ok(())
             }
         }
@@ -221,7 +235,7 @@ impl<T: Watched> Watch<T> {
 
     async fn on_failure(&mut self, failure: &Failure) -> Result<Next, Closed> {
         if failure.reason == ErrorReason::NotFound {
-            let next = self.version.next(T::KIND);
+            let next = self.version.next();
             if next != self.version {
                 self.version = next;
                 if !next.is_first() {
@@ -240,7 +254,7 @@ impl<T: Watched> Watch<T> {
     /// Says what failed and waits before the next attempt.
     async fn report(&mut self, failure: &Failure) -> Result<(), Closed> {
         if let Some(reason) = self.link.failed(failure) {
-            send(&self.sink, Event::Unavailable(T::KIND, reason)).await?;
+            send(&self.sink, Event::Unavailable(self.kind, reason)).await?;
         }
         if failure.reason == ErrorReason::Expired {
             // The server is there, and the list is overdue.
@@ -261,7 +275,7 @@ impl<T: Watched> Watch<T> {
         }
         if refused_streaming || self.refusals >= PATIENCE {
             if self.list != List::Complete && self.streaming == Streaming::On {
-                debug!(kind = %T::KIND, "streaming lists do not work here, listing by pages");
+                debug!(kind = %self.kind, "streaming lists do not work here, listing by pages");
                 self.streaming = Streaming::Off;
             }
             return Next::StartOver;

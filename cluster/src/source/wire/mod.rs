@@ -20,6 +20,7 @@ mod network_authentication;
 mod pod;
 mod probe;
 mod rate_limit;
+mod received;
 mod reference;
 mod route;
 mod selector;
@@ -40,6 +41,7 @@ pub(crate) use self::{
     network_authentication::NetworkAuthentication,
     pod::Pod,
     rate_limit::RateLimit,
+    received::{ApiVersion, Received, is_metadata_only, reading},
     route::{GrpcRoute, HttpRoute, PolicyHttpRoute, TcpRoute, TlsRoute},
     server::Server,
     server_authorization::ServerAuthorization,
@@ -55,12 +57,8 @@ use crate::{
     Interner,
     object::{Kind, Name, Object, ObjectKey},
 };
-use kube::{
-    api::ObjectMeta,
-    core::{DynamicResourceScope, Resource},
-};
 use serde::{Deserialize, Deserializer};
-use std::{borrow::Cow, fmt, net::IpAddr, time::SystemTime};
+use std::{fmt, net::IpAddr, time::SystemTime};
 
 /// A kind as it is received.
 pub(crate) trait Watched: Shape + Clone + fmt::Debug + Send + Sync + 'static {
@@ -74,28 +72,10 @@ pub(crate) trait Watched: Shape + Clone + fmt::Debug + Send + Sync + 'static {
     fn into_object(self, metadata: Metadata, key: &ObjectKey, reader: &mut Reader<'_>) -> Object;
 }
 
-/// The version of a kind that a watch asks for: an index into its
-/// [`versions`](Kind::versions).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct ApiVersion(usize);
-
-impl ApiVersion {
-    /// The one to try when a server does not know this one; the first again
-    /// after the last.
-    pub(crate) fn next(self, kind: Kind) -> Self {
-        Self((self.0 + 1) % kind.versions().len())
-    }
-
-    pub(crate) fn is_first(self) -> bool {
-        self.0 == 0
-    }
-}
-
-/// A received object; what `kube` watches.
+/// An object of a kind as it is written.
 #[derive(Clone, Debug)]
 pub(crate) struct Wire<T> {
-    /// Holds the resourceVersion alone: all that a watcher asks for.
-    meta: ObjectMeta,
+    resource_version: Option<String>,
     metadata: Metadata,
     metadata_problems: Vec<String>,
     object: Field<T>,
@@ -214,7 +194,6 @@ impl<T: Watched> Wire<T> {
         let mut reader = Reader {
             interner,
             resource_version: self
-                .meta
                 .resource_version
                 .as_deref()
                 .and_then(|version| version.parse().ok())
@@ -251,49 +230,11 @@ impl<'de, T: Watched> Deserialize<'de> for Wire<T> {
         let version = std::mem::take(&mut metadata.resource_version)
             .read("metadata.resourceVersion", &mut problems);
         Ok(Self {
-            meta: ObjectMeta {
-                resource_version: version.map(|version| version.0),
-                ..ObjectMeta::default()
-            },
+            resource_version: version.map(|version| version.0),
             metadata,
             metadata_problems: problems,
             object,
         })
-    }
-}
-
-impl<T: Watched> Resource for Wire<T> {
-    type DynamicType = ApiVersion;
-    // Only whole-cluster lists and watches are made, for which the scope of the
-    // kind does not matter.
-    type Scope = DynamicResourceScope;
-
-    fn kind(_: &ApiVersion) -> Cow<'_, str> {
-        T::KIND.manifest_name().into()
-    }
-
-    fn group(_: &ApiVersion) -> Cow<'_, str> {
-        T::KIND.group().into()
-    }
-
-    fn version(version: &ApiVersion) -> Cow<'_, str> {
-        T::KIND.versions()[version.0].into()
-    }
-
-    fn plural(_: &ApiVersion) -> Cow<'_, str> {
-        T::KIND.plural().into()
-    }
-
-    fn metadata_api() -> bool {
-        T::METADATA_ONLY
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.meta
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.meta
     }
 }
 

@@ -48,7 +48,7 @@ fn a_key_is_namespace_and_name_and_cluster_scoped_kinds_have_no_namespace() {
         ObjectKey::new("", "x")
     );
     let wire: Wire<Pod> = serde_json::from_value(value).unwrap();
-    assert_eq!(wire.meta().resource_version.as_deref(), Some("12"));
+    assert_eq!(wire.resource_version.as_deref(), Some("12"));
 }
 
 #[test]

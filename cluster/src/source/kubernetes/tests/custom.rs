@@ -11,7 +11,7 @@ const VERSIONS: [&str; 4] = ["v1beta3", "v1beta2", "v1beta1", "v1alpha1"];
 
 impl Server {
     async fn of_servers() -> Self {
-        let mut server = Self::of_kind::<wire::Server>();
+        let mut server = Self::of_kind(Kind::Server);
         server.tell_version("33").await;
         server
     }
