@@ -78,7 +78,7 @@ pub(super) fn findings(object: &Object<'_>) -> Option<Vec<Finding>> {
         return Some(of_workload(object.value, workload));
     }
     let known = known?;
-    let mut found: Vec<_> = warnings(problems(known, object.value.clone()));
+    let mut found: Vec<_> = warnings(problems(known, &object.value));
     if known == Kind::Namespace {
         found.extend(of_annotations(object.value, &[]));
     }
@@ -109,7 +109,7 @@ fn of_workload(value: &Value, workload: WorkloadKind) -> Vec<Finding> {
     if pod["metadata"]["name"].is_null() {
         pod["metadata"]["name"] = "pod".into();
     }
-    let told = problems(Kind::Pod, pod);
+    let told = problems(Kind::Pod, &pod);
     let mut found = of_annotations(template, &told);
     found.extend(told.into_iter().map(Finding::warning));
     for finding in &mut found {

@@ -213,5 +213,5 @@ fn not_understood(rules: Rules, object: &Value) -> Vec<String> {
     let known = Kind::ALL
         .into_iter()
         .find(|known| known.group() == rules.group && known.manifest_name() == rules.kind);
-    known.map_or_else(Vec::new, |kind| problems(kind, object.clone()))
+    known.map_or_else(Vec::new, |kind| problems(kind, object))
 }

@@ -6,7 +6,6 @@ use crate::{
     object::{Kind, Object, ObjectKey, Phase},
     source::wire::{Converted, Watched, Wire, of_kind},
 };
-use serde::Deserialize;
 use serde_json::Value;
 use tracing::debug;
 
@@ -78,7 +77,7 @@ struct List {
 
 /// What the mesh does not understand of an object of this kind; the rest of it
 /// holds. What leaves nothing of it is one problem.
-pub fn problems(kind: Kind, object: Value) -> Vec<String> {
+pub fn problems(kind: Kind, object: &Value) -> Vec<String> {
     match convert(kind, object, 0, &Interner::new()) {
         Ok(item) => item.problems,
         Err(problem) => vec![problem],
@@ -111,7 +110,7 @@ fn read(mut value: Value, list: Option<&List>, line: usize, interner: &Interner)
         });
     }
     match watched(&api_version, &kind) {
-        Some(Ok(kind)) => Read::Item(convert(kind, value, line, interner)),
+        Some(Ok(kind)) => Read::Item(convert(kind, &value, line, interner)),
         Some(Err(problem)) => wrong(problem),
         None => {
             debug!(line, "{api_version} {kind} is not watched, ignored");
@@ -137,16 +136,14 @@ fn watched(api_version: &str, kind: &str) -> Option<Result<Kind, String>> {
     })
 }
 
-fn convert(kind: Kind, value: Value, line: usize, interner: &Interner) -> Outcome {
+fn convert(kind: Kind, value: &Value, line: usize, interner: &Interner) -> Outcome {
     let mut problems = Vec::new();
     let facts = match kind {
-        Kind::Service => Facts::Service(Box::new(ServiceFacts::read(
-            &value,
-            interner,
-            &mut problems,
-        ))),
-        Kind::Pod => Facts::Pod(Box::new(PodFacts::read(&value, &mut problems))),
-        Kind::ExternalWorkload => Facts::External(ExternalFacts::read(&value, &mut problems)),
+        Kind::Service => {
+            Facts::Service(Box::new(ServiceFacts::read(value, interner, &mut problems)))
+        }
+        Kind::Pod => Facts::Pod(Box::new(PodFacts::read(value, &mut problems))),
+        Kind::ExternalWorkload => Facts::External(ExternalFacts::read(value, &mut problems)),
         _ => Facts::None,
     };
     let Converted {
@@ -171,8 +168,10 @@ fn convert(kind: Kind, value: Value, line: usize, interner: &Interner) -> Outcom
     })
 }
 
-fn parse<T: Watched>(value: Value, interner: &Interner) -> Result<Converted, String> {
-    Wire::<T>::deserialize(value)
+/// By way of text: what reads an API server's objects reads these, too, without being
+/// compiled a second time for values.
+fn parse<T: Watched>(value: &Value, interner: &Interner) -> Result<Converted, String> {
+    serde_json::from_str::<Wire<T>>(&value.to_string())
         .map_err(|error| error.to_string())?
         .convert(interner, DEFAULT_NAMESPACE)
 }
