@@ -9,7 +9,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, Resource,
-    core::PartialObjectMeta,
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
     runtime::watcher::{self, Event, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -90,20 +90,23 @@ impl Known {
     /// Starts the watches.
     pub(super) fn follow(&self, watches: &mut JoinSet<()>) {
         let client = &self.client;
-        watches.spawn(follow::<v1::Namespace, _>(
+        watches.spawn(follow(
             client.clone(),
+            ApiResource::erase::<v1::Namespace>(&()),
             self.namespaces.clone(),
             false,
             namespace,
         ));
-        watches.spawn(follow::<ReplicaSet, _>(
+        watches.spawn(follow(
             client.clone(),
+            ApiResource::erase::<ReplicaSet>(&()),
             self.replica_sets.clone(),
             true,
             above,
         ));
-        watches.spawn(follow::<Job, _>(
+        watches.spawn(follow(
             client.clone(),
+            ApiResource::erase::<Job>(&()),
             self.jobs.clone(),
             true,
             above,
@@ -262,19 +265,20 @@ impl<V: Clone> Store<V> {
 }
 
 /// Watches a kind for ever.
-async fn follow<K, V>(
+async fn follow<V: Clone>(
     client: Client,
+    kind: ApiResource,
     store: Arc<Store<V>>,
     can_do_without: bool,
     keep: fn(ObjectMeta) -> V,
-) where
-    K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + 'static,
-    V: Clone,
-{
-    let api: Api<PartialObjectMeta<K>> = Api::all(client);
+) {
+    // One type for all kinds: a watcher is much code, and is compiled for each.
+    let api: Api<PartialObjectMeta<DynamicObject>> = Api::all_with(client, &kind);
     let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)));
     let mut listed = HashMap::new();
-    let entry = |object: PartialObjectMeta<K>| (key_of(&object.metadata), keep(object.metadata));
+    let entry = |object: PartialObjectMeta<DynamicObject>| {
+        (key_of(&object.metadata), keep(object.metadata))
+    };
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => listed.clear(),

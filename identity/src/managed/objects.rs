@@ -15,7 +15,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt as _,
     api::{ObjectMeta, PostParams},
-    core::PartialObjectMeta,
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
     runtime::{WatchStreamExt as _, watcher},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -101,10 +101,11 @@ impl Objects {
     /// Something may have changed. Only metadata is watched: keys travel once, when
     /// they are read.
     pub(super) fn changes(&self) -> impl Stream<Item = ()> + Send + use<> {
-        fn of<K>(api: Api<K>, name: &str) -> impl Stream<Item = ()> + Send + use<K>
-        where
-            K: kube::Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
-        {
+        // One type for both kinds: a watcher is much code, and is compiled for each.
+        type Metadata = PartialObjectMeta<DynamicObject>;
+        let of = |kind: ApiResource, name: &str| {
+            let api: Api<Metadata> =
+                Api::namespaced_with(self.client.clone(), &self.namespace, &kind);
             // Roles that name objects allow a watch of one that is named so.
             let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
             watcher(api, config)
@@ -116,13 +117,9 @@ impl Objects {
                         None
                     }
                 })
-        }
-        let client = || self.client.clone();
-        let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(client(), &self.namespace);
-        let config_maps: Api<PartialObjectMeta<ConfigMap>> =
-            Api::namespaced(client(), &self.namespace);
-        let issuer = of(secrets, ISSUER_SECRET);
-        let bundle = of(config_maps, TRUST_ROOTS);
+        };
+        let issuer = of(ApiResource::erase::<Secret>(&()), ISSUER_SECRET);
+        let bundle = of(ApiResource::erase::<ConfigMap>(&()), TRUST_ROOTS);
         stream::select(Box::pin(issuer), Box::pin(bundle))
     }
 

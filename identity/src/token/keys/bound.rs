@@ -5,16 +5,14 @@ use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::{
     Api, Client, ResourceExt as _,
-    core::{ObjectMeta, PartialObjectMeta},
+    core::{ApiResource, DynamicObject, ObjectMeta, PartialObjectMeta},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event, watcher},
     },
 };
-use serde::de::DeserializeOwned;
 use std::{
     collections::HashMap,
-    fmt,
     sync::{PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
@@ -37,6 +35,9 @@ pub(super) struct BoundObjects {
 #[derive(Default)]
 struct Known(RwLock<HashMap<Uid, Option<SystemTime>>>);
 
+/// Of an object of either kind: a watcher is much code, and is compiled for each type.
+type Metadata = PartialObjectMeta<DynamicObject>;
+
 /// The beginning of a uid's SHA-256: uids are UUIDs, and need not be.
 type Uid = [u8; 16];
 
@@ -51,8 +52,9 @@ impl BoundObjects {
     /// counts.
     pub(super) async fn follow(&self, client: &Client) {
         tokio::join!(
-            self.pods.follow::<Pod>(client),
-            self.accounts.follow::<ServiceAccount>(client),
+            self.pods.follow(client, ApiResource::erase::<Pod>(&())),
+            self.accounts
+                .follow(client, ApiResource::erase::<ServiceAccount>(&())),
         );
     }
 }
@@ -65,16 +67,8 @@ impl Known {
             .is_some_and(|ends| ends.is_none_or(|ends| now < ends + GRACE))
     }
 
-    async fn follow<K>(&self, client: &Client)
-    where
-        K: kube::Resource<DynamicType = ()>
-            + Clone
-            + DeserializeOwned
-            + fmt::Debug
-            + Send
-            + 'static,
-    {
-        let api: Api<PartialObjectMeta<K>> = Api::all(client.clone());
+    async fn follow(&self, client: &Client, kind: ApiResource) {
+        let api: Api<Metadata> = Api::all_with(client.clone(), &kind);
         let config = watcher::Config::default().page_size(PAGE);
         let mut events = Box::pin(watcher(api, config).default_backoff());
         let mut listed = HashMap::new();
@@ -87,7 +81,7 @@ impl Known {
                 }
                 Err(error) if !said => {
                     said = true;
-                    let kind = K::plural(&());
+                    let kind = &kind.plural;
                     warn!("tokens of new {kind} are reviewed by the API server: {error}");
                 }
                 Err(_) => {}
@@ -95,13 +89,7 @@ impl Known {
         }
     }
 
-    fn take<K>(
-        &self,
-        event: Event<PartialObjectMeta<K>>,
-        listed: &mut HashMap<Uid, Option<SystemTime>>,
-    ) where
-        K: kube::Resource<DynamicType = ()>,
-    {
+    fn take(&self, event: Event<Metadata>, listed: &mut HashMap<Uid, Option<SystemTime>>) {
         let write = || self.0.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Init => listed.clear(),
