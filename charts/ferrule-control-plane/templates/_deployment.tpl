@@ -92,6 +92,8 @@ spec:
         {{- end }}
       {{- end }}
       securityContext:
+        # For Secrets, which nobody else is to read.
+        fsGroup: {{ int64 $values.controllerUID }}
         runAsNonRoot: true
         seccompProfile:
           type: RuntimeDefault

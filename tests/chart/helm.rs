@@ -1,0 +1,105 @@
+//! Helm and kubectl, and what they print.
+
+use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::{Binary, Cluster};
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
+};
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+pub(crate) const CHART: &str = "charts/ferrule-control-plane";
+pub(crate) const NAMESPACE: &str = "linkerd";
+
+pub(crate) fn root() -> PathBuf {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("it is in a repository").to_owned()
+}
+
+/// The rendered manifests, or why there are none. It needs no cluster.
+pub(crate) async fn render(args: &[&str]) -> Result<String> {
+    let mut helm = Command::new(Binary::Helm.path().await?);
+    helm.args(["template", "ferrule"])
+        .arg(root().join(CHART))
+        // A Helm that is built from its module takes the cluster for an old one.
+        .args(["--namespace", NAMESPACE, "--kube-version", "1.34.0"])
+        .args(args);
+    run(&mut helm, "").await
+}
+
+/// As [`render`], as objects.
+pub(crate) async fn objects(args: &[&str]) -> Result<Vec<Value>> {
+    documents(&render(args).await?)
+}
+
+pub(crate) fn documents(manifests: &str) -> Result<Vec<Value>> {
+    let manifests = manifests.trim_start_matches("---\n");
+    let documents = manifests.split("\n---\n").map(|document| {
+        let value: Value = serde_yaml::from_str(document).with_context(|| document.to_owned())?;
+        ensure!(value.is_object(), "{document}");
+        Ok(value)
+    });
+    documents.collect()
+}
+
+/// The object of this kind and name.
+pub(crate) fn find<'o>(objects: &'o [Value], kind: &str, name: &str) -> Result<&'o Value> {
+    let mut found = objects.iter();
+    let found = found.find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found.with_context(|| format!("there is no {kind} {name}"))
+}
+
+/// Helm or kubectl as the administrator of a cluster, for what it prints.
+pub(crate) async fn ask(cluster: &Cluster, binary: Binary, args: &[&str]) -> Result<String> {
+    let mut command = Command::from(cluster.command(binary).await?);
+    run(command.current_dir(root()).args(args), "").await
+}
+
+/// kubectl with objects on its standard input; whatever it answers.
+pub(crate) async fn pipe(cluster: &Cluster, args: &[&str], objects: &str) -> Result<Output> {
+    let mut command = Command::from(cluster.command(Binary::Kubectl).await?);
+    output(command.args(args), objects).await
+}
+
+/// Applies objects, or fails.
+pub(crate) async fn apply(cluster: &Cluster, objects: &[Value]) -> Result<()> {
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let args = ["apply", "--server-side", "--filename=-"];
+    let applied = pipe(cluster, &args, &list.to_string()).await?;
+    printed(&args, applied).map(drop)
+}
+
+async fn run(command: &mut Command, input: &str) -> Result<String> {
+    let output = output(command, input).await?;
+    printed(&format!("{:?}", command.as_std()), output)
+}
+
+pub(crate) fn printed(what: &impl std::fmt::Debug, output: Output) -> Result<String> {
+    ensure!(
+        output.status.success(),
+        "{what:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+async fn output(command: &mut Command, input: &str) -> Result<Output> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let mut stdin = child.stdin.take().context("stdin is piped")?;
+    let written = async {
+        stdin.write_all(input.as_bytes()).await?;
+        drop(stdin);
+        anyhow::Ok(())
+    };
+    // It may print before it has read all.
+    let (written, output) = tokio::join!(written, child.wait_with_output());
+    written?;
+    Ok(output?)
+}

@@ -1,0 +1,13 @@
+//! The charts: what Helm renders, what a real API server makes of it, and that the
+//! roles of the built binary can work with the rights that the chart gives them, and
+//! have no others.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audit;
+mod cases;
+mod helm;
+mod installation;
+mod processes;
+mod rendering;
+mod roles;
+mod walk;
