@@ -13,7 +13,9 @@ use ferrule_tests::{Account, Ferrule, PolicyProxy, crds, scenario::Stage};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, Client, api::DeleteParams};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 const WEB: &str = "web.$ns.svc.cluster.local:80";
 
@@ -113,6 +115,42 @@ async fn a_kind_whose_definition_is_deleted_goes_alone_and_comes_back() -> Resul
     for kind in ["AuthorizationPolicy", "GRPCRoute"] {
         is_watched(&ferrule, kind, true).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn kinds_that_are_absent_for_long_are_asked_for_rarely_and_seen_soon_once_they_come()
+-> Result<()> {
+    const SOON: Duration = Duration::from_secs(10);
+    let cluster = Cluster::start(Options::default()).await?;
+    let client = cluster.client()?;
+    crds::install(&client).await?;
+    let ferrule = start(&cluster, &[]).await?;
+    for kind in ["TCPRoute", "HTTPRoute"] {
+        // Later than that a kind is asked for after 13 to 26 s, or less often.
+        let absent = [("kind", kind), ("reason", "not_found")];
+        ferrule
+            .scraped(&format!("{kind} is looked for"), |scrape| {
+                scrape.sum("watch_errors_total", &absent) >= Some(8.0)
+            })
+            .await?;
+    }
+    ferrule
+        .scraped("the API server is asked for changes alone", |scrape| {
+            scrape.sum("http_client_requests_total", &[("code", "304")]) >= Some(1.0)
+        })
+        .await?;
+    crds::install_gateway_api(&client).await?;
+    for kind in ["TCPRoute", "HTTPRoute"] {
+        timeout(SOON, is_watched(&ferrule, kind, true)).await??;
+    }
+    // One that goes and comes back while its group stays.
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let name = "tcproutes.gateway.networking.k8s.io";
+    definitions.delete(name, &DeleteParams::default()).await?;
+    is_watched(&ferrule, "TCPRoute", false).await?;
+    crds::install_gateway_api(&client).await?;
+    timeout(SOON, is_watched(&ferrule, "TCPRoute", true)).await??;
     Ok(())
 }
 

@@ -6,33 +6,36 @@ use tokio::time::Instant;
 
 /// How long to wait before trying again.
 ///
-/// Shorter than what client-go does (0.8 s to 30 s): each process has seven
+/// Shorter than what client-go does (0.8 s to 30 s): each process has twenty
 /// watches, not hundreds, and what it serves gets older while it waits.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
-    last: Option<Instant>,
+    /// When the last wait was to end.
+    waited: Option<Instant>,
 }
 
 const FIRST: Duration = Duration::from_millis(200);
-const LONGEST: Duration = Duration::from_secs(5);
-/// A failure so long after the one before has nothing to do with it.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
+/// The longest wait where nothing else says that it is worth trying again.
+pub(super) const LONGEST: Duration = Duration::from_secs(5);
+/// A failure so long after the wait for the one before has nothing to do with it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 
 impl Backoff {
     /// Counts a failure; the wait before the next try, with jitter so that
     /// replicas and kinds do not come back together.
-    pub(super) fn after_failure(&mut self) -> Duration {
+    pub(super) fn after_failure(&mut self, longest: Duration) -> Duration {
         let now = Instant::now();
-        if self.last.is_some_and(|last| now - last > FORGOTTEN_AFTER) {
+        if self.waited.is_some_and(|end| now > end + FORGOTTEN_AFTER) {
             self.reset();
         }
-        self.last = Some(now);
         let longest = FIRST
             .saturating_mul(1 << self.failures.min(10))
-            .min(LONGEST);
+            .min(longest);
         self.failures = self.failures.saturating_add(1);
-        jitter(longest)
+        let wait = jitter(longest);
+        self.waited = Some(now + wait);
+        wait
     }
 
     /// What was tried has succeeded.
@@ -42,7 +45,7 @@ impl Backoff {
 }
 
 /// Between half of `longest` and all of it.
-fn jitter(longest: Duration) -> Duration {
+pub(super) fn jitter(longest: Duration) -> Duration {
     // A fresh hasher's keys are the standard library's only source of chance.
     let chance = RandomState::new().hash_one(()) >> 32;
     let half = longest / 2;
@@ -58,7 +61,7 @@ mod tests {
         let mut backoff = Backoff::default();
         for longest in [200, 400, 800, 1600, 3200, 5000, 5000] {
             let longest = Duration::from_millis(longest);
-            let wait = backoff.after_failure();
+            let wait = backoff.after_failure(LONGEST);
             assert!(
                 wait >= longest / 2 && wait <= longest,
                 "{wait:?} {longest:?}"
@@ -66,16 +69,16 @@ mod tests {
             tokio::time::sleep(wait).await;
         }
         backoff.reset();
-        assert!(backoff.after_failure() <= FIRST);
+        assert!(backoff.after_failure(LONGEST) <= FIRST);
     }
 
     #[tokio::test(start_paused = true)]
     async fn old_failures_are_forgotten() {
         let mut backoff = Backoff::default();
         for _ in 0..9 {
-            backoff.after_failure();
+            backoff.after_failure(LONGEST);
         }
         tokio::time::sleep(FORGOTTEN_AFTER * 2).await;
-        assert!(backoff.after_failure() <= FIRST);
+        assert!(backoff.after_failure(LONGEST) <= FIRST);
     }
 }

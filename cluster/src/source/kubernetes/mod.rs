@@ -11,17 +11,20 @@
 //! | nothing is heard of a watch for 90 s (bookmarks come each minute) | the connection is given up as half-open and the watch resumed |
 //! | no answer to a request within 30 s (watch) or 65 s (list) | the request has failed |
 //! | 404, and the kind has other versions | the next one is tried at once: an older mesh serves older ones |
-//! | 403 or 404 | said once and as [`Event::Unavailable`], tried again |
+//! | 403 | said once and as [`Event::Unavailable`], tried again |
+//! | 404 | the same, but after a while tried only once in 30-60 s, and when what the server serves has changed, which is asked for every 2.5-5 s, once for all kinds |
 //! | an object is broken | its problems are reported with it, or it is skipped; the others go on |
 
 mod backoff;
 mod failure;
+mod served;
 mod transport;
 mod truth;
 mod watch;
 
 pub use self::truth::{Listed, list};
 
+use self::served::Served;
 use super::{Event, Sink, WatchStats};
 use crate::{Interner, object::Kind};
 use kube::Client;
@@ -48,8 +51,9 @@ impl Kubernetes {
     /// be worse.
     pub async fn run(self, sink: Sink, shutdown: CancellationToken) {
         let mut watches = JoinSet::new();
+        let served = Served::new(self.client.clone());
         for kind in Kind::ALL {
-            self.spawn(kind, &mut watches, &sink);
+            self.spawn(kind, &mut watches, &sink, &served);
         }
         drop(sink);
         let ended = async {
@@ -62,16 +66,21 @@ impl Kubernetes {
             }
         };
         // Dropping the set ends the watches.
-        shutdown.run_until_cancelled(ended).await;
+        let ended = shutdown.run_until_cancelled(ended);
+        tokio::select! {
+            _ = ended => {}
+            () = served.run() => {}
+        }
     }
 
-    fn spawn(&self, kind: Kind, watches: &mut JoinSet<()>, sink: &Sink) {
+    fn spawn(&self, kind: Kind, watches: &mut JoinSet<()>, sink: &Sink, served: &Arc<Served>) {
         let watch = watch::Watch::new(
             kind,
             self.client.clone(),
             self.interner.clone(),
             self.stats.clone(),
             sink.clone(),
+            served.arrivals(),
         );
         watches.spawn(watch.run());
     }

@@ -2,9 +2,10 @@
 
 use super::{
     Closed,
-    backoff::Backoff,
+    backoff::{self, Backoff},
     failure::Failure,
     send,
+    served::Arrivals,
     transport::{self, Link},
 };
 use crate::{
@@ -41,6 +42,7 @@ pub(super) struct Watch {
     interner: Interner,
     sink: Sink,
     backoff: Backoff,
+    arrivals: Arrivals,
     list: List,
     streamed_lists: u64,
     streaming: Streaming,
@@ -81,6 +83,7 @@ impl Watch {
         interner: Interner,
         stats: Arc<WatchStats>,
         sink: Sink,
+        arrivals: Arrivals,
     ) -> Self {
         let link = Arc::new(Link::new(kind, stats));
         Self {
@@ -90,6 +93,7 @@ impl Watch {
             interner,
             sink,
             backoff: Backoff::default(),
+            arrivals,
             list: List::Due,
             streamed_lists: 0,
             streaming: Streaming::Unknown,
@@ -260,7 +264,16 @@ impl Watch {
             // The server is there, and the list is overdue.
             self.backoff.reset();
         }
-        tokio::time::sleep(self.backoff.after_failure()).await;
+        if failure.reason != ErrorReason::NotFound {
+            let wait = self.backoff.after_failure(backoff::LONGEST);
+            tokio::time::sleep(wait).await;
+            return Ok(());
+        }
+        let wait = self.backoff.after_failure(self.arrivals.rarest());
+        if self.arrivals.changed_within(wait).await {
+            // If it is this kind that has come, other servers may say so a little later.
+            self.backoff.reset();
+        }
         Ok(())
     }
 

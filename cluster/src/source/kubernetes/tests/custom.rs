@@ -1,11 +1,7 @@
 //! Kinds that a CRD defines: it may be absent, older, or installed later.
 
-use super::*;
-use std::{
-    io,
-    sync::{Mutex, PoisonError},
-};
-use tracing::subscriber::DefaultGuard;
+use super::{server::Sending, *};
+use std::{cell::RefCell, io, sync::Once};
 
 const VERSIONS: [&str; 4] = ["v1beta3", "v1beta2", "v1beta1", "v1alpha1"];
 
@@ -71,24 +67,39 @@ async fn an_older_version_is_taken_at_once_where_the_newest_is_not_served() {
     server.list_servers("v1beta3").await;
 }
 
+const ABSENT: &str = "unavailable: the API server does not serve servers.policy.linkerd.io at \
+                      v1beta3, v1beta2, v1beta1, v1alpha1: install the CRD";
+
 #[tokio::test(start_paused = true)]
-async fn a_crd_that_is_installed_later_is_seen_within_seconds_and_its_absence_said_once() {
-    let (log, _guard) = Log::begin();
+async fn a_kind_that_is_absent_is_asked_for_rarely_and_seen_soon_after_its_crd_is_installed() {
+    let log = Log::begin();
     let mut server = Server::of_servers().await;
-    let absent = Duration::from_secs(600);
+    server.serves(Some("before"));
     let started = Instant::now();
-    while started.elapsed() < absent {
+    let mut tries = 0;
+    while started.elapsed() < Duration::from_secs(600) {
+        server.refuse_versions(&VERSIONS).await;
+        tries += 1;
+    }
+    // Twice as long each time, then each 30 to 60 s.
+    assert!((15..=35).contains(&tries), "{tries}");
+    let asked = server.asked_what_it_serves();
+    assert!((120..=260).contains(&asked), "{asked}");
+    // Something is installed, which is not this.
+    server.serves(Some("another"));
+    let changed = Instant::now();
+    for _ in 0..5 {
         server.refuse_versions(&VERSIONS).await;
     }
-    // Installed now, in one of its versions.
+    assert!(changed.elapsed() <= Duration::from_secs(9));
+    while changed.elapsed() < Duration::from_secs(300) {
+        server.refuse_versions(&VERSIONS).await;
+    }
+    // It is, in one of its versions.
+    server.serves(Some("installed"));
     let installed = Instant::now();
     server.refuse_versions(&VERSIONS[..1]).await;
-    server
-        .expect(&[
-            "unavailable: the API server does not serve servers.policy.linkerd.io at v1beta3, \
-             v1beta2, v1beta1, v1alpha1: install the CRD",
-        ])
-        .await;
+    server.expect(&[ABSENT]).await;
     let _watch = server.list_servers("v1beta2").await;
     assert!(installed.elapsed() <= Duration::from_secs(6));
     let said = log.lines_with("does not serve");
@@ -97,11 +108,46 @@ async fn a_crd_that_is_installed_later_is_seen_within_seconds_and_its_absence_sa
     assert!(said[0].contains("until then every port has its workload's default policy"));
     let louder = |line: &String| line.contains("WARN") || line.contains("ERROR");
     assert!(!log.lines_with("").iter().any(louder), "{}", log.text());
+    // Nobody asks who has nothing to wait for.
+    let asked = server.asked_what_it_serves();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(server.asked_what_it_serves(), asked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_say_what_it_serves_is_asked_for_the_kind_itself() {
+    let mut server = Server::of_servers().await;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(300) {
+        server.refuse_versions(&VERSIONS).await;
+    }
+    let installed = Instant::now();
+    server.expect(&[ABSENT]).await;
+    let _watch = server.list_servers("v1beta3").await;
+    assert!(installed.elapsed() <= Duration::from_secs(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crd_that_another_server_knows_first_is_waited_for() {
+    let mut server = Server::of_servers().await;
+    server.serves(Some("before"));
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(300) {
+        server.refuse_versions(&VERSIONS).await;
+    }
+    server.serves(Some("installed"));
+    let installed = Instant::now();
+    for _ in 0..4 {
+        server.refuse_versions(&VERSIONS).await;
+    }
+    server.expect(&[ABSENT]).await;
+    let _watch = server.list_servers("v1beta3").await;
+    assert!(installed.elapsed() <= Duration::from_secs(9));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_custom_kind_that_is_forbidden_is_said_loudly() {
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let mut server = Server::of_servers().await;
     for _ in 0..3 {
         server.refuse(&path("v1beta3"), 403).await;
@@ -114,28 +160,36 @@ async fn a_custom_kind_that_is_forbidden_is_said_loudly() {
     assert!(said.len() == 1 && said[0].contains("ERROR"), "{said:?}");
 }
 
-/// What is logged by the thread of a test, while the guard lives.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What is logged by the thread of a test.
+#[derive(Clone, Copy)]
+struct Log;
 
 impl Log {
-    fn begin() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .with_max_level(tracing::Level::DEBUG)
-            .with_ansi(false)
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    /// One subscriber for the threads of all tests: what a thread without one logs
+    /// first would never be logged by others either.
+    fn begin() -> Self {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(|| Self)
+                .with_max_level(tracing::Level::DEBUG)
+                .with_ansi(false)
+                .finish();
+            tracing::subscriber::set_global_default(subscriber).expect("there is no other");
+        });
+        LOGGED.with_borrow_mut(Vec::clear);
+        Self
     }
 
-    fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
+    fn text(self) -> String {
+        LOGGED.with_borrow(|logged| String::from_utf8_lossy(logged).into_owned())
     }
 
-    fn lines_with(&self, text: &str) -> Vec<String> {
+    fn lines_with(self, text: &str) -> Vec<String> {
         let lines = self.text();
         let found = lines.lines().filter(|line| line.contains(text));
         found.map(str::to_owned).collect()
@@ -144,8 +198,7 @@ impl Log {
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.extend_from_slice(bytes);
+        LOGGED.with_borrow_mut(|logged| logged.extend_from_slice(bytes));
         Ok(bytes.len())
     }
 
