@@ -30,8 +30,8 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// An event about a workload is counted up after this long.
-const EVENT_AGAIN: Duration = Duration::from_secs(10);
+/// An event about a workload is counted up after this long, ten seconds, and not before.
+const EVENT_AGAIN: Duration = Duration::from_secs(12);
 const WEBHOOK_CA: &str = "ferrule-webhook-ca";
 
 /// The control plane as processes.
@@ -60,9 +60,9 @@ async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -
     .await?;
     install(&cluster).await?;
     let running = start(cluster, &folder).await?;
-    let begun = Instant::now();
     serve_the_webhooks(&running).await?;
     inject(&running).await?;
+    let told = Instant::now();
     discover(&running).await?;
     refuse(&running).await?;
     write_statuses(&running).await?;
@@ -70,7 +70,7 @@ async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -
     mend_the_authority(&running, "linkerd-proxy-injector").await?;
     rotate(&running).await?;
     // The same event again, later: it is counted up.
-    sleep(EVENT_AGAIN.saturating_sub(begun.elapsed())).await;
+    sleep(EVENT_AGAIN.saturating_sub(told.elapsed())).await;
     let scale = [
         "scale",
         "--namespace=shop",
