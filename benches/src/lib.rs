@@ -3,7 +3,7 @@
 //! ```text
 //!   driver (ferrule-bench run) ── objects, changes ──▶ kube-apiserver ──▶ ferrule serve
 //!      │                                                                        ▲
-//!      └── commands, reports ──▶ generator (ferrule-bench generate) ── Get, Certify
+//!      └── commands, reports ──▶ generator (ferrule-bench generate) ── Get, Watch, Certify
 //! ```
 //!
 //! The driver fills a cluster, starts the server, has the generator open streams or ask for

@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Review(Reviews),
 }
 
-/// Connections to one server, and `Get` streams spread evenly over them.
+/// Connections to one server, and streams spread evenly over them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Open {
     pub(crate) server: SocketAddr,
@@ -41,10 +41,7 @@ pub(crate) struct Open {
     pub(crate) tls: Option<Tls>,
     pub(crate) connections: usize,
     pub(crate) streams: usize,
-    /// The authorities asked for, in turn: the streams of one connection ask for different ones.
-    pub(crate) authorities: Vec<String>,
-    /// Context tokens, in turn: a connection is a proxy.
-    pub(crate) contexts: Vec<String>,
+    pub(crate) asked: Asked,
     /// Whether the clock starts when all connections are up, else before the first connects.
     pub(crate) connect_first: bool,
     /// Whether one that does not connect in a second tries again, as proxies do; else it waits.
@@ -54,6 +51,36 @@ pub(crate) struct Open {
     pub(crate) follow: bool,
     /// When to stop waiting for first messages.
     pub(crate) timeout_ms: u64,
+}
+
+/// What streams ask for. A connection is a proxy, and its streams ask for different things.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asked {
+    /// `Get`.
+    Endpoints {
+        /// Of what, in turn.
+        authorities: Vec<String>,
+        /// The proxies' context tokens, in turn.
+        contexts: Vec<String>,
+    },
+    /// Policies.
+    Policies {
+        /// Whose the proxies say they are, in turn.
+        workloads: Vec<String>,
+        /// Which of them, in turn.
+        subjects: Vec<PolicySubject>,
+    },
+}
+
+/// What a proxy wants to know a policy of.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PolicySubject {
+    /// `WatchPort` of a port of its workload.
+    Port(u16),
+    /// `Watch` of where a connection goes.
+    Address(SocketAddr),
 }
 
 /// Calls of `Certify`.

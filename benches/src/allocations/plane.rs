@@ -31,7 +31,7 @@ use super::counting::{Count, Counted};
 use crate::feed::{self, Deployment, Deployments, Store};
 use crate::frames::frame;
 use crate::processes::Generator;
-use crate::protocol::Open;
+use crate::protocol::{Asked, Open};
 use crate::world::PodSize;
 
 /// Pods of a Service: one slice.
@@ -174,8 +174,10 @@ impl Plane {
             tls: None,
             connections,
             streams,
-            authorities: vec![self.services[service].authority()],
-            contexts: vec![context()],
+            asked: Asked::Endpoints {
+                authorities: vec![self.services[service].authority()],
+                contexts: vec![context()],
+            },
             connect_first: true,
             gives_up: false,
             follow: false,

@@ -1,4 +1,4 @@
-//! Connections, and the `Get` streams on them.
+//! Connections, and the streams on them.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
-use ferrule_proto::destination::GetDestination;
 use h2::client::SendRequest;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,11 +15,9 @@ use super::addresses::Follower;
 use super::call::{call, status};
 use super::dialer::{Connection, Dialer};
 use super::messages::MessageCounter;
+use super::requests::{Request, requests};
 use super::tally::Tally;
-use crate::frames::frame;
 use crate::protocol::{Open, now};
-
-const PATH: &str = "/io.linkerd.proxy.destination.Destination/Get";
 
 /// Times are taken where messages arrive; this is only how late a report may be.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -82,27 +79,16 @@ struct Plan {
 }
 
 impl Plan {
-    /// The requests of connection `number`, as gRPC frames.
-    ///
-    /// Services and contexts are dealt so that each service is asked for by clients of many
-    /// nodes, and thus zones, also where a connection has one stream.
-    fn requests(&self, number: usize) -> impl Iterator<Item = Bytes> {
+    /// The requests of connection `number`.
+    fn requests(&self, number: usize) -> impl Iterator<Item = Request> {
         let Open {
             connections,
             streams,
-            authorities,
-            contexts,
+            asked,
             ..
         } = &self.open;
-        let context = &contexts[(number + number / authorities.len()) % contexts.len()];
-        (number..*streams).step_by(*connections).map(move |stream| {
-            let service = (number + stream / connections) % authorities.len();
-            frame(&GetDestination {
-                scheme: "k8s".to_owned(),
-                path: authorities[service].clone(),
-                context_token: context.clone(),
-            })
-        })
+        let count = (number..*streams).step_by(*connections).count();
+        requests(asked, number).take(count)
     }
 }
 
@@ -125,7 +111,7 @@ async fn run_connection(plan: Arc<Plan>, number: usize, mut gate: watch::Receive
         let (send, tally) = (connection.send.clone(), plan.tally.clone());
         let counter = Counter::new(plan.open.follow);
         streams.spawn(async move {
-            let Err(reason) = get(send, request, counter, &tally).await;
+            let Err(reason) = follow(send, request, counter, &tally).await;
             tally.ended(reason);
         });
     }
@@ -145,15 +131,15 @@ async fn connect(plan: &Plan, number: usize) -> Result<Connection, String> {
     Ok(connection)
 }
 
-/// One `Get`, until it ends; which it should not.
-async fn get(
+/// One stream, until it ends; which it should not.
+async fn follow(
     send: SendRequest<Bytes>,
-    request: Bytes,
+    Request { path, frame }: Request,
     mut counter: Counter,
     tally: &Tally,
 ) -> Result<std::convert::Infallible, String> {
     let failed = |error: h2::Error| error.to_string();
-    let mut body = call(send, PATH, request).await?;
+    let mut body = call(send, path, frame).await?;
     let (mut bytes, mut messages) = (0_u64, 0_usize);
     while let Some(chunk) = body.data().await {
         let chunk = chunk.map_err(failed)?;
@@ -220,6 +206,7 @@ impl Counter {
 mod tests {
     use super::*;
     use crate::generator::server::{self, Stream};
+    use crate::protocol::Asked;
 
     /// Answers with a message of 100 KiB, larger than a stream's window, then a small one.
     fn answer(stream: &mut Stream) {
@@ -236,8 +223,10 @@ mod tests {
             tls: None,
             connections: 2,
             streams: 5,
-            authorities: vec!["a:80".into(), "b:80".into()],
-            contexts: vec![String::new()],
+            asked: Asked::Endpoints {
+                authorities: vec!["a:80".into(), "b:80".into()],
+                contexts: vec![String::new()],
+            },
             connect_first: true,
             gives_up: false,
             follow: false,
@@ -252,29 +241,5 @@ mod tests {
             sleep(POLL_INTERVAL).await;
         }
         assert_eq!(connections.tally.take_later().times.len(), 5);
-    }
-
-    #[test]
-    fn connections_of_one_stream_ask_for_every_service_from_every_zone() {
-        let server = ([127, 0, 0, 1], 1).into();
-        let plan = Plan {
-            open: Open {
-                server,
-                tls: None,
-                connections: 90,
-                streams: 90,
-                authorities: (0..9).map(|service| format!("service-{service}")).collect(),
-                contexts: (0..3).map(|node| format!("node-{node}")).collect(),
-                connect_first: false,
-                gives_up: false,
-                follow: false,
-                timeout_ms: 0,
-            },
-            dialer: Dialer::new(server, None).unwrap(),
-            tally: Arc::new(Tally::begin()),
-        };
-        let asked: std::collections::BTreeSet<Bytes> =
-            (0..90).flat_map(|number| plan.requests(number)).collect();
-        assert_eq!(asked.len(), 9 * 3);
     }
 }

@@ -11,6 +11,7 @@ mod certify;
 mod connections;
 mod dialer;
 mod messages;
+mod requests;
 mod reviews;
 #[cfg(test)]
 mod server;

@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use super::{Bench, Findings};
 use crate::feed::{Deployment, Deployments, Feed};
 use crate::processes::{Ferrule, Generator, MIB, Setup, Source, Transport};
-use crate::protocol::Open;
+use crate::protocol::{Asked, Open};
 use crate::report::Unit;
 
 const PARTS: usize = 10;
@@ -182,8 +182,10 @@ fn load(server: &Ferrule, authorities: Vec<String>) -> Open {
         tls: None,
         connections: CONNECTIONS / 2,
         streams: STREAMS / 2,
-        authorities,
-        contexts: Deployments::contexts(),
+        asked: Asked::Endpoints {
+            authorities,
+            contexts: Deployments::contexts(),
+        },
         connect_first: true,
         gives_up: false,
         follow: true,

@@ -19,7 +19,7 @@ use clap::ValueEnum;
 
 use crate::mesh::Mesh;
 use crate::processes::{Ferrule, Generator, MIB, Program, Setup, Source, Transport};
-use crate::protocol::{Open, Opened};
+use crate::protocol::{Asked, Open, Opened};
 use crate::report::{Finding, Unit};
 use crate::world::{Shape, World};
 
@@ -197,6 +197,14 @@ impl Bench<'_> {
         Ferrule::settled(self.program, setup).await
     }
 
+    /// The endpoints of the first `services` Services, for clients in so many zones.
+    fn endpoints(&self, services: usize, zones: usize) -> Asked {
+        Asked::Endpoints {
+            authorities: self.world.authorities(services),
+            contexts: self.world.contexts(zones),
+        }
+    }
+
     /// Streams over the first `services` Services; connections are made before the clock starts.
     fn load(&self, server: &Ferrule, connections: usize, streams: usize, services: usize) -> Open {
         let tls = match server.transport() {
@@ -208,8 +216,7 @@ impl Bench<'_> {
             tls,
             connections,
             streams,
-            authorities: self.world.authorities(services),
-            contexts: self.world.contexts(self.zones),
+            asked: self.endpoints(services, self.zones),
             connect_first: true,
             gives_up: false,
             follow: false,

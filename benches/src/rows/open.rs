@@ -52,7 +52,7 @@ async fn ask(bench: &Bench<'_>, findings: &mut Findings, what: &str, crowd: &Cro
     let mut generator = bench.generator()?;
     let measurement = server.measure(&findings.row)?;
     let load = Open {
-        contexts: bench.world.contexts(crowd.zones),
+        asked: bench.endpoints(shape.services, crowd.zones),
         connect_first: crowd.transport == Transport::Plaintext,
         ..bench.load(&server, crowd.connections, STREAMS, shape.services)
     };
