@@ -35,6 +35,8 @@ const READY_INTERVAL: Duration = Duration::from_millis(5);
 const MOVED: f64 = 0.005;
 const STILL: Duration = Duration::from_secs(12);
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(180);
+const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 const LOG_TAIL: usize = 2_000;
 
 /// A running `ferrule serve`.
@@ -130,6 +132,11 @@ impl Ferrule {
         self.addresses.identity
     }
 
+    /// Where they ask for policies.
+    pub(crate) fn policy(&self) -> SocketAddr {
+        self.addresses.policy
+    }
+
     /// Where API servers ask.
     pub(crate) fn webhooks(&self) -> SocketAddr {
         self.addresses.webhooks
@@ -204,10 +211,26 @@ impl Ferrule {
         self.metric("ferrule_runtime_alloc_bytes").await
     }
 
+    /// Waits until it has written `count` statuses and has no other to write; how long that took.
+    pub(crate) async fn statuses(&self, count: u64) -> Result<Duration> {
+        let began = Instant::now();
+        while self.metric("resource_status_patches_total").await? < count
+            || self.metric("resource_status_pending").await? > 0
+        {
+            ensure!(
+                began.elapsed() < STATUS_TIMEOUT,
+                "statuses are not written; the log ends with:\n{}",
+                self.log_tail()
+            );
+            sleep(STATUS_INTERVAL).await;
+        }
+        Ok(began.elapsed())
+    }
+
     /// The value of a series, by its name and labels as they are written.
     pub(crate) async fn metric(&self, series: &str) -> Result<u64> {
         let answer = self.get("/metrics").await?;
-        let value = answer.lines().find_map(|line| line.strip_prefix(series));
+        let value = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.with_context(|| format!("/metrics has no {series}"))?;
         Ok(value.trim().parse::<f64>()? as u64)
     }

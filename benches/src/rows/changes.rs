@@ -11,7 +11,7 @@ use crate::world::{Change, World};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How changes of one Service reached its streams.
+/// How changes reached the streams that are about what changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Heard {
     /// From the PATCH's answer to each message. What a stream hears before the driver has its
@@ -31,18 +31,32 @@ pub(crate) async fn make(
     count: usize,
     pause: Duration,
 ) -> Result<Heard> {
+    let toggle = |number| world.toggle(0, number);
+    let heard = record(generator, streams, count, pause, toggle).await?;
+    Ok(Heard::of(heard, streams))
+}
+
+/// The same with other changes, of which `change` makes the one of a number: when the messages of
+/// each came, in milliseconds from its answer.
+pub(crate) async fn record<F: Future<Output = Result<Change>>>(
+    generator: &mut Generator,
+    streams: usize,
+    count: usize,
+    pause: Duration,
+    change: impl Fn(usize) -> F,
+) -> Result<Vec<Vec<f64>>> {
     let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changes = Vec::with_capacity(count);
     for number in 0..count {
         ticks.tick().await;
-        changes.push(world.toggle(0, number).await?);
+        changes.push(change(number).await?);
     }
     let times = generator.later(streams * count, PATIENCE).await?;
-    Ok(heard(&changes, &times, streams))
+    Ok(by_change(&changes, &times))
 }
 
-fn heard(changes: &[Change], times: &[u64], streams: usize) -> Heard {
+fn by_change(changes: &[Change], times: &[u64]) -> Vec<Vec<f64>> {
     let mut by_change = vec![Vec::new(); changes.len()];
     for &time in times {
         // Of the changes that were sent, a message is about the last.
@@ -52,16 +66,23 @@ fn heard(changes: &[Change], times: &[u64], streams: usize) -> Heard {
             by_change[number].push((time as f64 - answered as f64) / 1e6);
         }
     }
-    let last = by_change
-        .iter()
-        .filter_map(|times| times.iter().copied().max_by(f64::total_cmp));
-    Heard {
-        last_ms: Quantiles::of(last.collect()),
-        off: by_change
+    by_change
+}
+
+impl Heard {
+    /// Of what was [recorded](record).
+    pub(crate) fn of(by_change: Vec<Vec<f64>>, streams: usize) -> Self {
+        let last = by_change
             .iter()
-            .map(|times| times.len().abs_diff(streams))
-            .sum(),
-        each_ms: Quantiles::of(by_change.concat()),
+            .filter_map(|times| times.iter().copied().max_by(f64::total_cmp));
+        Self {
+            last_ms: Quantiles::of(last.collect()),
+            off: by_change
+                .iter()
+                .map(|times| times.len().abs_diff(streams))
+                .sum(),
+            each_ms: Quantiles::of(by_change.concat()),
+        }
     }
 }
 
@@ -77,7 +98,7 @@ mod tests {
             change(20_000_000, 21_000_000),
         ];
         let times = [11_000_000, 15_000_000, 23_000_000];
-        let heard = heard(&changes, &times, 2);
+        let heard = Heard::of(by_change(&changes, &times), 2);
         assert_eq!(heard.each_ms.min, -1.0);
         assert_eq!(heard.each_ms.max, 3.0);
         assert_eq!((heard.last_ms.min, heard.last_ms.max), (2.0, 3.0));

@@ -7,6 +7,7 @@ mod fanout;
 mod inject;
 mod memory;
 mod open;
+mod policy;
 mod reconnect;
 mod resident;
 mod rollout;
@@ -59,6 +60,9 @@ pub(crate) enum Row {
     Churn,
     /// From start to ready with these.
     Start,
+    /// 10,000 AuthorizationPolicies with their Servers and routes: what they weigh, and changes
+    /// to 1,000 streams.
+    Policy,
     /// 100,000 pods in 10,000 Services: resident, with 10,000 streams, start to ready.
     Large,
 }
@@ -81,6 +85,8 @@ impl Row {
         Self::Rollout,
         Self::Idle,
         Self::Start,
+        // What it puts into the cluster stays there.
+        Self::Policy,
         Self::Large,
     ];
 
@@ -99,7 +105,7 @@ impl Row {
             | Self::TlsReconnect
             | Self::Memory => Shape::HUNDRED_SERVICES,
             Self::Rollout => Shape::ONE_DEPLOYMENT,
-            Self::Idle | Self::Start => Shape::THOUSAND_SERVICES,
+            Self::Idle | Self::Start | Self::Policy => Shape::THOUSAND_SERVICES,
             Self::Large => Shape::LARGE,
         }
     }
@@ -133,6 +139,7 @@ impl Row {
             Self::Memory => memory::measure(bench, &mut findings).await,
             Self::Idle => resident::idle(bench, &mut findings).await,
             Self::Start => start::measure(bench, &mut findings, 2.0).await,
+            Self::Policy => policy::measure(bench, &mut findings).await,
             Self::Large => {
                 resident::large(bench, &mut findings).await?;
                 start::measure(bench, &mut findings, 12.0).await

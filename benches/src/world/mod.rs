@@ -4,6 +4,7 @@
 mod fill;
 mod injected;
 mod pod;
+mod policies;
 mod requests;
 mod rollout;
 mod service;
@@ -17,6 +18,7 @@ use ferrule_test_cluster::{Cluster, Component, Options};
 use serde_json::json;
 
 pub(crate) use pod::{PodIdentity, PodSize, pod, status as pod_status};
+pub(crate) use policies::Target;
 pub(crate) use requests::CONCURRENCY;
 pub(crate) use rollout::{Replaced, Rollout};
 pub(crate) use service::{Endpoint, SLICE_SIZE, Service};
@@ -71,8 +73,8 @@ impl Shape {
     }
 }
 
-/// A cluster that is filled, and left alone: nothing in it changes but by [`World::toggle`] and
-/// [`Rollout::replace`].
+/// A cluster that is filled, and left alone: nothing in it changes but by [`World::toggle`],
+/// [`Rollout::replace`] and what is about policies.
 pub(crate) struct World {
     pub(crate) shape: Shape,
     cluster: Cluster,
@@ -123,9 +125,10 @@ impl World {
         })
     }
 
-    /// How long the API server takes to give all pods to a client that does not read them, in
-    /// pages of 500, and how many bytes that is. Nobody who reads them can be faster.
-    pub(crate) async fn list_pods(&self) -> Result<(Duration, usize)> {
+    /// How long the API server takes to give all of `collection`, the path of a kind, to a client
+    /// that does not read it, in pages of 500, and how many bytes that is. Nobody who reads it can
+    /// be faster.
+    pub(crate) async fn list(&self, collection: &str) -> Result<(Duration, usize)> {
         #[derive(serde::Deserialize)]
         struct Page {
             metadata: PageMetadata,
@@ -138,7 +141,7 @@ impl World {
         let began = Instant::now();
         let (mut next, mut bytes) = (String::new(), 0);
         loop {
-            let path = format!("/api/v1/pods?limit=500&continue={next}");
+            let path = format!("{collection}?limit=500&continue={next}");
             let page = self.requests.get(&path).await?;
             bytes += page.len();
             next = serde_json::from_str::<Page>(&page)?.metadata.r#continue;

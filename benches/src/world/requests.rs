@@ -60,6 +60,16 @@ impl Requests {
         self.send(Method::PATCH, path, kind, patch).await.map(drop)
     }
 
+    /// Creates an object, or makes it what is given, as `kubectl apply --server-side` does.
+    pub(crate) async fn apply(&self, path: &str, object: &Value) -> Result<()> {
+        let path = format!("{path}?fieldManager=bench&force=true");
+        // JSON is YAML.
+        let kind = "apply-patch+yaml";
+        self.send(Method::PATCH, &path, kind, object)
+            .await
+            .map(drop)
+    }
+
     /// Deletes an object, within `seconds`: at once where that is 0.
     pub(crate) async fn delete(&self, path: &str, seconds: u32) -> Result<()> {
         let options = json!({"gracePeriodSeconds": seconds});

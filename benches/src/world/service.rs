@@ -18,7 +18,7 @@ const REVISION: usize = 1 << 20;
 pub(crate) struct Service {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    number: usize,
+    pub(super) number: usize,
     /// Which rollout of its Deployment this is.
     revision: usize,
 }
@@ -187,7 +187,7 @@ impl Service {
         })
     }
 
-    fn selector(&self) -> Value {
+    pub(super) fn selector(&self) -> Value {
         json!({"app.kubernetes.io/name": self.name, "app.kubernetes.io/part-of": "shop"})
     }
 
