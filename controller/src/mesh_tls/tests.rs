@@ -83,8 +83,8 @@ impl Process {
     }
 }
 
-#[test]
-fn anchors_are_reloaded_if_they_are_others_and_good() {
+#[tokio::test]
+async fn anchors_are_reloaded_if_they_are_others_and_good() {
     let (ours, theirs) = (Process::new(), Process::new());
     let old = ours.anchors();
     let both = format!("{old}{}", theirs.anchors());
