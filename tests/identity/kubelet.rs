@@ -1,7 +1,7 @@
 //! Secret and ConfigMap are mounted, as a kubelet does it, and cert-manager and trust-manager
 //! write them.
 
-use crate::mesh::{Mesh, Traffic};
+use crate::mesh::{Mesh, Traffic, der};
 use anyhow::Result;
 use ferrule_tests::TestAuthority;
 use std::{
@@ -81,10 +81,15 @@ async fn s54_what_cert_manager_renews_is_in_force_when_the_kubelet_has_it_while_
         mesh.proxy(&identity, &anchors).await?,
     ];
     let traffic = Traffic::begin(proxies.into());
-    for _ in 0..3 {
-        authority = authority.with_another_issuer(YEAR)?;
+    for part in 1..4 {
+        authority = authority.with_another_issuer(YEAR / part)?;
         issuer.update(&secret(&authority))?;
         traffic.is_under(&authority.issuer_pem()).await?;
+        let der = der(&authority.issuer_pem())?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der)?;
+        let end = certificate.validity().not_after.timestamp() as f64;
+        let told = identity.metric("identity_issuer_expiry_timestamp_seconds");
+        assert_eq!(told.await?, Some(end), "the gauge");
     }
     mesh.event("IssuerUpdated").await?;
 

@@ -2,6 +2,7 @@
 //! issuers and trust anchors change while proxies go on shaking hands with each
 //! other. Times are compressed: an issuer lasts some seconds.
 
+mod anchors;
 mod commands;
 mod door;
 mod files;

@@ -350,6 +350,8 @@ async fn every_certificate_is_logged_with_its_fingerprint_and_no_token_is() {
     let lines = log.lines_with(&expected);
     assert_eq!(lines.len(), 1, "{}", log.text());
     assert!(lines[0].contains("INFO"), "{lines:?}");
+    let serial = format!("serial=\"{}\"", leaf.serial());
+    assert!(lines[0].contains(&serial), "{lines:?}");
     for part in token.split('.') {
         assert!(!log.text().contains(part), "{}", log.text());
     }
