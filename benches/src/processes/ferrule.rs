@@ -230,7 +230,9 @@ impl Ferrule {
     /// The value of a series, by its name and labels as they are written.
     pub(crate) async fn metric(&self, series: &str) -> Result<u64> {
         let answer = self.get("/metrics").await?;
-        let value = answer.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        let value = answer
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
         let value = value.with_context(|| format!("/metrics has no {series}"))?;
         Ok(value.trim().parse::<f64>()? as u64)
     }
