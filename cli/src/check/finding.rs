@@ -78,7 +78,7 @@ pub(super) fn findings(object: &Object<'_>) -> Option<Vec<Finding>> {
         return Some(of_workload(object.value, workload));
     }
     let known = known?;
-    let mut found: Vec<_> = warnings(problems(known, &object.value));
+    let mut found: Vec<_> = warnings(problems(known, object.value));
     if known == Kind::Namespace {
         found.extend(of_annotations(object.value, &[]));
     }

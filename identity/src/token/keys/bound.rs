@@ -122,15 +122,17 @@ fn short(uid: &str) -> Uid {
 mod tests {
     use super::*;
     use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+    use std::marker::PhantomData;
 
-    fn pod(uid: &str, ends: Option<SystemTime>) -> PartialObjectMeta<Pod> {
+    fn pod(uid: &str, ends: Option<SystemTime>) -> Metadata {
         PartialObjectMeta {
+            types: None,
             metadata: ObjectMeta {
                 uid: Some(uid.into()),
                 deletion_timestamp: ends.map(|ends| Time(Timestamp::try_from(ends).unwrap())),
                 ..ObjectMeta::default()
             },
-            ..PartialObjectMeta::default()
+            _phantom: PhantomData,
         }
     }
 
