@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod brought;
 mod cases;
 mod helm;
 mod installation;
 mod processes;
 mod rendering;
 mod roles;
+mod running;
+mod unknown;
 mod walk;

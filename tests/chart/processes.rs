@@ -30,7 +30,7 @@ impl<'c> Pods<'c> {
 
     /// Starts what a pod of this Deployment would. `instead` are flags that take the
     /// place of the chart's, as there is no pod network, and files are elsewhere.
-    pub(crate) async fn start(&self, deployment: &str, instead: &[&str]) -> Result<Ferrule> {
+    pub(crate) async fn start(&self, deployment: &str, instead: &[String]) -> Result<Ferrule> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
         let found = deployments.get(deployment).await?;
         let pod = found.spec.and_then(|spec| spec.template.spec);
@@ -44,7 +44,7 @@ impl<'c> Pods<'c> {
         let kept = args.iter().filter(|flag| !replaced.contains(&name(flag)));
         let flags: Vec<&str> = kept
             .map(String::as_str)
-            .chain(instead.iter().copied())
+            .chain(instead.iter().map(String::as_str))
             .collect();
         let kubeconfig = self.kubeconfig(deployment).await?;
         Ferrule::start_with(&kubeconfig, &flags).await

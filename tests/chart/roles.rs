@@ -2,64 +2,25 @@
 //! nothing: told by the API server's own audit log.
 
 use crate::{
-    audit,
-    helm::{CHART, NAMESPACE, apply, ask, pipe},
-    processes::Pods,
+    helm::{NAMESPACE, apply, ask, pipe, printed, render},
+    running::{Instead, PATIENCE, Running, WEBHOOK_CA, leads, serve_the_webhooks, until},
+    unknown::ask_for_what_nobody_knows,
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Binary::*, Cluster, Options};
-use ferrule_tests::{Ferrule, crds};
-use k8s_openapi::ByteString;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-};
+use ferrule_test_cluster::{Binary::*, Cluster};
+use ferrule_tests::crds;
 use serde_json::{Value, json};
-use std::{
-    net::{IpAddr, SocketAddr, UdpSocket},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::time::Duration;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::{Instant, sleep},
-};
-use tokio_rustls::TlsConnector;
+use tokio::time::{Instant, sleep};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 /// An event about a workload is counted up after this long, ten seconds, and not before.
 const EVENT_AGAIN: Duration = Duration::from_secs(12);
-const WEBHOOK_CA: &str = "ferrule-webhook-ca";
-
-/// The control plane as processes.
-struct Running {
-    cluster: Cluster,
-    identity: Ferrule,
-    injector: Ferrule,
-    destination: Ferrule,
-}
 
 #[tokio::test]
 async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -> Result<()> {
-    let folder = TempDir::new()?;
-    let log = folder.path().join("audit.log");
-    let policy = folder.path().join("audit-policy.yaml");
-    std::fs::write(&policy, audit::POLICY)?;
-    let cluster = Cluster::start(Options {
-        api_server_flags: vec![
-            format!("--audit-log-path={}", log.display()),
-            format!("--audit-policy-file={}", policy.display()),
-            // Kinds are listed, as older API servers would be asked to.
-            "--feature-gates=WatchList=false".to_owned(),
-        ],
-        ..Options::default()
-    })
-    .await?;
-    install(&cluster).await?;
-    let running = start(cluster, &folder).await?;
+    let running = Running::start(TempDir::new()?, &[], Instead::default()).await?;
+    leads(&running.injector, WEBHOOK_CA).await?;
     serve_the_webhooks(&running).await?;
     inject(&running).await?;
     let told = Instant::now();
@@ -93,16 +54,8 @@ async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -
     running.injector.terminate()?;
     leads(&running.destination, WEBHOOK_CA).await?;
     mend_the_authority(&running, "linkerd-destination").await?;
-    judge(&end(running).await?, &log).await
-}
-
-/// What was asked for, against what may be.
-async fn judge(cluster: &Cluster, log: &Path) -> Result<()> {
-    let asked = audit::requests(log)?;
-    let grants = audit::grants(&cluster.client()?).await?;
-    println!("{}", audit::table(&grants, &asked));
-    let refused: Vec<_> = asked.iter().filter(|asked| asked.code == 403).collect();
-    ensure!(refused.is_empty(), "these rights are missing: {refused:#?}");
+    nothing_differs(&running.cluster).await?;
+    let (grants, asked) = running.end().await?;
     let unused = grants.iter().filter(|grant| grant.used(&asked) == 0);
     let unused: Vec<_> = unused.map(ToString::to_string).collect();
     ensure!(
@@ -110,116 +63,6 @@ async fn judge(cluster: &Cluster, log: &Path) -> Result<()> {
         "these rights are for nothing: {unused:#?}"
     );
     Ok(())
-}
-
-async fn install(cluster: &Cluster) -> Result<()> {
-    let namespace = ["--namespace", NAMESPACE, "--create-namespace"];
-    for (release, chart) in [
-        ("ferrule-crds", "charts/ferrule-crds"),
-        ("ferrule-control-plane", CHART),
-    ] {
-        let args = [&["install", release, chart][..], &namespace].concat();
-        ask(cluster, Helm, &args).await?;
-    }
-    crds::install_gateway_api(&cluster.client()?).await
-}
-
-/// In an order in which each makes what is its own.
-async fn start(cluster: Cluster, folder: &TempDir) -> Result<Running> {
-    let pods = Pods::new(&cluster, folder.path())?;
-    // Proxies are spoken to by mesh TLS though they are on this machine.
-    let meshed = ["--mesh-tls=always"];
-    let identity = [&meshed[..], &["--identity-addr=127.0.0.1:0"]].concat();
-    let identity = pods.start("linkerd-identity", &identity).await?;
-    identity.ready().await?;
-
-    let anchors = config_map(&cluster, "linkerd-identity-trust-roots", "ca-bundle\\.crt").await?;
-    let anchors = pods.write("anchors.pem", &anchors)?;
-    let anchors = format!("--trust-anchors={}", anchors.display());
-    let values = config_map(&cluster, "linkerd-config", "values").await?;
-    let values = pods.write("values", &values)?;
-    let values = format!("--values={}", values.display());
-    // API servers reach webhooks at addresses of Services, which are none of this machine
-    // alone.
-    let webhooks = "--webhook-addr=0.0.0.0:0";
-    let injector = [webhooks, &values, &anchors, "--drain-delay=0s"];
-    let injector = pods.start("linkerd-proxy-injector", &injector).await?;
-    injector.ready().await?;
-    leads(&injector, WEBHOOK_CA).await?;
-
-    let token = pods
-        .token("linkerd-destination", &["identity.l5d.io"])
-        .await?;
-    let token = pods.write("identity-token", &token)?;
-    let token = format!("--identity-token={}", token.display());
-    let address = identity.address_of("identity").await?;
-    let address = format!("--identity-svc-addr={address}");
-    let destination = [
-        &meshed[..],
-        &[
-            webhooks,
-            &anchors,
-            &token,
-            &address,
-            "--policy-addr=127.0.0.1:0",
-        ],
-    ]
-    .concat();
-    let destination = pods.start("linkerd-destination", &destination).await?;
-    destination.ready().await?;
-    leads(&destination, "policy-controller-write").await?;
-    Ok(Running {
-        cluster,
-        identity,
-        injector,
-        destination,
-    })
-}
-
-async fn leads(ferrule: &Ferrule, lease: &str) -> Result<()> {
-    let leads =
-        |scrape: &ferrule_tests::Scrape| scrape.sum("leader", &[("lease", lease)]) == Some(1.0);
-    ferrule.scraped(lease, leads).await.map(drop)
-}
-
-/// As kube-controller-manager would, if the processes were pods.
-async fn serve_the_webhooks(running: &Running) -> Result<()> {
-    let host = host()?;
-    let mut slices = Vec::new();
-    for (service, port, process) in [
-        (
-            "linkerd-proxy-injector",
-            "proxy-injector",
-            &running.injector,
-        ),
-        ("linkerd-sp-validator", "sp-validator", &running.destination),
-        (
-            "linkerd-policy-validator",
-            "policy-https",
-            &running.destination,
-        ),
-    ] {
-        let address = process.address_of("webhooks").await?;
-        slices.push(json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {
-                "name": format!("{service}-test"), "namespace": NAMESPACE,
-                "labels": {"kubernetes.io/service-name": service},
-            },
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [host], "conditions": {"ready": true}}],
-            "ports": [{"name": port, "port": address.port(), "protocol": "TCP"}],
-        }));
-    }
-    apply(&running.cluster, &slices).await
-}
-
-/// An address of this machine that Kubernetes takes for one of a pod.
-fn host() -> Result<IpAddr> {
-    // Nothing is sent: the system chooses from where it would be.
-    let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.connect("192.0.2.1:9")?;
-    Ok(socket.local_addr()?.ip())
 }
 
 async fn inject(running: &Running) -> Result<()> {
@@ -359,70 +202,6 @@ async fn write_statuses(running: &Running) -> Result<()> {
     Ok(())
 }
 
-/// Who is quicker than the injector's watches is looked up: as nobody can be that for
-/// certain, the injector is asked about what does not exist.
-async fn ask_for_what_nobody_knows(running: &Running) -> Result<()> {
-    let bundle = ca_bundle(&running.cluster).await?;
-    let address = running.injector.address_of("webhooks").await?;
-    let address = SocketAddr::from(([127, 0, 0, 1], address.port()));
-    for (namespace, kind) in [
-        ("nowhere", "ReplicaSet"),
-        ("shop", "ReplicaSet"),
-        ("shop", "Job"),
-    ] {
-        let version = if kind == "Job" { "batch/v1" } else { "apps/v1" };
-        let pod = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"generateName": "a-", "ownerReferences": [{
-                "apiVersion": version, "kind": kind, "name": "nobody", "uid": "0",
-                "controller": true,
-            }]},
-            "spec": {"containers": [{"name": "a", "image": "a"}]},
-        });
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "request": {
-                "uid": "1", "operation": "CREATE", "namespace": namespace, "dryRun": true,
-                "kind": {"group": "", "version": "v1", "kind": "Pod"},
-                "resource": {"group": "", "version": "v1", "resource": "pods"},
-                "userInfo": {}, "object": pod,
-            },
-        });
-        let answer = post(address, &bundle, "/inject", &review).await?;
-        let expected = if namespace == "nowhere" {
-            " 500 "
-        } else {
-            " 200 "
-        };
-        ensure!(answer.contains(expected), "{answer}");
-    }
-    Ok(())
-}
-
-async fn post(address: SocketAddr, bundle: &[u8], path: &str, body: &Value) -> Result<String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(bundle) {
-        roots.add(certificate?)?;
-    }
-    let config = ClientConfig::builder().with_root_certificates(roots);
-    let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
-    let name = ServerName::try_from(format!("linkerd-proxy-injector.{NAMESPACE}.svc"))?;
-    let stream = TcpStream::connect(address).await?;
-    let mut stream = connector.connect(name, stream).await?;
-    let body = body.to_string();
-    let length = body.len();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n"
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    let mut answer = String::new();
-    // Some end without saying so by TLS.
-    let _ = stream.read_to_string(&mut answer).await;
-    Ok(answer)
-}
-
 /// The replica that leads makes everything anew that is removed or spoilt.
 async fn mend_the_authority(running: &Running, who: &str) -> Result<()> {
     let cluster = &running.cluster;
@@ -505,50 +284,12 @@ async fn rotate(running: &Running) -> Result<()> {
     .await
 }
 
-/// Leases are given back.
-async fn end(running: Running) -> Result<Cluster> {
-    let Running {
-        cluster,
-        identity,
-        injector,
-        destination,
-    } = running;
-    for mut process in [identity, injector, destination] {
-        // The injector is on its way already.
-        let _ = process.terminate();
-        process.ended().await?;
-    }
-    Ok(cluster)
-}
-
-async fn config_map(cluster: &Cluster, name: &str, key: &str) -> Result<String> {
-    let name = format!("configmap/{name}");
-    let output = format!("--output=jsonpath={{.data.{key}}}");
-    let get = ["get", &name, "--namespace", NAMESPACE, &output];
-    ask(cluster, Kubectl, &get).await
-}
-
-async fn ca_bundle(cluster: &Cluster) -> Result<Vec<u8>> {
-    let get = [
-        "get",
-        "mutatingwebhookconfigurations/linkerd-proxy-injector-webhook-config",
-        "--output=jsonpath={.webhooks[0].clientConfig.caBundle}",
-    ];
-    let text = ask(cluster, Kubectl, &get).await?;
-    let bundle: ByteString = serde_json::from_value(json!(text))?;
-    Ok(bundle.0)
-}
-
-/// Waits until `kubectl get` prints what is wanted.
-async fn until(cluster: &Cluster, args: &[&str], wanted: impl Fn(&str) -> bool) -> Result<()> {
-    let args = [&["get"], args].concat();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let printed = ask(cluster, Kubectl, &args).await?;
-        if wanted(&printed) {
-            return Ok(());
-        }
-        ensure!(Instant::now() < deadline, "{args:?}: {printed}");
-        sleep(Duration::from_millis(200)).await;
-    }
+/// What the processes have written is in no field of the chart: applying it again would
+/// change nothing.
+async fn nothing_differs(cluster: &Cluster) -> Result<()> {
+    let manifests = render(&[]).await?;
+    let diff = ["diff", "--server-side", "--filename=-"];
+    let diff = printed(&diff, pipe(cluster, &diff, &manifests).await?)?;
+    ensure!(diff.is_empty(), "{diff}");
+    Ok(())
 }
