@@ -1,7 +1,7 @@
 //! Kinds that can no longer be read: each degrades alone, and is seen in the metrics.
 
 use crate::{
-    CHART, expected as told,
+    CHART, expected as told, install,
     objects::*,
     proxy, start,
     world::{Shared, World},
@@ -65,14 +65,13 @@ fn policy() -> Value {
 async fn a_kind_whose_definition_is_deleted_goes_alone_and_comes_back() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
     let client = cluster.client()?;
-    crds::install(&client).await?;
-    crds::install_gateway_api(&client).await?;
+    install(&client).await?;
     let ferrule = start(&cluster, &[]).await?;
     let w = world(&client, &ferrule).await?;
     w.apply_all([web(), srv("HTTP/1"), policy()]).await?;
     w.apply_all([service("web"), service("api")]).await?;
     let calls = || gateway_to("GRPCRoute", "g", &on_port("web", 80), &to("api", 80));
-    w.apply(accepted(calls())).await?;
+    w.apply(calls()).await?;
     let mut inbound = w.web(80, letting_in(true, "HTTP/1")).await?;
     let by_calls = || {
         let routes = vec![w.grpc_route("g", w.balancer("api", 80))];
@@ -101,8 +100,8 @@ async fn a_kind_whose_definition_is_deleted_goes_alone_and_comes_back() -> Resul
     // All others go on, on the streams that are open.
     w.apply(srv("HTTP/2")).await?;
     inbound.tells(letting_in(false, "HTTP/2")).await?;
-    let route = all_to("r", &on_port("web", 80), &json!([to("api", 80)]));
-    w.apply(accepted(route.clone())).await?;
+    let route = all_to("r", &on_service("web"), &json!([to("api", 80)]));
+    w.apply(route.clone()).await?;
     let routed = vec![w.route_to("r", w.balancer("api", 80))];
     outbound.tells(w.routed("web", 80, routed)).await?;
 
@@ -110,7 +109,7 @@ async fn a_kind_whose_definition_is_deleted_goes_alone_and_comes_back() -> Resul
     crds::install_gateway_api(&client).await?;
     w.apply(policy()).await?;
     inbound.tells(letting_in(true, "HTTP/2")).await?;
-    w.apply(accepted(calls())).await?;
+    w.apply(calls()).await?;
     outbound.tells(by_calls()).await?;
     for kind in ["AuthorizationPolicy", "GRPCRoute"] {
         is_watched(&ferrule, kind, true).await?;

@@ -5,9 +5,6 @@ pub(crate) use ferrule_tests::scenario::objects::*;
 use ferrule_tests::crds;
 use serde_json::{Value, json};
 
-/// Who writes the statuses of routes.
-const CONTROLLER: &str = "linkerd.io/policy-controller";
-
 /// Pod `web`, with label `app: web`.
 pub(crate) fn web() -> Value {
     labelled(meshed("web", 1), "app", "web")
@@ -141,32 +138,4 @@ pub(crate) fn gateway_to(kind: &str, name: &str, parent: &Value, backend: &Value
         "TLSRoute" => with(route, json!({"spec": {"hostnames": ["a.example.com"]}})),
         _ => route,
     }
-}
-
-/// The object with the status that the status writer would give it if all were well:
-/// routes and rate limits are in effect from then on. Nothing else writes statuses
-/// here; where something does, this is to go.
-pub(crate) fn accepted(object: Value) -> Value {
-    let conditions = json!([{
-        "type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-    }]);
-    let status = match object["spec"]["parentRefs"].as_array() {
-        None => json!({"conditions": conditions, "targetRef": object["spec"]["targetRef"]}),
-        Some(parents) => {
-            let namespace = &object["metadata"]["namespace"];
-            let namespace = namespace.as_str().unwrap_or("$ns");
-            let of = |parent: &Value| {
-                let mut parent = with(json!({"namespace": namespace}), parent.clone());
-                if parent["kind"] == "Server" {
-                    parent = with(parent, json!({"port": null}));
-                }
-                json!({
-                    "parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions,
-                })
-            };
-            json!({"parents": parents.iter().map(of).collect::<Vec<_>>()})
-        }
-    };
-    with(object, json!({"status": status}))
 }

@@ -2,7 +2,7 @@
 //! it.
 
 use super::expected::Message;
-use anyhow::{Error, Result, ensure};
+use anyhow::{Context as _, Error, Result, ensure};
 use ferrule_proto::{inbound::Server, outbound::OutboundPolicy};
 use ferrule_tests::{
     PolicyProxy,
@@ -15,8 +15,11 @@ use std::{
     ops::Deref,
     time::{Duration, SystemTime},
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
+
+/// For a status to be written.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What of the mesh all scenarios share.
 #[derive(Clone)]
@@ -64,6 +67,27 @@ impl World {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         sleep(Duration::from_secs(now.as_secs() + 1) - now + Duration::from_millis(10)).await;
         self.apply(object).await
+    }
+
+    /// Applies it, and waits until it has a status: without effect it is silent by
+    /// what it says.
+    pub(crate) async fn apply_judged(&self, object: Value) -> Result<()> {
+        self.apply(object.clone()).await?;
+        self.judged(&object).await
+    }
+
+    /// Waits until it has a status.
+    pub(crate) async fn judged(&self, object: &Value) -> Result<()> {
+        let found = async {
+            loop {
+                let status = &self.find(object).await?.data["status"];
+                if status["parents"][0].is_object() || status["conditions"][0].is_object() {
+                    return anyhow::Ok(());
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, found).await.context("it has no status")?
     }
 
     /// The address of a Service, with a port.

@@ -126,8 +126,7 @@ async fn s47_49_a_policy_of_the_namespace_is_for_its_servers_alone(w: World) -> 
 
 async fn s50_51_a_routes_policy_is_with_the_route(w: World) -> Result<()> {
     w.apply_all([web(), srv()]).await?;
-    w.apply(accepted(at_path("r", &on_server("srv"), "/a")))
-        .await?;
+    w.apply(at_path("r", &on_server("srv"), "/a")).await?;
     let told = |authorizations| {
         let mut route = told::http_route("r", "/a");
         route.authorizations = authorizations;

@@ -92,7 +92,7 @@ async fn s23_24_25_a_servers_routes_take_the_place_of_probes(w: World) -> Result
     let defaults = || kind(vec![told::default_route(), probes.clone()]);
     let mut stream = w.web(8080, defaults()).await?;
     let route = at_path("r", &on_server("srv"), "/a");
-    w.apply(accepted(route.clone())).await?;
+    w.apply(route.clone()).await?;
     stream
         .tells(kind(vec![told::http_route("r", "/a")]))
         .await?;

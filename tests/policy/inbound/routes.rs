@@ -14,7 +14,6 @@ use ferrule_tests::scenarios;
 use serde_json::{Value, json};
 
 scenarios! {
-    s59_a_route_takes_effect_with_its_status,
     s61_62_a_route_is_on_the_servers_of_its_namespace,
     s63_the_older_route_is_told_first_and_then_the_gateway_apis,
     s64_65_what_proxies_cannot_do_is_left_out_or_takes_the_route_with_it,
@@ -49,28 +48,11 @@ fn gateway_at(name: &str, path: &str, filters: &Value) -> Value {
     gateway("HTTPRoute", name, &on_server("srv"), &rules)
 }
 
-async fn s59_a_route_takes_effect_with_its_status(w: World) -> Result<()> {
-    w.apply_all([web(), srv("HTTP/1")]).await?;
-    let mut stream = w.web(80, defaults()).await?;
-    let route = at_path("r", &on_server("srv"), "/a");
-    w.apply(route.clone()).await?;
-    stream.is_silent().await?;
-    w.apply(accepted(route.clone())).await?;
-    stream
-        .tells(routed(vec![told::http_route("r", "/a")]))
-        .await?;
-    // Somebody else's word does not count.
-    let mut other = accepted(route);
-    other["status"]["parents"][0]["controllerName"] = json!("example.com/other");
-    w.apply(other).await?;
-    stream.tells(defaults()).await
-}
-
 async fn s61_62_a_route_is_on_the_servers_of_its_namespace(w: World) -> Result<()> {
     w.apply_all([web(), srv("HTTP/1")]).await?;
     let mut stream = w.web(80, defaults()).await?;
     let rules = json!([{"matches": [{"path": {"type": "Exact", "value": "/a"}}]}]);
-    let on = |parents: Value| accepted(http_route("r", &parents, &rules));
+    let on = |parents: Value| http_route("r", &parents, &rules);
     w.apply(on(json!([on_server("srv"), on_server("missing")])))
         .await?;
     stream
@@ -92,13 +74,12 @@ async fn s61_62_a_route_is_on_the_servers_of_its_namespace(w: World) -> Result<(
 async fn s63_the_older_route_is_told_first_and_then_the_gateway_apis(w: World) -> Result<()> {
     w.apply_all([web(), srv("HTTP/1")]).await?;
     let on = on_server("srv");
-    w.apply(accepted(at_path("b", &on, "/b"))).await?;
-    w.apply_later(accepted(at_path("a", &on, "/a"))).await?;
+    w.apply(at_path("b", &on, "/b")).await?;
+    w.apply_later(at_path("a", &on, "/a")).await?;
     let b = || told::http_route("b", "/b");
     let a = || told::http_route("a", "/a");
     let mut stream = w.web(80, routed(vec![b(), a()])).await?;
-    w.apply_later(accepted(gateway_at("0", "/0", &json!([]))))
-        .await?;
+    w.apply_later(gateway_at("0", "/0", &json!([]))).await?;
     let last = told::gateway_http_route("0", "/0");
     stream.tells(routed(vec![b(), a(), last.clone()])).await?;
     w.delete(&at_path("b", &on, "/b")).await?;
@@ -110,15 +91,14 @@ async fn s64_65_what_proxies_cannot_do_is_left_out_or_takes_the_route_with_it(
 ) -> Result<()> {
     w.apply_all([web(), srv("HTTP/1")]).await?;
     let rewrite = json!([{"type": "URLRewrite", "urlRewrite": {"hostname": "h.example.com"}}]);
-    w.apply(accepted(gateway_at("never", "/n", &rewrite)))
-        .await?;
+    w.apply_judged(gateway_at("never", "/n", &rewrite)).await?;
     let mut stream = w.web(80, defaults()).await?;
     let header = json!({"set": [{"name": "A", "value": "b"}]});
     let filters = json!([
         {"type": "ResponseHeaderModifier", "responseHeaderModifier": header},
         {"type": "RequestHeaderModifier", "requestHeaderModifier": header},
     ]);
-    w.apply(accepted(gateway_at("r", "/a", &filters))).await?;
+    w.apply(gateway_at("r", "/a", &filters)).await?;
     let set = Headers {
         headers: vec![Header {
             name: "a".into(),
@@ -136,7 +116,7 @@ async fn s64_65_what_proxies_cannot_do_is_left_out_or_takes_the_route_with_it(
     }];
     stream.tells(routed(vec![route])).await?;
     // 65: what it was stays.
-    w.apply(accepted(gateway_at("r", "/b", &rewrite))).await?;
+    w.apply(gateway_at("r", "/b", &rewrite)).await?;
     stream.is_silent().await
 }
 
@@ -144,7 +124,7 @@ async fn s66_67_calls_have_routes_of_their_own(w: World) -> Result<()> {
     w.apply_all([web(), srv("HTTP/2")]).await?;
     let rules = json!([{"matches": [{"method": {"service": "a.B"}}]}]);
     let calls = gateway("GRPCRoute", "g", &on_server("srv"), &rules);
-    w.apply(accepted(calls)).await?;
+    w.apply_judged(calls).await?;
     let http2 = told(told::http2(vec![told::default_route()]));
     let mut stream = w.web(80, http2).await?;
     w.apply(srv("gRPC")).await?;
@@ -179,7 +159,7 @@ async fn s69_71_a_limit_holds_where_requests_are_seen(w: World) -> Result<()> {
         "total": {"requestsPerSecond": 100},
         "overrides": [{"requestsPerSecond": 5, "clientRefs": clients}],
     });
-    w.apply_all([web(), srv("HTTP/1"), accepted(rate_limit("limit", &limits))])
+    w.apply_all([web(), srv("HTTP/1"), rate_limit("limit", &limits)])
         .await?;
     // 71: the account is of the policy's namespace.
     let account = told::account(&w.fill("sa.$ns"));
@@ -208,13 +188,8 @@ async fn s69_71_a_limit_holds_where_requests_are_seen(w: World) -> Result<()> {
 
 async fn s70_of_two_limits_the_accepted_one_holds(w: World) -> Result<()> {
     let of = |name, total| rate_limit(name, &json!({"total": {"requestsPerSecond": total}}));
-    w.apply_all([
-        web(),
-        srv("HTTP/1"),
-        accepted(of("older", 1)),
-        of("newer", 2),
-    ])
-    .await?;
+    w.apply_all([web(), srv("HTTP/1"), of("older", 1)]).await?;
+    w.apply_later(of("newer", 2)).await?;
     let told = |name, total| {
         let routes = vec![told::default_route()];
         let limit = limit(name, total, vec![]);
@@ -223,6 +198,5 @@ async fn s70_of_two_limits_the_accepted_one_holds(w: World) -> Result<()> {
     let mut stream = w.web(80, told("older", 1)).await?;
     w.delete(&of("older", 1)).await?;
     stream.tells(defaults()).await?;
-    w.apply(accepted(of("newer", 2))).await?;
     stream.tells(told("newer", 2)).await
 }

@@ -147,8 +147,8 @@ async fn s39_what_is_not_looked_into_has_neither_routes_nor_limits(w: World) -> 
     w.apply_all([
         web(),
         server("srv", &json!(80), "TLS"),
-        accepted(at_path("r", &on_server("srv"), "/a")),
-        accepted(limit),
+        at_path("r", &on_server("srv"), "/a"),
+        limit,
     ])
     .await?;
     let mut stream = w.web(80, denying("srv", told::tls())).await?;

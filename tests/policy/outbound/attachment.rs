@@ -1,4 +1,4 @@
-//! Scenarios 110 to 115: which routes are told to whom.
+//! Scenarios 110 to 114: which routes are told to whom.
 
 use super::WEB;
 use crate::{expected as told, objects::*, world::World};
@@ -12,7 +12,6 @@ scenarios! {
     s112_a_route_without_a_port_is_on_all_ports,
     s113_a_route_that_moves_is_told_where_it_goes,
     s114_a_parent_without_a_group_is_no_service,
-    s115_only_our_status_of_that_namespace_counts,
 }
 
 /// A route of any namespace that sends all to one backend.
@@ -36,10 +35,10 @@ async fn s110_111_producers_routes_are_for_all_and_consumers_for_their_own_clien
         all_to("q", &on, &json!([to("api", 80)])),
         json!({"metadata": {"namespace": consumer}}),
     );
-    w.apply(accepted(of_consumer)).await?;
+    w.apply(of_consumer).await?;
     let q = || route_of(&w, &consumer, "q", w.balancer("api", 80));
     far.tells(w.routed("web", 80, vec![q()])).await?;
-    w.apply_later(accepted(all_to("p", &on, &json!([to("web", 80)]))))
+    w.apply_later(all_to("p", &on, &json!([to("web", 80)])))
         .await?;
     let p = || w.route_to("p", w.balancer("web", 80));
     far.tells(w.routed("web", 80, vec![q(), p()])).await?;
@@ -56,7 +55,7 @@ async fn s112_a_route_without_a_port_is_on_all_ports(w: World) -> Result<()> {
     let two = json!([{"name": "a", "port": 80}, {"name": "b", "port": 81}]);
     w.apply_all([ports("web", &two), service("api")]).await?;
     let mut stream = w.target(WEB, w.plain("web", 80)).await?;
-    let route = |parent: &Value| accepted(all_to("r", parent, &json!([to("api", 80)])));
+    let route = |parent: &Value| all_to("r", parent, &json!([to("api", 80)]));
     w.apply(route(&on_service("web"))).await?;
     let routed = |port| w.routed("web", port, vec![w.route_to("r", w.balancer("api", 80))]);
     stream.tells(routed(80)).await?;
@@ -72,7 +71,7 @@ async fn s113_a_route_that_moves_is_told_where_it_goes(w: World) -> Result<()> {
     w.apply_all([service("web"), service("api")]).await?;
     let route = |parents: &Value| {
         let rules = json!([{"backendRefs": [to("api", 80)]}]);
-        accepted(http_route("r", parents, &rules))
+        http_route("r", parents, &rules)
     };
     w.apply(route(&json!([on_port("web", 80)]))).await?;
     let told = || vec![w.route_to("r", w.balancer("api", 80))];
@@ -93,30 +92,10 @@ async fn s114_a_parent_without_a_group_is_no_service(w: World) -> Result<()> {
     let route = |parent: &Value| all_to("r", parent, &json!([to("api", 80)]));
     // The definition's default is policy.linkerd.io.
     let without = json!({"kind": "Service", "name": "web", "port": 80});
-    let mut claimed = accepted(route(&on_port("web", 80)));
-    claimed["spec"] = route(&without)["spec"].clone();
-    w.apply(claimed).await?;
+    w.apply(route(&without)).await?;
     stream.is_silent().await?;
     let routed = vec![w.route_to("r", w.balancer("api", 80))];
     let core = with(on_port("web", 80), json!({"group": ""}));
-    w.apply(accepted(route(&core))).await?;
-    stream.tells(w.routed("web", 80, routed)).await
-}
-
-async fn s115_only_our_status_of_that_namespace_counts(w: World) -> Result<()> {
-    w.apply_all([service("web"), service("api")]).await?;
-    let mut stream = w.target(WEB, w.plain("web", 80)).await?;
-    let route = accepted(all_to("r", &on_port("web", 80), &json!([to("api", 80)])));
-    let mut other = route.clone();
-    other["status"]["parents"][0]["controllerName"] = json!("example.com/other");
-    w.apply(other).await?;
-    stream.is_silent().await?;
-    // D-4
-    let mut elsewhere = route.clone();
-    elsewhere["status"]["parents"][0]["parentRef"]["namespace"] = json!("elsewhere");
-    w.apply(elsewhere).await?;
-    stream.is_silent().await?;
-    w.apply(route).await?;
-    let routed = vec![w.route_to("r", w.balancer("api", 80))];
+    w.apply(route(&core)).await?;
     stream.tells(w.routed("web", 80, routed)).await
 }

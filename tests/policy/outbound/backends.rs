@@ -26,7 +26,7 @@ scenarios! {
 
 /// Route `r` of port 80 of `web`, with one rule of all requests.
 fn to_backends(backends: &Value) -> Value {
-    accepted(all_to("r", &on_port("web", 80), backends))
+    all_to("r", &on_port("web", 80), backends)
 }
 
 /// What is told of it.
@@ -56,7 +56,7 @@ async fn s95_97_98_backends_are_told_by_weight_and_none_is_the_parent(w: World) 
 async fn s96_a_route_without_rules_is_told(w: World) -> Result<()> {
     w.apply(service("web")).await?;
     let none = http_route("r", &json!([on_port("web", 80)]), &json!([]));
-    w.apply(accepted(none)).await?;
+    w.apply(none).await?;
     let route = w.route(told::POLICY_HTTP, "r", vec![]);
     w.target(WEB, w.routed("web", 80, vec![route]))
         .await
@@ -67,7 +67,7 @@ async fn s99_100_a_backend_is_there_or_not_as_its_service_is(w: World) -> Result
     w.apply(service("web")).await?;
     for parent in [on_port("web", 80), on_service("web")] {
         let route = all_to("r", &parent, &json!([to("x", 81)]));
-        w.apply(accepted(route.clone())).await?;
+        w.apply(route.clone()).await?;
         let x = w.balancer("x", 81);
         let (there, missing) = (x.clone(), told::failing(x.metadata, "Service not found x"));
         let missing = wire::any([(1, missing.0, missing.1)]);
@@ -149,7 +149,7 @@ async fn s105_a_filter_that_no_proxy_has_takes_its_backend_or_its_route(w: World
         let rules = json!([{
             "matches": matches, "filters": filters, "backendRefs": [first, to("web", 80)],
         }]);
-        accepted(gateway("HTTPRoute", "r", &on_port("web", 80), &rules))
+        gateway("HTTPRoute", "r", &on_port("web", 80), &rules)
     };
     w.apply(route(&rewrite, &json!([]))).await?;
     stream.is_silent().await?;
@@ -176,7 +176,7 @@ async fn s106_107_filters_are_where_they_are_written(w: World) -> Result<()> {
     let first = with(to("api", 80), json!({"filters": filters}));
     let rules = json!([{"filters": of_rule, "backendRefs": [first]}]);
     let route = http_route("r", &json!([on_port("web", 80)]), &rules);
-    w.apply(accepted(route)).await?;
+    w.apply(route).await?;
 
     let headers = Headers {
         headers: vec![Header {

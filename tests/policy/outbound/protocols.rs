@@ -69,13 +69,14 @@ async fn s87_calls_over_http2_have_their_own_routes(w: World) -> Result<()> {
     w.apply_all([speaking("kubernetes.io/h2c"), service("api")])
         .await?;
     let on = on_port("web", 80);
-    w.apply(accepted(all_to("h", &on, &json!([to("api", 80)]))))
+    // On another parent than the calls', or they would take its place.
+    w.apply(all_to("h", &on_service("web"), &json!([to("api", 80)])))
         .await?;
     let http = vec![w.route_to("h", w.balancer("api", 80))];
     let http2 = only(&w, told::http2_only(http));
     let mut stream = w.target(WEB, http2.clone()).await?;
     let calls = gateway_to("GRPCRoute", "g", &on, &to("api", 80));
-    w.apply(accepted(calls.clone())).await?;
+    w.apply(calls.clone()).await?;
     let routes = vec![w.grpc_route("g", w.balancer("api", 80))];
     stream.tells(only(&w, told::grpc_only(routes))).await?;
     w.delete(&calls).await?;
@@ -86,18 +87,19 @@ async fn s88_89_routes_of_what_is_not_spoken_are_not_told(w: World) -> Result<()
     w.apply_all([speaking("http"), service("api")]).await?;
     let on = on_port("web", 80);
     let calls = gateway_to("GRPCRoute", "g", &on, &to("api", 80));
-    w.apply(accepted(calls)).await?;
+    w.apply_judged(calls.clone()).await?;
     let default = vec![told::default_http(w.balancer("web", 80))];
     let mut stream = w.target(WEB, only(&w, told::http1_only(default))).await?;
     // 89
-    w.apply(accepted(all_to("h", &on, &json!([to("api", 80)]))))
+    w.delete(&calls).await?;
+    w.apply(all_to("h", &on_service("web"), &json!([to("api", 80)])))
         .await?;
     let http = vec![w.route_to("h", w.balancer("api", 80))];
     stream.tells(only(&w, told::http1_only(http))).await?;
     w.apply(speaking("linkerd.io/tcp")).await?;
     stream.tells(opaque(&w)).await?;
     let tcp = gateway_to("TCPRoute", "t", &on, &to("api", 80));
-    w.apply(accepted(tcp)).await?;
+    w.apply(tcp).await?;
     let route = w.opaque_route("t", w.balancer("api", 80));
     stream.tells(only(&w, told::opaque_only(route))).await
 }
@@ -106,25 +108,31 @@ async fn s90_91_routes_say_what_is_spoken_where_a_service_does_not(w: World) -> 
     w.apply_all([service("web"), service("api")]).await?;
     let on = on_port("web", 80);
     let mut stream = w.target(WEB, w.plain("web", 80)).await?;
-    let route = |kind, name| gateway_to(kind, name, &on, &to("api", 80));
+    let on_any = on_service("web");
+    let route = |kind, name| {
+        // A less specific kind on the very same parent would not be accepted.
+        let on = if kind == "TCPRoute" { &on_any } else { &on };
+        gateway_to(kind, name, on, &to("api", 80))
+    };
     let api = || w.balancer("api", 80);
-    w.apply(accepted(route("GRPCRoute", "g"))).await?;
+    w.apply(route("GRPCRoute", "g")).await?;
     let calls = vec![w.grpc_route("g", api())];
     stream.tells(only(&w, told::grpc_only(calls))).await?;
     w.delete(&route("GRPCRoute", "g")).await?;
     stream.tells(w.plain("web", 80)).await?;
     // 91: of two TCPRoutes the older, of two TLSRoutes both.
-    w.apply(accepted(route("TCPRoute", "z"))).await?;
+    w.apply(route("TCPRoute", "z")).await?;
     let older = w.opaque_route("z", api());
     stream.tells(only(&w, told::opaque_only(older))).await?;
-    w.apply_later(accepted(route("TCPRoute", "a"))).await?;
+    w.apply_later(route("TCPRoute", "a")).await?;
+    w.judged(&route("TCPRoute", "a")).await?;
     stream.is_silent().await?;
     let tls = |name| w.tls_route(name, "a.example.com", api());
-    w.apply(accepted(route("TLSRoute", "z"))).await?;
+    w.apply(route("TLSRoute", "z")).await?;
     stream
         .tells(only(&w, told::tls_only(vec![tls("z")])))
         .await?;
-    w.apply_later(accepted(route("TLSRoute", "a"))).await?;
+    w.apply_later(route("TLSRoute", "a")).await?;
     let both = vec![tls("z"), tls("a")];
     stream.tells(only(&w, told::tls_only(both))).await
 }
@@ -132,16 +140,15 @@ async fn s90_91_routes_say_what_is_spoken_where_a_service_does_not(w: World) -> 
 async fn s92_93_the_more_specific_kind_of_route_is_told(w: World) -> Result<()> {
     w.apply_all([service("web"), service("api")]).await?;
     let on = on_port("web", 80);
-    // The TLSRoute would be refused, being the less specific kind.
+    // The TLSRoute is refused, being the less specific kind.
     w.apply(gateway_to("TLSRoute", "t", &on, &to("api", 80)))
         .await?;
-    w.apply(accepted(all_to("h", &on, &json!([to("api", 80)]))))
-        .await?;
+    w.apply(all_to("h", &on, &json!([to("api", 80)]))).await?;
     let http = vec![w.route_to("h", w.balancer("api", 80))];
     let mut stream = w.target(WEB, w.routed("web", 80, http)).await?;
     // 93: on all ports and on one is no conflict; calls win.
     let calls = gateway_to("GRPCRoute", "g", &on_service("web"), &to("api", 80));
-    w.apply(accepted(calls)).await?;
+    w.apply(calls).await?;
     let calls = vec![w.grpc_route("g", w.balancer("api", 80))];
     stream.tells(only(&w, told::grpc_only(calls))).await
 }
@@ -151,11 +158,11 @@ async fn s94_a_tls_route_without_hosts_is_not_told(w: World) -> Result<()> {
     let hosted = gateway_to("TLSRoute", "t", &on_port("web", 80), &to("api", 80));
     let without = with(hosted.clone(), json!({"spec": {"hostnames": null}}));
     // Newer definitions require them; where the API server does, there is none.
-    if w.apply(accepted(without)).await.is_ok() {
+    if w.apply(without).await.is_ok() {
         let mut stream = w.target(WEB, w.plain("web", 80)).await?;
         stream.is_silent().await?;
     }
-    w.apply(accepted(hosted)).await?;
+    w.apply(hosted).await?;
     let route = w.tls_route("t", "a.example.com", w.balancer("api", 80));
     w.target(WEB, only(&w, told::tls_only(vec![route])))
         .await

@@ -46,7 +46,7 @@ fn web(notes: &[(&str, &str)]) -> Value {
 /// Route `r` to `web` itself, with annotations.
 fn route(notes: &[(&str, &str)]) -> Value {
     let route = all_to("r", &on_port("web", 80), &json!([to("web", 80)]));
-    accepted(noted(route, notes))
+    noted(route, notes)
 }
 
 /// The same with other terms.
@@ -134,7 +134,7 @@ async fn s121_122_a_timeout_is_written_in_two_ways(w: World) -> Result<()> {
     let timed = |timeouts: Value, notes: &[(&str, &str)]| {
         let rules = json!([{"backendRefs": [to("web", 80)], "timeouts": timeouts}]);
         let route = http_route("r", &json!([on_port("web", 80)]), &rules);
-        accepted(noted(route, notes))
+        noted(route, notes)
     };
     w.apply(timed(json!({"request": "1m30s"}), &[])).await?;
     let requesting = |all| on_terms(&w, |rule| requesting(rule, seconds(all)));
@@ -254,12 +254,8 @@ async fn s126_failures_count_as_latency_where_the_parent_says_so(w: World) -> Re
     const PENALIZE: &str = "balancer.alpha.linkerd.io/penalize-failures";
     w.apply_all([service("web"), annotated(service("api"), PENALIZE, "true")])
         .await?;
-    w.apply(accepted(all_to(
-        "r",
-        &on_port("web", 80),
-        &json!([to("api", 80)]),
-    )))
-    .await?;
+    w.apply(all_to("r", &on_port("web", 80), &json!([to("api", 80)])))
+        .await?;
     let api = || w.balancer("api", 80);
     // That of the backend does not count.
     let plain = || w.routed("web", 80, vec![w.route_to("r", api())]);

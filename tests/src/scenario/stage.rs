@@ -120,6 +120,17 @@ impl Stage {
         Ok(())
     }
 
+    /// What it is now.
+    ///
+    /// # Errors
+    /// See [`create`](Self::create).
+    pub async fn find(&self, object: &Value) -> Result<DynamicObject> {
+        let object: Value = serde_json::from_str(&self.fill(&object.to_string()))?;
+        let (api, name) = self.api_of(&object)?;
+        let found = api.get(&name).await;
+        found.with_context(|| format!("looking for {name}"))
+    }
+
     fn api_of(&self, object: &Value) -> Result<(Api<DynamicObject>, String)> {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));

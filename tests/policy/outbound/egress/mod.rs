@@ -45,7 +45,7 @@ async fn s129_130_139_what_no_route_is_for_is_let_through_or_denied(w: World) ->
 /// A route of the Gateway API from a network to itself.
 fn through(kind: &str, port: u16) -> Value {
     let to = refers("EgressNetwork", "out");
-    accepted(gateway_to(kind, "r", &on_egress("out", port), &to))
+    gateway_to(kind, "r", &on_egress("out", port), &to)
 }
 
 async fn s131_defaults_come_after_routes(w: World) -> Result<()> {
@@ -57,7 +57,7 @@ async fn s131_defaults_come_after_routes(w: World) -> Result<()> {
         &on_egress("out", 80),
         &json!([refers("EgressNetwork", "out")]),
     );
-    w.apply(accepted(route.clone())).await?;
+    w.apply(route.clone()).await?;
     let routed = vec![w.route_to("r", out())];
     stream.tells(w.egress("out", OUT, false, routed)).await?;
     w.delete(&route).await?;
@@ -92,7 +92,7 @@ async fn s132_a_route_without_a_port_is_on_no_egress_network(w: World) -> Result
     let mut stream = w.target(OUT, w.egress("out", OUT, true, vec![])).await?;
     // The definition of ours refuses it, and so would the webhook of the others.
     let to = refers("EgressNetwork", "out");
-    let route = |parent: &Value| accepted(gateway_to("HTTPRoute", "r", parent, &to));
+    let route = |parent: &Value| gateway_to("HTTPRoute", "r", parent, &to);
     w.apply(route(&refers("EgressNetwork", "out"))).await?;
     stream.is_silent().await?;
     w.apply(route(&on_egress("out", 80))).await?;
@@ -140,7 +140,7 @@ async fn s140_141_a_network_leads_to_services_but_to_no_other_network(w: World) 
         egress_network_of("two", "Allow", &elsewhere),
     ])
     .await?;
-    let route = |to: Value| accepted(all_to("r", &on_egress("out", 80), &json!([to])));
+    let route = |to: Value| all_to("r", &on_egress("out", 80), &json!([to]));
     w.apply(route(to("api", 8080))).await?;
     let api = vec![w.route_to("r", w.balancer("api", 8080))];
     let mut stream = w.target(OUT, w.egress("out", OUT, true, api)).await?;
