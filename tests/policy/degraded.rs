@@ -24,7 +24,8 @@ async fn world(client: &Client, ferrule: &Ferrule) -> Result<World> {
     let shared = Shared {
         chart: proxy.clone(),
         admin: PolicyProxy::connect(ferrule.admin_addr()).await?,
-        strict: proxy,
+        strict: proxy.clone(),
+        closed: proxy,
     };
     let stage = Stage::create(client.clone(), 1).await?;
     Ok(World::new(stage, shared))

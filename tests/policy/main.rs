@@ -30,6 +30,8 @@ const STRICT: [&str; 4] = [
     "--cluster-networks=10.0.0.0/8,192.168.0.0/16",
     READER,
 ];
+/// What the one needs that requires identities.
+const CLOSED: [&str; 2] = ["--default-policy=cluster-authenticated", READER];
 
 /// All kinds, and the namespace in which replicas agree on who writes statuses.
 async fn install(client: &Client) -> Result<()> {
@@ -65,10 +67,12 @@ async fn the_scenarios_of_policy_hold_on_a_real_cluster() -> Result<()> {
     install(&client).await?;
     let chart = start(&cluster, &[]).await?;
     let strict = start(&cluster, &STRICT).await?;
+    let closed = start(&cluster, &CLOSED).await?;
     let shared = Shared {
         chart: proxy(&chart).await?,
         admin: PolicyProxy::connect(chart.admin_addr()).await?,
         strict: proxy(&strict).await?,
+        closed: proxy(&closed).await?,
     };
     let world = |stage| World::new(stage, shared.clone());
     let all: Vec<_> = inbound::all().into_iter().chain(outbound::all()).collect();

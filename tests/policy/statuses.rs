@@ -1,4 +1,4 @@
-//! Scenarios 59 and 115: routes take effect by their statuses, which here somebody
+//! Scenarios 59, 60 and 115: routes take effect by their statuses, which here somebody
 //! else writes, or nobody. They are one story, since they need a cluster in which no
 //! Ferrule writes at first.
 
@@ -11,11 +11,14 @@ use crate::{
 use anyhow::Result;
 use ferrule_proto::inbound::Server;
 use ferrule_test_cluster::{Cluster, Options};
-use ferrule_tests::{PolicyProxy, scenario::Stage};
+use ferrule_tests::{Ferrule, PolicyProxy, scenario::Stage};
 use serde_json::{Value, json};
 
 const WEB: &str = "web.$ns.svc.cluster.local:80";
 const OURS: &str = "linkerd.io/policy-controller";
+
+/// Short, so that a leader that is dead is missed soon.
+const WRITER: [&str; 1] = ["--lease-duration=3s"];
 
 /// The route with a status for its one parent, in which this controller says of the
 /// parent in this namespace that all is well.
@@ -46,8 +49,18 @@ fn srv(routes: &[(&str, &str)]) -> Server {
     told::by_server("srv", told::http1(routes), vec![])
 }
 
+async fn leads(ferrule: &Ferrule) -> Result<()> {
+    let lease = [("lease", "policy-controller-write")];
+    ferrule
+        .scraped("it leads", |scrape| {
+            scrape.sum("leader", &lease) == Some(1.0)
+        })
+        .await?;
+    Ok(())
+}
+
 #[tokio::test]
-async fn s59_115_routes_take_effect_by_their_statuses() -> Result<()> {
+async fn s59_60_115_routes_take_effect_by_their_statuses() -> Result<()> {
     let cluster = Cluster::start(Options::default()).await?;
     let client = cluster.client()?;
     install(&client).await?;
@@ -56,6 +69,7 @@ async fn s59_115_routes_take_effect_by_their_statuses() -> Result<()> {
     let shared = Shared {
         admin: PolicyProxy::connect(reader.admin_addr()).await?,
         strict: chart.clone(),
+        closed: chart.clone(),
         chart,
     };
     let w = World::new(Stage::create(client, 1).await?, shared);
@@ -63,7 +77,8 @@ async fn s59_115_routes_take_effect_by_their_statuses() -> Result<()> {
         .await?;
     w.apply_all([service("web"), service("api")]).await?;
     s59_a_route_takes_effect_with_its_status(&w).await?;
-    s115_only_our_status_of_that_namespace_counts(&w).await
+    s115_only_our_status_of_that_namespace_counts(&w).await?;
+    s60_a_new_route_waits_for_somebody_who_leads(&w, &cluster).await
 }
 
 async fn s59_a_route_takes_effect_with_its_status(w: &World) -> Result<()> {
@@ -92,4 +107,20 @@ async fn s115_only_our_status_of_that_namespace_counts(w: &World) -> Result<()> 
     stream.tells(w.routed("web", 80, routed)).await?;
     w.delete(&route).await?;
     stream.tells(w.plain("web", 80)).await
+}
+
+async fn s60_a_new_route_waits_for_somebody_who_leads(w: &World, cluster: &Cluster) -> Result<()> {
+    let mut stream = w.web(80, srv(&[])).await?;
+    let first = start(cluster, &WRITER).await?;
+    leads(&first).await?;
+    w.apply(at_path("a", &on_server("srv"), "/a")).await?;
+    stream.tells(srv(&[("a", "/a")])).await?;
+    first.kill().await?;
+    w.apply_later(at_path("b", &on_server("srv"), "/b")).await?;
+    stream.is_silent().await?;
+    // What was accepted holds, also for those who come now.
+    w.web(80, srv(&[("a", "/a")])).await?;
+    let second = start(cluster, &WRITER).await?;
+    leads(&second).await?;
+    stream.tells(srv(&[("a", "/a"), ("b", "/b")])).await
 }

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) admin: PolicyProxy,
     /// Of one with other flags.
     pub(crate) strict: PolicyProxy,
+    /// Of one that requires identities by default.
+    pub(crate) closed: PolicyProxy,
 }
 
 pub(crate) struct World {
@@ -61,11 +63,33 @@ impl World {
         self
     }
 
+    /// One that is seen through a process that requires identities by default.
+    pub(crate) fn closed(mut self) -> Self {
+        self.proxy = self.shared.closed.clone();
+        self
+    }
+
+    /// Creates them all in this order, but so soon that they are of one age.
+    pub(crate) async fn apply_in_one_second(&self, objects: &[Value]) -> Result<()> {
+        loop {
+            next_second().await?;
+            let mut created = Vec::new();
+            for object in objects {
+                let applied = self.apply(object.clone()).await?;
+                created.push(applied.metadata.creation_timestamp);
+            }
+            if created.iter().all(|at| *at == created[0]) {
+                return Ok(());
+            }
+            for object in objects {
+                self.delete(object).await?;
+            }
+        }
+    }
+
     /// Applies it as nobody has yet: objects that are made later are younger.
     pub(crate) async fn apply_later(&self, object: Value) -> Result<DynamicObject> {
-        // Times of creation are whole seconds.
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-        sleep(Duration::from_secs(now.as_secs() + 1) - now + Duration::from_millis(10)).await;
+        next_second().await?;
         self.apply(object).await
     }
 
@@ -195,6 +219,13 @@ impl World {
         ensure!(policy.0 == policy.1, "{policy:#?}");
         Ok(())
     }
+}
+
+/// Waits until the next second has begun: times of creation are whole ones.
+async fn next_second() -> Result<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    sleep(Duration::from_secs(now.as_secs() + 1) - now + Duration::from_millis(10)).await;
+    Ok(())
 }
 
 /// The messages of a stream, each of which a proxy must be able to use.

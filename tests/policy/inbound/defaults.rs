@@ -12,6 +12,7 @@ scenarios! {
     s4_5_a_plain_pod_lets_everybody_in_on_any_port_by_either_name,
     s6_7_a_machine_is_known_by_its_own_name_alone,
     s8_9_10_a_pod_says_which_policy_it_has,
+    s11_a_cluster_may_require_identities_where_nobody_says_anything,
     s12_13_a_port_that_requires_identities_has_the_stricter_policy,
     s14_15_16_a_pods_own_opaque_ports_are_opaque,
     s17_an_edit_is_told_once_and_only_where_it_matters,
@@ -73,6 +74,14 @@ async fn s8_9_10_a_pod_says_which_policy_it_has(w: World) -> Result<()> {
         stream.tells(by_default(expected)).await?;
     }
     Ok(())
+}
+
+async fn s11_a_cluster_may_require_identities_where_nobody_says_anything(w: World) -> Result<()> {
+    let w = w.closed();
+    w.apply(web()).await?;
+    let mut stream = w.web(80, by_default("cluster-authenticated")).await?;
+    w.apply(annotated(web(), POLICY, DEFAULT)).await?;
+    stream.tells(by_default(DEFAULT)).await
 }
 
 async fn s12_13_a_port_that_requires_identities_has_the_stricter_policy(w: World) -> Result<()> {

@@ -18,6 +18,7 @@ scenarios! {
     s63_the_older_route_is_told_first_and_then_the_gateway_apis,
     s64_65_what_proxies_cannot_do_is_left_out_or_takes_the_route_with_it,
     s66_67_calls_have_routes_of_their_own,
+    s68_a_pattern_that_is_none_takes_its_route_with_it,
     s69_71_a_limit_holds_where_requests_are_seen,
     s70_of_two_limits_the_accepted_one_holds,
 }
@@ -136,6 +137,20 @@ async fn s66_67_calls_have_routes_of_their_own(w: World) -> Result<()> {
     let mut route = told::grpc_route("g", "a.B");
     route.authorizations = vec![told::policy("p", told::anyone(), &told::ANY)];
     stream.tells(told(told::grpc(vec![route]))).await
+}
+
+async fn s68_a_pattern_that_is_none_takes_its_route_with_it(w: World) -> Result<()> {
+    w.apply_all([web(), srv("HTTP/1")]).await?;
+    let mut stream = w.web(80, defaults()).await?;
+    // The webhook would refuse it; here is none.
+    let rules = json!([{"matches": [{"path": {"type": "RegularExpression", "value": "["}}]}]);
+    w.apply_judged(http_route("r", &json!([on_server("srv")]), &rules))
+        .await?;
+    stream.is_silent().await?;
+    w.apply(at_path("r", &on_server("srv"), "/a")).await?;
+    stream
+        .tells(routed(vec![told::http_route("r", "/a")]))
+        .await
 }
 
 fn limit(name: &str, total: u32, overrides: Vec<limits::Override>) -> HttpLocalRateLimit {

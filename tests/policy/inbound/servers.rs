@@ -12,6 +12,7 @@ scenarios! {
     s29_30_a_named_port_is_every_number_of_that_name,
     s31_37_38_a_server_decides_whatever_the_pod_says,
     s32_the_older_of_two_servers_wins_until_it_is_deleted,
+    s33_of_two_servers_of_one_age_the_first_by_name_wins,
     s34_36_a_server_that_selects_the_pod_no_more_lets_it_go,
     s35_a_server_of_machines_is_none_of_pods,
     s39_what_is_not_looked_into_has_neither_routes_nor_limits,
@@ -92,6 +93,15 @@ async fn s32_the_older_of_two_servers_wins_until_it_is_deleted(w: World) -> Resu
     stream.tells(denying("abe", http1())).await?;
     w.apply(zed).await?;
     stream.is_silent().await
+}
+
+async fn s33_of_two_servers_of_one_age_the_first_by_name_wins(w: World) -> Result<()> {
+    w.apply(web()).await?;
+    let of = |name| server(name, &json!(80), "HTTP/1");
+    w.apply_in_one_second(&[of("zed"), of("abe")]).await?;
+    let mut stream = w.web(80, denying("abe", http1())).await?;
+    w.delete(&of("abe")).await?;
+    stream.tells(denying("zed", http1())).await
 }
 
 async fn s34_36_a_server_that_selects_the_pod_no_more_lets_it_go(w: World) -> Result<()> {

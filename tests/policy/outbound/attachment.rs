@@ -1,4 +1,4 @@
-//! Scenarios 110 to 114: which routes are told to whom.
+//! Scenarios 110 to 116, but for 115: which routes are told to whom.
 
 use super::WEB;
 use crate::{expected as told, objects::*, world::World};
@@ -12,6 +12,7 @@ scenarios! {
     s112_a_route_without_a_port_is_on_all_ports,
     s113_a_route_that_moves_is_told_where_it_goes,
     s114_a_parent_without_a_group_is_no_service,
+    s116_routes_of_one_age_and_name_are_told_in_the_same_order_to_all,
 }
 
 /// A route of any namespace that sends all to one backend.
@@ -98,4 +99,23 @@ async fn s114_a_parent_without_a_group_is_no_service(w: World) -> Result<()> {
     let core = with(on_port("web", 80), json!({"group": ""}));
     w.apply(route(&core)).await?;
     stream.tells(w.routed("web", 80, routed)).await
+}
+
+async fn s116_routes_of_one_age_and_name_are_told_in_the_same_order_to_all(w: World) -> Result<()> {
+    let consumer = w.other_namespace().await?;
+    w.apply_all([service("web"), service("api")]).await?;
+    let on = with(on_port("web", 80), json!({"namespace": "$ns"}));
+    let producer = all_to("r", &on, &json!([to("api", 80)]));
+    let there = json!({"metadata": {"namespace": consumer}});
+    let consumers = with(producer.clone(), there);
+    w.apply_in_one_second(&[consumers, producer.clone()])
+        .await?;
+    let of = |namespace: &str| route_of(&w, namespace, "r", w.balancer("api", 80));
+    // No order is prescribed: it is that of the namespaces, in every process.
+    let both = || w.routed("web", 80, vec![of(w.namespace()), of(&consumer)]);
+    let mut stream = w.target_from(&consumer, WEB, both()).await?;
+    // An edit changes neither.
+    w.apply(labelled(producer, "edited", "true")).await?;
+    stream.is_silent().await?;
+    w.target_from(&consumer, WEB, both()).await.map(drop)
 }

@@ -8,7 +8,7 @@ use ferrule_proto::{
         PathModifier, RequestHeaderModifier, RequestRedirect, ResponseHeaderModifier, path_modifier,
     },
     http_types::{Headers, Scheme, headers::Header, scheme},
-    outbound::{OutboundPolicy, http_route},
+    outbound::{OutboundPolicy, grpc_route, http_route},
 };
 use ferrule_tests::scenarios;
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ scenarios! {
     s103_104_109_what_is_no_backend_fails_alone,
     s105_a_filter_that_no_proxy_has_takes_its_backend_or_its_route,
     s106_107_filters_are_where_they_are_written,
+    s108_of_calls_only_the_headers_of_requests_are_changed,
 }
 
 /// Route `r` of port 80 of `web`, with one rule of all requests.
@@ -212,6 +213,35 @@ async fn s106_107_filters_are_where_they_are_written(w: World) -> Result<()> {
     rule.filters = vec![filter(redirect)];
     let route = w.route(told::POLICY_HTTP, "r", vec![rule]);
     w.target(WEB, w.routed("web", 80, vec![route]))
+        .await
+        .map(drop)
+}
+
+async fn s108_of_calls_only_the_headers_of_requests_are_changed(w: World) -> Result<()> {
+    use grpc_route::filter::Kind;
+    w.apply_all([service("web"), service("api")]).await?;
+    let header = json!({"remove": ["c"]});
+    let filters = json!([
+        {"type": "ResponseHeaderModifier", "responseHeaderModifier": header},
+        {"type": "RequestHeaderModifier", "requestHeaderModifier": header},
+    ]);
+    let backend = with(to("api", 80), json!({"filters": filters}));
+    let rules = json!([{"filters": filters, "backendRefs": [backend]}]);
+    w.apply(gateway("GRPCRoute", "g", &on_port("web", 80), &rules))
+        .await?;
+
+    let filter = grpc_route::Filter {
+        kind: Some(Kind::RequestHeaderModifier(RequestHeaderModifier {
+            add: Some(Headers::default()),
+            set: Some(Headers::default()),
+            remove: vec!["c".to_owned()],
+        })),
+    };
+    let mut route = w.grpc_route("g", w.balancer("api", 80));
+    let rule = &mut route.rules[0];
+    rule.filters = vec![filter.clone()];
+    rule.backends = told::grpc_route::any([(1, w.balancer("api", 80), vec![filter])]);
+    w.target(WEB, w.service("web", 80, told::grpc_only(vec![route])))
         .await
         .map(drop)
 }
