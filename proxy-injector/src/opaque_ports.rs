@@ -3,14 +3,12 @@
 
 use crate::{
     Namespace, Warning,
-    annotations::{
-        self, Annotations, OPAQUE_PORTS,
-        text::{items, port_range},
-    },
+    annotations::{self, Annotations, OPAQUE_PORTS},
     settings::Settings,
     warning::Effect,
     workload::PodSpec,
 };
+use ferrule_cluster::object::{parse_port_range, port_items};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -99,8 +97,8 @@ pub(crate) fn for_proxy(
     };
     let mut opaque = Vec::new();
     let mut warnings = Vec::new();
-    for item in items(list) {
-        match (named(item), port_range(item)) {
+    for item in port_items(list) {
+        match (named(item), parse_port_range(item)) {
             (Some(port), _) => opaque.push(port.container_port.to_string()),
             (None, Some(_)) => opaque.push(item.to_owned()),
             (None, None) => warnings.push(Warning::annotation(

@@ -8,6 +8,7 @@
 
 mod authentication;
 mod authorization_policy;
+mod boolean;
 mod client_identity;
 mod default_policy;
 mod dns;
@@ -36,6 +37,7 @@ pub use self::{
     authorization_policy::{
         AuthorizationPolicy, IdentitySource, PolicyTarget, RequiredAuthentications,
     },
+    boolean::parse_boolean,
     client_identity::ClientIdentity,
     default_policy::{DefaultPolicy, DefaultPolicyError},
     dns::is_dns_label,
@@ -52,7 +54,7 @@ pub use self::{
         ContainerPort, HttpProbe, Owner, OwnerRef, Phase, Pod, PodTemplate, ProxyContainer,
         ProxyPorts,
     },
-    ports::{DEFAULT_OPAQUE_PORTS, PortSet, PortSetError},
+    ports::{DEFAULT_OPAQUE_PORTS, PortSet, PortSetError, parse_port_range, port_items},
     quantity::{Quantity, QuantityError},
     rate_limit::{RateLimit, RateLimits, RateOverride},
     server::{ProxyProtocol, Server, ServerPort, WorkloadSelector},

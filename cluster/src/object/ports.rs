@@ -1,4 +1,4 @@
-use std::{cmp::Ordering, fmt};
+use std::{cmp::Ordering, fmt, ops::RangeInclusive};
 use thiserror::Error;
 
 /// The chart's default for ports that are opaque.
@@ -18,6 +18,24 @@ pub struct PortSetError {
     pub item: String,
 }
 
+/// The items of a list of ports: trimmed, one comma at the end is no item
+/// (destination.md section 13, identity-injector.md section 8.1).
+pub fn port_items(list: &str) -> impl Iterator<Item = &str> {
+    let list = list.trim();
+    let list = list.strip_suffix(',').unwrap_or(list);
+    let none = list.is_empty();
+    list.split(',').map(str::trim).filter(move |_| !none)
+}
+
+/// A port, or a range such as `9000-9100`: without blanks, here as in what the injector
+/// hands to the proxy, since one that is a range to only one of them would be opaque to
+/// only one.
+pub fn parse_port_range(item: &str) -> Option<RangeInclusive<u16>> {
+    let (low, high) = item.split_once('-').unwrap_or((item, item));
+    let range = low.parse().ok()?..=high.parse().ok()?;
+    (range.start() <= range.end()).then_some(range)
+}
+
 impl PortSet {
     /// Reads a comma-separated list of names, numbers and ranges (`8080,
     /// 9000-9002, metrics`). A name wins over a number or range of the same
@@ -27,17 +45,12 @@ impl PortSet {
         text: &str,
         port_named: impl Fn(&str) -> Option<u16>,
     ) -> (Self, Vec<PortSetError>) {
-        let text = text.trim();
-        let text = text.strip_suffix(',').unwrap_or(text);
         let mut ranges = Vec::new();
         let mut errors = Vec::new();
-        if text.is_empty() {
-            return (Self::default(), errors);
-        }
-        for item in text.split(',').map(str::trim) {
+        for item in port_items(text) {
             match port_named(item)
                 .map(|port| (port, port))
-                .or_else(|| Self::range(item))
+                .or_else(|| parse_port_range(item).map(RangeInclusive::into_inner))
             {
                 Some(range) => ranges.push(range),
                 None => errors.push(PortSetError {
@@ -46,16 +59,6 @@ impl PortSet {
             }
         }
         (Self::from_ranges(ranges), errors)
-    }
-
-    fn range(item: &str) -> Option<(u16, u16)> {
-        match item.split_once('-') {
-            None => item.parse().ok().map(|port| (port, port)),
-            Some((low, high)) => {
-                let range = (low.trim().parse().ok()?, high.trim().parse().ok()?);
-                (range.0 <= range.1).then_some(range)
-            }
-        }
     }
 
     fn from_ranges(mut ranges: Vec<(u16, u16)>) -> Self {
@@ -130,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn items_are_trimmed_and_one_comma_at_the_end_is_none() {
+        let all: Vec<_> = port_items(" 80, 90-91,,x, ").collect();
+        assert_eq!(all, ["80", "90-91", "", "x"]);
+        assert_eq!(port_items("").count(), 0);
+        assert_eq!(port_items(",").count(), 0);
+    }
+
+    #[test]
     fn a_name_wins_over_a_range_of_the_same_spelling() {
         let (set, errors) = PortSet::parse("123-456", named);
         assert!(errors.is_empty());
@@ -144,7 +155,7 @@ mod tests {
 
     #[test]
     fn out_of_range_and_reversed_items_are_errors() {
-        for text in ["65536", "-1", "9-8", "1-2-3", "a", "1,,2"] {
+        for text in ["65536", "-1", "9-8", "8 - 9", "1-2-3", "a", "1,,2"] {
             assert_eq!(PortSet::parse(text, named).1.len(), 1, "{text}");
         }
     }

@@ -1,6 +1,6 @@
 use super::text;
 use crate::settings::Settings;
-use ferrule_cluster::object::DefaultPolicy;
+use ferrule_cluster::object::{DefaultPolicy, parse_boolean};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -89,7 +89,7 @@ impl Reader {
                     return Reading::Doubted;
                 }
             }
-            Reader::Boolean(set) => return taken(settings, *set, text::boolean(text)),
+            Reader::Boolean(set) => return taken(settings, *set, parse_boolean(text)),
             Reader::Switch(set) => return taken(settings, *set, text::switch(text)),
             Reader::Port(set) => return taken(settings, *set, text::port(text)),
             Reader::Id(set) => return taken(settings, *set, text.parse().ok()),

@@ -2,18 +2,8 @@
 //! reads them (identity-injector.md section 8.1), so that a manifest means the same
 //! to both.
 
-use ferrule_cluster::object::{GoDuration, Quantity};
+use ferrule_cluster::object::{GoDuration, Quantity, parse_port_range, port_items};
 use ipnet::IpNet;
-use std::ops::RangeInclusive;
-
-/// A boolean of Go's `strconv.ParseBool`.
-pub(super) fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
-}
 
 /// `enabled` or `disabled`.
 pub(super) fn switch(text: &str) -> Option<bool> {
@@ -50,24 +40,9 @@ pub(super) fn ratio(text: &str) -> Option<f64> {
         .filter(|ratio| 0.0 < *ratio && *ratio < 1.0)
 }
 
-/// The items of a list of ports: trimmed, one comma at the end is no item.
-pub(crate) fn items(list: &str) -> impl Iterator<Item = &str> {
-    let list = list.trim();
-    let list = list.strip_suffix(',').unwrap_or(list);
-    let none = list.is_empty();
-    list.split(',').map(str::trim).filter(move |_| !none)
-}
-
-/// A port or a range of ports such as `9000-9100`.
-pub(crate) fn port_range(item: &str) -> Option<RangeInclusive<u16>> {
-    let (low, high) = item.split_once('-').unwrap_or((item, item));
-    let range = low.parse().ok()?..=high.parse().ok()?;
-    (range.start() <= range.end()).then_some(range)
-}
-
 /// Whether every item of a list is a port or a range.
 pub(super) fn is_port_list(text: &str) -> bool {
-    items(text).all(|item| port_range(item).is_some())
+    port_items(text).all(|item| parse_port_range(item).is_some())
 }
 
 /// Whether every item of a list is a network, such as `10.0.0.0/8`.
@@ -80,16 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn booleans_are_gos() {
-        for text in ["1", "t", "T", "TRUE", "true", "True"] {
-            assert_eq!(boolean(text), Some(true), "{text}");
-        }
-        for text in ["0", "f", "F", "FALSE", "false", "False"] {
-            assert_eq!(boolean(text), Some(false), "{text}");
-        }
-        for text in ["", "yes", "tRUE", " true", "enabled"] {
-            assert_eq!(boolean(text), None, "{text}");
-        }
+    fn a_switch_is_no_boolean() {
         assert_eq!(switch("enabled"), Some(true));
         assert_eq!(switch("disabled"), Some(false));
         assert_eq!(switch("true"), None);
@@ -153,16 +119,13 @@ mod tests {
 
     #[test]
     fn lists_of_ports_and_networks() {
-        let all: Vec<_> = items(" 80, 90-91,,x, ").collect();
-        assert_eq!(all, ["80", "90-91", "", "x"]);
-        assert_eq!(items("").count(), 0);
-        assert_eq!(items(",").count(), 0);
         for (text, expected) in [
             ("80", true),
             ("1-65535,0", true),
             ("", true),
             ("80,http", false),
             ("9-8", false),
+            ("8 - 9", false),
             ("65536", false),
             ("1,,2", false),
         ] {

@@ -15,6 +15,7 @@ pub use self::{
     timeouts::Timeouts,
 };
 
+use super::parse_boolean;
 use std::fmt;
 use thiserror::Error;
 
@@ -126,13 +127,10 @@ fn unexpected(text: &str, expected: &str) -> String {
     format!("{quoted:?} is not {expected}")
 }
 
-/// Yes or no, as Go programs read it.
+/// Yes or no, with blanks around it.
 fn flag(text: &str) -> Result<bool, String> {
-    match text.trim() {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        other => Err(unexpected(other, "true or false")),
-    }
+    let text = text.trim();
+    parse_boolean(text).ok_or_else(|| unexpected(text, "true or false"))
 }
 
 /// A number, with blanks around it.
