@@ -57,6 +57,10 @@ impl Injector {
             set("linkerd.io/trust-root-sha256", self.trust_anchors.sha256()),
         ]);
         let attributes = tracing::attributes(&settings.values, subject.template.labels(), own);
+        let account = &*spec.service_account_name;
+        if account.split('.').any(|part| part.len() > LONGEST_LABEL) {
+            warnings.push(Warning::service_account(account));
+        }
         let inbound_ports = settings.inbound_ports.clone();
         let surroundings = Surroundings {
             control_plane: &self.control_plane_namespace,

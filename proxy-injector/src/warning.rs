@@ -30,6 +30,7 @@ enum Text {
         key: String,
         owner: String,
     },
+    ServiceAccount(String),
 }
 
 /// What becomes of an annotation.
@@ -79,6 +80,10 @@ impl Warning {
             owner: owner.to_owned(),
         })
     }
+
+    pub(crate) fn service_account(name: &str) -> Self {
+        Self(Text::ServiceAccount(name.to_owned()))
+    }
 }
 
 impl fmt::Display for Warning {
@@ -119,6 +124,12 @@ impl fmt::Display for Warning {
                 f,
                 "label {key} is left out: {} is longer than a label may be (63 characters)",
                 short(owner)
+            ),
+            Text::ServiceAccount(name) => write!(
+                f,
+                "the proxy will not start as service account {}: expected a name whose parts \
+                 between dots are of 63 characters at most, since identities are DNS names",
+                short(name)
             ),
         }
     }

@@ -157,6 +157,8 @@ pub(crate) struct PodSpec {
     #[serde(deserialize_with = "or_default")]
     pub(crate) host_network: bool,
     pub(crate) automount_service_account_token: Option<bool>,
+    #[serde(deserialize_with = "or_default")]
+    pub(crate) service_account_name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -274,6 +274,24 @@ fn an_owner_whose_name_is_too_long_for_a_label_does_not_block_its_pods() {
 }
 
 #[test]
+fn a_service_account_whose_name_no_proxy_can_have_is_told() {
+    for (name, is_told) in [
+        ("a".repeat(63), false),
+        (format!("{}.b", "a".repeat(63)), false),
+        ("a".repeat(64), true),
+        (format!("b.{}", "a".repeat(64)), true),
+    ] {
+        let mut pod = pod();
+        pod["spec"]["serviceAccountName"] = name.into();
+        let warnings = inject(&pod).warnings();
+        let told = warnings
+            .iter()
+            .any(|one| one.contains("will not start as service account"));
+        assert_eq!(told, is_told, "{warnings:?}");
+    }
+}
+
+#[test]
 fn s81_values_without_tracing_will_do() {
     let outcome = inject_with(&json!({"proxy": {"logLevel": "debug"}}), &pod());
     assert_eq!(outcome.env("LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR"), None);

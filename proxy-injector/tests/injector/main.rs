@@ -4,10 +4,12 @@
 
 mod decisions;
 mod environment;
+mod kubelet;
 mod manifests;
 mod opaque_ports;
 mod properties;
 mod rendering;
 mod settings;
 mod snapshots;
+mod startable;
 mod support;

@@ -51,8 +51,8 @@ fn a_pod_with_a_debug_container() {
     insta::assert_snapshot!(yaml(&object["spec"]["containers"]));
 }
 
-#[test]
-fn a_pod_with_every_annotation() {
+/// A pod that says something by every annotation, and values by which all of it counts.
+pub(crate) fn every_annotation() -> (Value, Value) {
     let annotations: Vec<(String, &str)> = [
         ("access-log", "json"),
         ("admin-port", "5191"),
@@ -127,7 +127,13 @@ fn a_pod_with_every_annotation() {
             "meshIdentity": {"serviceAccountName": "collector", "namespace": "obs"},
         }}},
     });
-    let outcome = inject_with(&values, &mysql(&annotations));
+    (values, mysql(&annotations))
+}
+
+#[test]
+fn a_pod_with_every_annotation() {
+    let (values, pod) = every_annotation();
+    let outcome = inject_with(&values, &pod);
     assert_eq!(outcome.warnings(), [""; 0]);
     insta::assert_snapshot!(yaml(&outcome.object));
 }
