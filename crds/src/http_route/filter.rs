@@ -9,9 +9,11 @@ use crate::schema::{self, HEADER_NAME, SUBDOMAIN};
 // The body of a filter that its type does not name would do nothing, quietly.
 const REQUEST_HEADERS: &str =
     "self.type != 'RequestHeaderModifier' || has(self.requestHeaderModifier)";
-const RESPONSE_HEADERS: &str =
-    "self.type != 'ResponseHeaderModifier' || has(self.responseHeaderModifier)";
 const REDIRECT: &str = "self.type != 'RequestRedirect' || has(self.requestRedirect)";
+// Of a backend's filter the body counts and not the type (policy.md section 2.9), and
+// there are manifests that rely on it.
+const ANY_BODY: &str = "has(self.requestHeaderModifier) || has(self.responseHeaderModifier) \
+     || has(self.requestRedirect)";
 
 /// What a rule does to requests.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
@@ -46,15 +48,12 @@ pub enum RuleFilterType {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new(REQUEST_HEADERS)
-        .message("a filter of type RequestHeaderModifier needs requestHeaderModifier"),
-    validation = Rule::new(RESPONSE_HEADERS)
-        .message("a filter of type ResponseHeaderModifier needs responseHeaderModifier"),
-    validation = Rule::new(REDIRECT)
-        .message("a filter of type RequestRedirect needs requestRedirect")
+    validation = Rule::new(ANY_BODY).message(
+        "set requestHeaderModifier, responseHeaderModifier or requestRedirect"
+    )
 )]
 pub struct BackendFilter {
-    /// Which of the other fields is meant.
+    /// Which of the other fields is meant; the first one that is there counts.
     #[serde(rename = "type")]
     pub type_: BackendFilterType,
     /// Changes headers of requests.
