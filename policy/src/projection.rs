@@ -5,7 +5,7 @@ use crate::{
     PolicySettings,
     frames::Frames,
     inbound::{Batch, InboundDependency, InboundKey, Namespace, Reasons, Workload, WorkloadKey},
-    outbound::{Affected, OutboundKey, OutboundTarget, Subject},
+    outbound::{Affected, OutboundKey, OutboundTarget, Subject, what_is_told_of},
 };
 use bytes::Bytes;
 use ferrule_cluster::{
@@ -209,7 +209,8 @@ impl Policies {
         // written once.
         let mut written = FxHashMap::<Subject, Bytes>::default();
         for (key, view) in affected.told {
-            let policy = key.subject(&settings, world).map(|subject| {
+            let subject = key.subject(&settings, world);
+            let policy = subject.map(|subject| {
                 let frame = written.get(&subject).cloned();
                 frame.unwrap_or_else(|| {
                     let frame = self.writer.write(world, &subject);
@@ -217,6 +218,11 @@ impl Policies {
                     frame
                 })
             });
+            // Who asks for an address is told by another answer that it is something
+            // else, not by this one.
+            if affected.ended.contains(key) && !continues(view, &policy) {
+                continue;
+            }
             publish(view, policy);
         }
         for key in affected.ended {
@@ -247,6 +253,14 @@ fn publish(view: &ValueView, policy: Result<Bytes, Status>) {
             view.publish(Some(frame), None);
         }
         Err(refusal) => view.refuse(refusal),
+    }
+}
+
+/// Whether a policy is about the same object as the one that a view has.
+fn continues(view: &ValueView, policy: &Result<Bytes, Status>) -> bool {
+    match (view.newest(), policy) {
+        (Ok(Some(told)), Ok(policy)) => what_is_told_of(&told) == what_is_told_of(policy),
+        _ => false,
     }
 }
 

@@ -7,7 +7,7 @@ use ferrule_cluster::{
     object::{ObjectKey, route::ParentKind},
     world::Changes,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
 /// The views of policies that may be others now.
@@ -16,7 +16,7 @@ pub(crate) struct Affected<'v> {
     /// They are to be written again.
     pub(crate) told: FxHashMap<&'v OutboundKey, &'v Arc<ValueView>>,
     /// They are to end then: what they are about may be something else.
-    pub(crate) ended: Vec<OutboundKey>,
+    pub(crate) ended: FxHashSet<OutboundKey>,
 }
 
 impl<'v> Affected<'v> {
@@ -29,7 +29,7 @@ impl<'v> Affected<'v> {
         let mut this = Self {
             views,
             told: FxHashMap::default(),
-            ended: Vec::new(),
+            ended: FxHashSet::default(),
         };
         for (service, change) in &changes.services {
             if change.object {
@@ -100,7 +100,7 @@ impl<'v> Affected<'v> {
             };
             if looks_again {
                 self.told.insert(key, view);
-                self.ended.push(key.clone());
+                self.ended.insert(key.clone());
             }
         }
     }

@@ -23,6 +23,7 @@ mod wire;
 
 pub(crate) use self::{
     affected::Affected,
+    policy::what_is_told_of,
     subject::{Subject, What},
     target::{TargetError, target},
 };

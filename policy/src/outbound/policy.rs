@@ -11,18 +11,24 @@ use crate::{
     metadata,
     route::matches,
 };
-use ferrule_cluster::object::{
-    ObjectKey, PortProtocol,
-    route::{Backend, GrpcMatch, HttpMatch, Requests, Rules},
-    traffic::{GrpcCode, StatusCodes},
+use bytes::Bytes;
+use ferrule_cluster::{
+    object::{
+        ObjectKey, PortProtocol,
+        route::{Backend, GrpcMatch, HttpMatch, Requests, Rules},
+        traffic::{GrpcCode, StatusCodes},
+    },
+    stream::HEADER_LEN,
 };
 use ferrule_proto::{
     http_route::HttpRouteMatch,
+    meta::Metadata,
     outbound::{
         HttpRoute, OpaqueRoute, OutboundPolicy, ProxyProtocol, http_route,
         proxy_protocol::{self, Detect, Http1, Http2, Kind},
     },
 };
+use prost::Message as _;
 use prost_types::Duration;
 use std::net::SocketAddr;
 
@@ -318,7 +324,13 @@ pub(super) fn external(addr: SocketAddr) -> OutboundPolicy {
     policy(kind, metadata())
 }
 
-fn policy(kind: Kind, metadata: ferrule_proto::meta::Metadata) -> OutboundPolicy {
+/// What an encoded policy, with its gRPC header, is about.
+pub(crate) fn what_is_told_of(frame: &Bytes) -> Option<Metadata> {
+    let policy = frame.get(HEADER_LEN..)?;
+    OutboundPolicy::decode(policy).ok()?.metadata
+}
+
+fn policy(kind: Kind, metadata: Metadata) -> OutboundPolicy {
     OutboundPolicy {
         protocol: Some(ProxyProtocol { kind: Some(kind) }),
         metadata: Some(metadata),

@@ -265,7 +265,7 @@ async fn s136_137_a_network_may_be_around_the_clusters_but_services_win() {
 }
 
 #[tokio::test]
-async fn s138_139_streams_are_told_what_is_new_and_end_when_networks_change() {
+async fn s138_139_streams_end_when_networks_change_and_of_their_own_are_told_it() {
     let mut mesh = TestMesh::with_services();
     let allowed = "out:80 detect http-egress-allow | tcp-egress-allow";
     let denied = "out:80 detect http-egress-deny | tcp-egress-deny";
@@ -280,9 +280,10 @@ async fn s138_139_streams_are_told_what_is_new_and_end_when_networks_change() {
     web.read();
     by_name.read();
     mesh.apply("out", egress(true));
-    assert_eq!(spoken(&near.read()[0]), allowed);
-    assert_eq!((near.ended, far.read().len()), (Some(Code::Ok), 0));
-    assert_eq!(far.ended, Some(Code::Ok), "anywhere");
+    // To be something else is another answer; "far", as it is anywhere.
+    for client in [&mut near, &mut far] {
+        assert_eq!((client.read().len(), client.ended), (0, Some(Code::Ok)));
+    }
     let mut near = mesh.watch(addr(OUT)).await.expect("known");
     let mut far = mesh.watch_from("c", addr(OUT)).await.expect("known");
     assert_eq!(spoken(&near.read()[0]), allowed);
@@ -305,8 +306,7 @@ async fn s138_139_streams_are_told_what_is_new_and_end_when_networks_change() {
     mesh.apply_in("d", "out", egress(true));
     assert_eq!((near.read().len(), near.ended), (0, None));
     mesh.delete(ObjectKind::EgressNetwork, "out");
-    assert_eq!(spoken(&near.read()[0]), FALLBACK);
-    assert_eq!(near.ended, Some(Code::Ok));
+    assert_eq!((near.read().len(), near.ended), (0, Some(Code::Ok)));
     let policy = mesh.policy(addr(OUT)).await.expect("known");
     assert_eq!(spoken(&policy), FALLBACK);
     // Nor is any of that about Services.
@@ -326,8 +326,7 @@ async fn a_namespaces_first_network_takes_its_clients_from_those_for_all() {
     }
     // D-8, also where it has none of their addresses.
     mesh.apply("near", of(&["8.8.0.0/16"]));
-    assert_eq!(spoken(&near.read()[0]), FALLBACK);
-    assert_eq!(near.ended, Some(Code::Ok));
+    assert_eq!((near.read().len(), near.ended), (0, Some(Code::Ok)));
     assert_eq!((other.read().len(), other.ended), (0, None));
     // A change of those for all is for all.
     mesh.apply_in(GLOBAL, "far", egress(false));
@@ -336,8 +335,7 @@ async fn a_namespaces_first_network_takes_its_clients_from_those_for_all() {
     let mut other = mesh.watch_from("c", addr(OUT)).await.expect("known");
     other.read();
     mesh.delete_in(GLOBAL, ObjectKind::EgressNetwork, "far");
-    assert_eq!(spoken(&other.read()[0]), FALLBACK);
-    assert_eq!(other.ended, Some(Code::Ok));
+    assert_eq!((other.read().len(), other.ended), (0, Some(Code::Ok)));
 }
 
 #[tokio::test]
