@@ -96,6 +96,17 @@ impl ValueView {
         changed
     }
 
+    /// Tells everybody the newest value, if there is one, though it is no other.
+    pub fn repeat(&self) {
+        let mut state = self.lock();
+        if state.frame.is_none() {
+            return;
+        }
+        state.since = self.version.fetch_add(1, Ordering::Release) + 1;
+        drop(state);
+        self.subscribers.wake();
+    }
+
     /// Refuses newcomers until the next value. Those who are here keep theirs, and
     /// are told nothing if it comes again.
     pub fn refuse(&self, refusal: Status) {
@@ -207,6 +218,22 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(view.follow(&Slot::new()).expect("no refusal").is_none());
+    }
+
+    #[test]
+    fn a_value_may_be_told_again_to_all_who_are_here() {
+        let view = Arc::<ValueView>::default();
+        let slot = Slot::new();
+        let mut feed = view.follow(&slot).expect("no refusal").expect("open");
+        view.repeat();
+        assert!(poll(&mut feed, &slot).is_pending(), "there is none yet");
+        view.publish(Some(Bytes::from_static(b"value")), None);
+        assert!(poll(&mut feed, &slot).is_ready());
+        assert!(!view.publish(Some(Bytes::from_static(b"value")), None));
+        assert!(poll(&mut feed, &slot).is_pending());
+        view.repeat();
+        assert!(poll(&mut feed, &slot).is_ready());
+        assert!(poll(&mut feed, &slot).is_pending());
     }
 
     #[test]

@@ -9,10 +9,13 @@ use crate::{
 };
 use bytes::Bytes;
 use ferrule_cluster::{
-    Answer, LINGER, ValueView, ViewRegistry, Views, World, describe, index::Projection,
-    object::ObjectKey, stream::message, world::Changes,
+    Answer, LINGER, ValueView, ViewRegistry, Views, World, describe,
+    index::Projection,
+    object::{ObjectKey, route::RouteKind},
+    stream::message,
+    world::Changes,
 };
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use std::{
     net::{IpAddr, SocketAddr},
@@ -208,8 +211,12 @@ impl Policies {
         // Clients of many namespaces ask for one Service: what is told of it is
         // written once.
         let mut written = FxHashMap::<Subject, Bytes>::default();
+        let tcp = changes.routes.iter();
+        let tcp: FxHashSet<_> = tcp.filter(|route| route.kind == RouteKind::Tcp).collect();
         for (key, view) in affected.told {
             let subject = key.subject(&settings, world);
+            let passes_over = !tcp.is_empty()
+                && matches!(&subject, Ok(subject) if subject.passes_over(&settings, world, &tcp));
             let policy = subject.map(|subject| {
                 let frame = written.get(&subject).cloned();
                 frame.unwrap_or_else(|| {
@@ -223,7 +230,10 @@ impl Policies {
             if affected.ended.contains(key) && !continues(view, &policy) {
                 continue;
             }
-            publish(view, policy);
+            // Linkerd tells that there is such a route, though no word of it.
+            if !publish(view, policy) && passes_over {
+                view.repeat();
+            }
         }
         for key in affected.ended {
             // The proxy asks again at once.
@@ -246,13 +256,15 @@ fn namespace<'w>(settings: &'w PolicySettings, world: &'w World, name: &'w str) 
 }
 
 /// Those who follow what has no policy any more keep the one they have: it may
-/// be back in a moment, and telling it again would reset their routers.
-fn publish(view: &ValueView, policy: Result<Bytes, Status>) {
+/// be back in a moment, and telling it again would reset their routers. Whether
+/// anybody had to be told.
+fn publish(view: &ValueView, policy: Result<Bytes, Status>) -> bool {
     match policy {
-        Ok(frame) => {
-            view.publish(Some(frame), None);
+        Ok(frame) => view.publish(Some(frame), None),
+        Err(refusal) => {
+            view.refuse(refusal);
+            false
         }
-        Err(refusal) => view.refuse(refusal),
     }
 }
 

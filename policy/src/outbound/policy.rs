@@ -15,7 +15,7 @@ use bytes::Bytes;
 use ferrule_cluster::{
     object::{
         ObjectKey, PortProtocol,
-        route::{Backend, GrpcMatch, HttpMatch, Requests, Rules},
+        route::{Backend, GrpcMatch, HttpMatch, Requests, RouteKey, Rules},
         traffic::{GrpcCode, StatusCodes},
     },
     stream::HEADER_LEN,
@@ -30,6 +30,7 @@ use ferrule_proto::{
 };
 use prost::Message as _;
 use prost_types::Duration;
+use rustc_hash::FxHashSet;
 use std::net::SocketAddr;
 
 /// Required, though proxies go by a setting of their own.
@@ -328,6 +329,17 @@ pub(super) fn external(addr: SocketAddr) -> OutboundPolicy {
 pub(crate) fn what_is_told_of(frame: &Bytes) -> Option<Metadata> {
     let policy = frame.get(HEADER_LEN..)?;
     OutboundPolicy::decode(policy).ok()?.metadata
+}
+
+/// Whether one of these TCPRoutes counts for clients of a namespace, after another.
+pub(super) fn passes_over(
+    parent: &Parent<'_>,
+    client: &str,
+    changed: &FxHashSet<&RouteKey>,
+) -> bool {
+    let routes = Routes::of(parent, client);
+    let mut later = routes.tcp.iter().skip(1);
+    later.any(|(route, _)| changed.contains(route.key))
 }
 
 fn policy(kind: Kind, metadata: Metadata) -> OutboundPolicy {

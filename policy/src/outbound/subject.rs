@@ -6,10 +6,11 @@ use ferrule_cluster::{
     World,
     object::{
         Name, ObjectKey,
-        route::{ParentKey, ParentKind},
+        route::{ParentKey, ParentKind, RouteKey},
     },
 };
 use ferrule_proto::outbound::OutboundPolicy;
+use rustc_hash::FxHashSet;
 use std::net::{IpAddr, SocketAddr};
 use tonic::Status;
 
@@ -91,9 +92,29 @@ impl Subject {
         }
     }
 
+    /// Whether one of these TCPRoutes takes effect but is not told, as another comes
+    /// before it.
+    pub(crate) fn passes_over(
+        &self,
+        settings: &PolicySettings,
+        world: &World,
+        changed: &FxHashSet<&RouteKey>,
+    ) -> bool {
+        let parent = match &self.what {
+            What::Service(key, port) => Parent::service(settings, world, key, *port),
+            What::EgressNetwork(key, addr) => Parent::egress_network(settings, world, key, *addr),
+            What::UndefinedPort(..) | What::External(_) => return false,
+        };
+        policy::passes_over(&parent, self.client(&parent), changed)
+    }
+
     fn of_parent(&self, parent: &Parent<'_>) -> OutboundPolicy {
+        policy::of_parent(parent, self.client(parent))
+    }
+
+    fn client<'a>(&'a self, parent: &'a Parent<'_>) -> &'a str {
         let own = &parent.key.key.namespace;
-        policy::of_parent(parent, self.client.as_ref().unwrap_or(own))
+        self.client.as_ref().unwrap_or(own)
     }
 }
 

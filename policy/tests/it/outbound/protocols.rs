@@ -122,6 +122,28 @@ async fn s91_of_tcp_routes_the_first_counts_and_of_tls_routes_all() {
     }
 }
 
+/// Clients of Linkerd wait for it.
+#[tokio::test]
+async fn a_tcp_route_after_another_is_told_by_the_same_policy_again() {
+    let mut mesh = TestMesh::with_services();
+    let mut client = mesh.watch(authority(WEB)).await.expect("known");
+    let mut other = mesh.watch(authority("api.ns.svc:80")).await.expect("known");
+    client.read();
+    other.read();
+    for (name, at, expected) in [("a", 1, 1), ("b", 2, 1), ("b", 2, 0)] {
+        let rules = all_to(RouteKind::Tcp, &[backend("api", 80)]);
+        let route = created(at, route(&[on_web(80)], rules));
+        mesh.apply_route(RouteKind::Tcp, name, route);
+        let told = client.read();
+        assert_eq!(told.len(), expected, "{name}");
+        assert!(told.iter().all(|told| spoken(told) == "web:80 opaque a"));
+    }
+    // What takes no effect is not told either.
+    let rules = all_to(RouteKind::Tcp, &[backend("api", 80)]);
+    mesh.apply_route(RouteKind::Tcp, "c", unaccepted(&[on_web(80)], rules));
+    assert_eq!((client.read().len(), other.read().len()), (0, 0));
+}
+
 /// Where nobody writes statuses they are what would be written.
 #[tokio::test]
 async fn s92_93_routes_of_a_less_specific_kind_on_the_same_parent_give_way() {
