@@ -57,7 +57,9 @@ mod workload;
 
 pub use self::{
     anchors::TrustAnchors,
-    annotations::{INJECT, OPAQUE_PORTS, Setting, inherited_keys, reference, setting},
+    annotations::{
+        INJECT, OPAQUE_PORTS, Setting, inherited_keys, is_read, nearest, reference, setting,
+    },
     error::Error,
     injector::{Decision, Injector, manifest_reasons},
     namespace::Namespace,

@@ -78,6 +78,29 @@ pub fn setting(name: &str) -> Option<Setting> {
     row.map(Setting)
 }
 
+/// Whether something reads an annotation of this key.
+pub fn is_read(key: &str) -> bool {
+    ANNOTATIONS.iter().any(|row| row.key == key)
+}
+
+/// The key that is most like one that nothing reads, if one is: a slip of the finger or
+/// two, or another prefix.
+pub fn nearest(key: &str) -> Option<&'static str> {
+    let (_, name) = key.rsplit_once('/')?;
+    let most = (name.len() / 4).clamp(1, 3);
+    let distance = |row: &Annotation| {
+        let (_, known) = row.key.rsplit_once('/')?;
+        let distance = strsim::damerau_levenshtein(known, name);
+        (row.key != key && distance <= most).then_some(distance)
+    };
+    let known = ANNOTATIONS
+        .iter()
+        .filter_map(|row| Some((distance(row)?, row.key)));
+    known
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, key)| key)
+}
+
 impl Setting {
     /// Its key.
     pub fn key(self) -> &'static str {
@@ -230,6 +253,29 @@ mod tests {
         assert_eq!(keys.len(), ANNOTATIONS.len());
         for retired in RETIRED {
             assert!(!keys.contains(retired), "{retired}");
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_told_from_something_else() {
+        for (key, known) in [
+            ("config.linkerd.io/opaque-port", Some(OPAQUE_PORTS)),
+            ("config.linkerd.io/opague-ports", Some(OPAQUE_PORTS)),
+            (
+                "config.linkerd.io/skip-outbound-port",
+                Some("config.linkerd.io/skip-outbound-ports"),
+            ),
+            ("config.linkerd.io/inject", Some(INJECT)),
+            ("linkerd.io/injet", Some(INJECT)),
+            (
+                "config.linkerd.io/default-inbound-polcy",
+                Some("config.linkerd.io/default-inbound-policy"),
+            ),
+            ("config.linkerd.io/nothing-like-any", None),
+            ("linkerd.io/extension", None),
+            ("no-prefix", None),
+        ] {
+            assert_eq!(nearest(key), known, "{key}");
         }
     }
 
