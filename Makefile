@@ -77,9 +77,11 @@ charts-check:
 	$(CARGO) test --package ferrule-charts --locked --quiet
 
 .PHONY: docs
-docs: ## Write the pages of docs/ that are generated: annotations
+docs: ## Write the pages of docs/ that are generated: annotations, checks
 	$(CARGO) run --quiet --package ferrule-proxy-injector --example annotations > docs/annotations.md.new
 	mv docs/annotations.md.new docs/annotations.md
+	$(CARGO) run --quiet --package ferrule-cli --example checks > docs/checks.md.new
+	mv docs/checks.md.new docs/checks.md
 
 .PHONY: cluster
 cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to export

@@ -141,6 +141,14 @@ pub enum Error {
         /// How many others there are.
         warnings: usize,
     },
+    /// A cluster is not as it should be.
+    #[error("{}", of_cluster(*errors, *warnings))]
+    Unwell {
+        /// How many checks failed.
+        errors: usize,
+        /// How many others there is something to say of.
+        warnings: usize,
+    },
     /// A flag is an annotation that would not be understood.
     #[error("{annotation}: {value:?} will not be understood; expected {expected}")]
     Setting {
@@ -180,7 +188,7 @@ impl Error {
     /// What the process ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Check { errors: 0, .. } => 2,
+            Self::Check { errors: 0, .. } | Self::Unwell { errors: 0, .. } => 2,
             _ => 1,
         }
     }
@@ -237,6 +245,15 @@ fn told(errors: usize, warnings: usize) -> &'static str {
     match (errors, warnings) {
         (0, _) => "some of the manifests would not be understood",
         _ => "some of the manifests would be refused",
+    }
+}
+
+fn of_cluster(errors: usize, warnings: usize) -> String {
+    match (errors, warnings) {
+        (0, 1) => "1 check warns".to_owned(),
+        (0, warnings) => format!("{warnings} checks warn"),
+        (1, _) => "1 check failed".to_owned(),
+        (errors, _) => format!("{errors} checks failed"),
     }
 }
 

@@ -3,7 +3,8 @@
 //! [`Diagnostics`] asks a running Ferrule what a proxy would be told, over the
 //! same gRPC calls a proxy makes, and prints the answer for people or for programs.
 //! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
-//! [`Check`] says what of manifests would be refused, or not understood.
+//! [`Check`] says what is wrong with a cluster's mesh, and what of manifests would be
+//! refused, or not understood.
 //! [`Identity`] shows the certificates of a running Ferrule, and [`Token`] makes
 //! the tokens that one without a cluster gives certificates for.
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ mod hint;
 mod identity;
 mod inject;
 mod manifest;
+mod mesh_pod;
 mod message;
 mod output;
 mod policy;
@@ -36,7 +38,7 @@ mod token;
 
 pub use self::{
     api_addr::DEFAULT_API_ADDR,
-    check::Check,
+    check::{Check, reference as checks_reference},
     diagnostics::Diagnostics,
     duration::duration,
     error::{Error, Refusal},

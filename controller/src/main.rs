@@ -1,6 +1,6 @@
 //! The `ferrule` binary: `ferrule serve` runs roles of the control plane,
 //! `ferrule diagnostics` and `ferrule identity` ask a running one, `ferrule check`
-//! looks at manifests before anything runs.
+//! looks at a cluster before and after an installation, and at manifests.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -53,8 +53,8 @@ enum Command {
     /// Ask a running Ferrule what it tells proxies
     #[command(visible_alias = "dg")]
     Diagnostics(Diagnostics),
-    /// Look at manifests as the webhooks and the mesh will
-    Check(Check),
+    /// Look for what is wrong with a cluster's mesh, or with manifests
+    Check(Box<Check>),
     /// Ask for proxies in manifests, or put them there
     Inject(Box<Inject>),
     /// Take proxies, and what asks for them, out of manifests
@@ -98,7 +98,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags),
         Command::Diagnostics(diagnostics) => Ok(ask(diagnostics.run())?),
-        Command::Check(check) => Ok(check.run()?),
+        Command::Check(check) => Ok(ask(check.run())?),
         Command::Inject(inject) => Ok(ask(inject.run())?),
         Command::Uninject(uninject) => Ok(uninject.run()?),
         Command::Identity(identity) => Ok(ask(identity.run())?),

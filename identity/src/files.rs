@@ -29,7 +29,8 @@ pub enum IssuerScheme {
 }
 
 impl IssuerScheme {
-    pub(crate) fn certificate(self) -> &'static str {
+    /// The file, or key of a Secret, of the certificates.
+    pub fn certificate(self) -> &'static str {
         match self {
             IssuerScheme::LinkerdTls => "crt.pem",
             IssuerScheme::KubernetesTls => "tls.crt",
@@ -44,7 +45,8 @@ impl IssuerScheme {
         }
     }
 
-    pub(crate) fn key(self) -> &'static str {
+    /// That of the key.
+    pub fn key(self) -> &'static str {
         match self {
             IssuerScheme::LinkerdTls => "key.pem",
             IssuerScheme::KubernetesTls => "tls.key",

@@ -1,47 +1,40 @@
-//! `ferrule check`: whether manifests would be stored, and understood.
-//!
-//! ```text
-//!  file ─> documents ─> objects ─> findings ─> problems, each with file and line
-//! ```
-//!
-//! Findings are what the webhooks and the index say, by the same functions.
+//! `ferrule check`: whether a mesh is well, or manifests would be stored and understood.
 
-mod finding;
-mod object;
-mod place;
-mod report;
+mod cluster;
+mod manifests;
 
-use self::{
-    object::Object,
-    report::{Output, Report},
-};
-use crate::{
-    Error,
-    manifest::{self, Text},
-};
+pub use self::cluster::reference;
+
+use self::{cluster::ClusterCheck, manifests::Manifests};
+use crate::{Error, output};
 use clap::Args;
-use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
+  ferrule check --pre
+  ferrule check
+  ferrule check --proxy -n shop
+  ferrule check -o json --wait 0s --fail-on-warning
   ferrule check --manifests deploy/
-  kustomize build . | ferrule check --manifests -
-  ferrule check --manifests deploy/ -o json --fail-on-warning";
+  kustomize build . | ferrule check --manifests -";
 
-/// Looks at manifests as the webhooks and the mesh will, without a cluster.
+/// Looks for what is wrong with a cluster's mesh, or with manifests.
 ///
-/// An error is what a cluster would refuse, or nobody could read: exit code 1. A
-/// warning is what would be stored and not understood. Kinds that the mesh does not
-/// read are not looked at.
+/// Without --manifests it asks the API server, before an installation (--pre) or after
+/// it; it only reads, but for dry runs, and what the user may not read is skipped with a
+/// warning. With --manifests it looks at files as the webhooks and the mesh will,
+/// without a cluster. Errors are exit code 1; what each check means and what to do is in
+/// docs/checks.md.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {
-    /// A file, a directory with *.yaml, *.yml and *.json files, or - for standard
-    /// input
-    #[arg(long, value_name = "FILE|DIR|-")]
-    manifests: PathBuf,
+    #[command(flatten)]
+    manifests: Manifests,
 
-    /// How to print what is wrong
+    #[command(flatten)]
+    cluster: ClusterCheck,
+
+    /// How to print what is found
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 
@@ -50,67 +43,32 @@ pub struct Check {
     fail_on_warning: bool,
 }
 
+/// How what is found is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    /// All of it for people: each check, or a line for each problem of manifests
+    #[default]
+    Table,
+    /// Only what is wrong
+    Short,
+    /// All of it for programs
+    Json,
+}
+
 impl Check {
-    /// Prints to standard output what is wrong with the manifests.
+    /// Prints to standard output what is found; what is waited for is noted on standard
+    /// error.
     ///
     /// # Errors
     /// When something cannot be read, and when there are errors; also when there are
     /// warnings, if so asked.
-    pub fn run(self) -> Result<(), Error> {
-        let texts = manifest::texts(&self.manifests)?;
-        if texts.is_empty() {
-            return Err(Error::NoManifests(self.manifests.display().to_string()));
-        }
-        let report = look_at(&texts);
-        crate::output::seen_enough(report.print(self.output).map_err(Error::from))?;
-        let (errors, warnings) = (report.errors(), report.warnings());
-        if errors > 0 || (self.fail_on_warning && warnings > 0) {
-            return Err(Error::Check { errors, warnings });
-        }
-        Ok(())
+    pub async fn run(self) -> Result<(), Error> {
+        let fails =
+            |errors: usize, warnings: usize| errors > 0 || (self.fail_on_warning && warnings > 0);
+        output::seen_enough(if self.manifests.are_meant() {
+            self.manifests.run(self.output, fails)
+        } else {
+            self.cluster.run(self.output, fails).await
+        })
     }
 }
-
-fn look_at(texts: &[Text]) -> Report {
-    let mut report = Report::new(texts.len());
-    for text in texts {
-        for document in text.documents() {
-            let at = (text.name(), document.line);
-            let value = match document.content {
-                Ok(value) => value,
-                Err(broken) => {
-                    report.broken(text.name(), &broken);
-                    continue;
-                }
-            };
-            match Object::all(&value) {
-                Ok(objects) => {
-                    for object in objects {
-                        let findings = object.findings();
-                        let line = |finding: &finding::Finding| {
-                            let path = object.path_of(finding);
-                            let below = document
-                                .text
-                                .and_then(|text| manifest::line_of(text, &path));
-                            below.map_or(document.line, |below| document.first_line + below)
-                        };
-                        report.add(
-                            at,
-                            &object,
-                            findings.map(|all| {
-                                all.into_iter()
-                                    .map(|finding| (line(&finding), finding))
-                                    .collect()
-                            }),
-                        );
-                    }
-                }
-                Err(mistake) => report.no_object(at, mistake),
-            }
-        }
-    }
-    report
-}
-
-#[cfg(test)]
-mod tests;

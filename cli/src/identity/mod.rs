@@ -6,15 +6,16 @@ mod rotate;
 mod status;
 mod workload;
 
-use self::{
-    report::{Certificate, Report},
-    rotate::Rotate,
-    status::Status,
-    workload::Workload,
+pub(crate) use self::{
+    pods::Comparison,
+    report::{Certificate, Report, Validity},
+    workload::verify,
 };
+
+use self::{rotate::Rotate, status::Status, workload::Workload};
 use crate::{
     Error, admin,
-    api_addr::ServerFlags,
+    api_addr::{ApiAddr, ServerFlags},
     output::{self, Format, span},
 };
 use clap::{Args, Subcommand};
@@ -107,7 +108,11 @@ impl Show {
 /// What a Ferrule says of its certificates, read and as it came: there may be more in
 /// it than this version knows.
 async fn ask(server: &ServerFlags) -> Result<(Report, serde_json::Value), Error> {
-    let addr = &server.api_addr;
+    ask_at(&server.api_addr).await
+}
+
+/// The same of an address.
+pub(crate) async fn ask_at(addr: &ApiAddr) -> Result<(Report, serde_json::Value), Error> {
     let body = admin::get(addr, PATH).await?;
     let unreadable = |error: serde_json::Error| Error::Admin {
         addr: addr.to_string(),

@@ -1,26 +1,23 @@
 //! Which pods trust what.
 
+use crate::mesh_pod::{HeldAnchors, MeshPod};
 use ferrule_identity::TrustAnchors;
-use k8s_openapi::api::core::v1::{Container, Pod};
-use kube::ResourceExt as _;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
-const PROXY: &str = "linkerd-proxy";
-const ANCHORS: &str = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
-/// What injection wrote: the SHA-256 of the bundle then.
-const HASH: &str = "linkerd.io/trust-root-sha256";
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
+};
 
 /// The SHA-256 of certificates.
-pub(super) type Fingerprints = BTreeSet<String>;
+pub(crate) type Fingerprints = BTreeSet<String>;
 
 /// Tells pods that trust the published bundle from others. Bundles are compared as
 /// sets of certificates: their order and what is written between them do not matter.
-pub(super) struct Comparison {
+pub(crate) struct Comparison {
     published: Fingerprints,
     sha256: String,
     /// Thousands of pods have the same text.
-    known: HashMap<String, Option<Fingerprints>>,
+    known: HashMap<Rc<str>, Option<Fingerprints>>,
     behind: BTreeMap<(String, String), Workload>,
     pods: usize,
 }
@@ -28,21 +25,21 @@ pub(super) struct Comparison {
 /// A workload some of whose pods do not trust what is published.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Workload {
-    pub(super) namespace: String,
+pub(crate) struct Workload {
+    pub(crate) namespace: String,
     /// Such as `replicaset/web-5d4`; a pod without an owner is its own.
-    pub(super) owner: String,
-    pub(super) pods: Vec<String>,
+    pub(crate) owner: String,
+    pub(crate) pods: Vec<String>,
     /// Anchors that are published and not trusted.
-    pub(super) lacks: Fingerprints,
+    pub(crate) lacks: Fingerprints,
     /// Anchors that are trusted and not published any more.
-    pub(super) keeps: Fingerprints,
+    pub(crate) keeps: Fingerprints,
     /// Whether it is known only that the bundle was another.
-    pub(super) unknown: bool,
+    pub(crate) unknown: bool,
 }
 
 impl Comparison {
-    pub(super) fn with(published: &TrustAnchors) -> Self {
+    pub(crate) fn with(published: &TrustAnchors) -> Self {
         Self {
             published: fingerprints(published),
             sha256: published.sha256().to_owned(),
@@ -52,22 +49,16 @@ impl Comparison {
         }
     }
 
-    /// Takes in a pod; those without a proxy do not matter.
-    pub(super) fn take(&mut self, pod: &Pod) {
-        let Some(proxy) = proxy(pod) else {
-            return;
-        };
+    /// Takes in a pod.
+    pub(crate) fn take(&mut self, pod: &MeshPod) {
         self.pods += 1;
-        let anchors = proxy.env.iter().flatten().find(|env| env.name == ANCHORS);
-        let text = anchors.and_then(|env| env.value.clone());
-        let held = match text {
-            Some(text) => self.known.entry(text).or_insert_with_key(|text| {
+        let held = match &pod.anchors {
+            HeldAnchors::Text(text) => self.known.entry(text.clone()).or_insert_with_key(|text| {
                 let anchors = TrustAnchors::from_pem(text.as_bytes()).ok()?;
                 Some(fingerprints(&anchors))
             }),
-            // From the ConfigMap, at each start of the container.
-            None if anchors.is_some_and(|env| env.value_from.is_some()) => return,
-            None => &None,
+            HeldAnchors::Published => return,
+            HeldAnchors::Unknown => &None,
         };
         let (lacks, keeps, unknown) = match held {
             Some(held) if *held == self.published => return,
@@ -76,10 +67,10 @@ impl Comparison {
                 held.difference(&self.published).cloned().collect(),
                 false,
             ),
-            None if pod.annotations().get(HASH) == Some(&self.sha256) => return,
+            None if pod.bundle_sha256.as_ref() == Some(&self.sha256) => return,
             None => (Fingerprints::new(), Fingerprints::new(), true),
         };
-        let (namespace, owner) = (pod.namespace().unwrap_or_default(), owner(pod));
+        let (namespace, owner) = (pod.namespace.clone(), pod.owner.clone());
         let workload = self.behind.entry((namespace.clone(), owner.clone()));
         let workload = workload.or_insert_with(|| Workload {
             namespace,
@@ -89,19 +80,19 @@ impl Comparison {
             keeps: Fingerprints::new(),
             unknown: false,
         });
-        workload.pods.push(pod.name_any());
+        workload.pods.push(pod.name.clone());
         workload.lacks.extend(lacks);
         workload.keeps.extend(keeps);
         workload.unknown |= unknown;
     }
 
     /// How many pods have a proxy.
-    pub(super) fn pods(&self) -> usize {
+    pub(crate) fn pods(&self) -> usize {
         self.pods
     }
 
     /// Those that trust something else, by namespace and owner.
-    pub(super) fn behind(self) -> Vec<Workload> {
+    pub(crate) fn behind(self) -> Vec<Workload> {
         self.behind.into_values().collect()
     }
 }
@@ -111,26 +102,18 @@ fn fingerprints(anchors: &TrustAnchors) -> Fingerprints {
     all.map(|one| one.fingerprint().to_owned()).collect()
 }
 
-fn proxy(pod: &Pod) -> Option<&Container> {
-    let spec = pod.spec.as_ref()?;
-    let init = spec.init_containers.iter().flatten();
-    let mut all = spec.containers.iter().chain(init);
-    all.find(|container| container.name == PROXY)
-}
-
-fn owner(pod: &Pod) -> String {
-    match pod.owner_references().first() {
-        Some(owner) => format!("{}/{}", owner.kind.to_lowercase(), owner.name),
-        None => format!("pod/{}", pod.name_any()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mesh_pod::MeshPods;
     use ferrule_identity::{IdentityScope, StateDirectory};
+    use k8s_openapi::api::core::v1::Pod;
     use serde_json::json;
     use std::time::SystemTime;
+
+    const PROXY: &str = "linkerd-proxy";
+    const ANCHORS: &str = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
+    const HASH: &str = "linkerd.io/trust-root-sha256";
 
     fn anchor() -> String {
         let folder = tempfile::tempdir().unwrap();
@@ -198,7 +181,9 @@ mod tests {
             serde_json::from_value(json!({"spec": {"containers": [{"name": "unmeshed"}]}}))
                 .unwrap(),
         ] {
-            comparison.take(&pod);
+            if let Some(pod) = MeshPods::default().read(&pod) {
+                comparison.take(&pod);
+            }
         }
         assert_eq!(comparison.pods(), 7);
         let behind = comparison.behind();

@@ -64,15 +64,8 @@ impl Report {
             .map(|anchor| ("trust anchor", anchor))
             .chain(chain.map(|certificate| ("issuer", certificate)));
         for (kind, certificate) in lasting {
-            let validity = certificate.validity(now);
-            let state = match validity {
-                Validity::Current => continue,
-                Validity::Due => format!(
-                    "expires in {}; it is time to renew it",
-                    span(certificate.left(now).as_secs())
-                ),
-                Validity::Expired => "has expired".to_owned(),
-                Validity::Future => format!("is not valid before {}", certificate.not_before),
+            let Some(state) = certificate.trouble(now) else {
+                continue;
             };
             warnings.push(format!("{kind} {} {state}", certificate.subject));
         }
@@ -113,7 +106,7 @@ impl Served {
 
 /// Where a moment is in the life of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Validity {
+pub(crate) enum Validity {
     Future,
     Current,
     /// It is time to renew it.
@@ -136,7 +129,20 @@ impl Certificate {
         }
     }
 
-    fn validity(&self, now: Timestamp) -> Validity {
+    /// What is to be said of its dates, if anything.
+    pub(crate) fn trouble(&self, now: Timestamp) -> Option<String> {
+        Some(match self.validity(now) {
+            Validity::Current => return None,
+            Validity::Due => format!(
+                "expires in {}; it is time to renew it",
+                span(self.left(now).as_secs())
+            ),
+            Validity::Expired => "has expired".to_owned(),
+            Validity::Future => format!("is not valid before {}", self.not_before),
+        })
+    }
+
+    pub(crate) fn validity(&self, now: Timestamp) -> Validity {
         if now > self.not_after {
             Validity::Expired
         } else if now < self.not_before {

@@ -5,6 +5,7 @@ use crate::{
     Error,
     api_addr::ServerFlags,
     cluster::{ClusterFlags, failed},
+    mesh_pod::MeshPods,
     output::{self, Format},
 };
 use clap::Args;
@@ -113,7 +114,13 @@ impl Status {
         };
         if let Some(anchors) = &found.anchors {
             let mut comparison = Comparison::with(anchors);
-            self.each_pod(client, |pod| comparison.take(pod)).await?;
+            let mut pods = MeshPods::default();
+            let take = |pod: &Pod| {
+                if let Some(pod) = pods.read(pod) {
+                    comparison.take(&pod);
+                }
+            };
+            self.each_pod(client, take).await?;
             found.pods = comparison.pods();
             found.behind = comparison.behind();
         }

@@ -125,8 +125,8 @@ async fn dial(addr: &str, name: ServerName<'static>) -> io::Result<Vec<Certifica
     Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
 }
 
-/// As a proxy does.
-fn verify(
+/// As a proxy does, and as an API server does with webhooks.
+pub(crate) fn verify(
     chain: &[CertificateDer<'_>],
     anchors: &TrustAnchors,
     name: &ServerName<'_>,

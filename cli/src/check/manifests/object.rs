@@ -8,14 +8,14 @@ use ferrule_proxy_injector::WorkloadKind;
 use serde_json::Value;
 
 /// An object, and what it says that it is.
-pub(super) struct Object<'a> {
+pub(in crate::check) struct Object<'a> {
     pub(super) value: &'a Value,
     pub(super) group: &'a str,
     pub(super) version: &'a str,
-    pub(super) kind: &'a str,
+    pub(in crate::check) kind: &'a str,
     /// Where it says so.
-    pub(super) namespace: Option<&'a str>,
-    pub(super) name: Option<&'a str>,
+    pub(in crate::check) namespace: Option<&'a str>,
+    pub(in crate::check) name: Option<&'a str>,
     /// Its place in a list.
     item: Option<usize>,
 }
@@ -25,7 +25,7 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// Says why it is none.
-    pub(super) fn all(value: &'a Value) -> Result<Vec<Self>, &'static str> {
+    pub(in crate::check) fn all(value: &'a Value) -> Result<Vec<Self>, &'static str> {
         let list = Self::new(value, None).ok_or(
             "this is no object of Kubernetes, which has apiVersion and kind: it is not looked at",
         )?;
@@ -77,7 +77,7 @@ impl<'a> Object<'a> {
     }
 
     /// What is wrong with it; `None` if the mesh does not read its kind.
-    pub(super) fn findings(&self) -> Option<Vec<Finding>> {
+    pub(in crate::check) fn findings(&self) -> Option<Vec<Finding>> {
         finding::findings(self)
     }
 

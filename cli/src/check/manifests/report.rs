@@ -4,22 +4,10 @@ use super::{
     finding::{Finding, Severity},
     object::Object,
 };
-use crate::output;
+use crate::{check::Output, output};
 use ferrule_cluster::source::manifests::documents::Broken;
 use serde::Serialize;
 use std::{collections::HashMap, fmt, io};
-
-/// How what is wrong is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Output {
-    /// A line for each problem, and how many there are
-    #[default]
-    Table,
-    /// A line for each problem; nothing if there is none
-    Short,
-    /// Every object that was looked at, as `check` of a cluster is printed
-    Json,
-}
 
 /// All that was looked at.
 #[derive(Debug)]

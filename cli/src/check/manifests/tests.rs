@@ -95,13 +95,15 @@ items:
         "apps.yaml:18 Deployment web: warning: annotation config.linkerd.io/admin-port: \"0\" will \
          not be understood: expected a port",
         "apps.yaml:19 Deployment web: warning: annotation config.linkerd.io/opaque-port: nothing \
-         reads an annotation of this name",
+         reads an annotation of this name; config.linkerd.io/opaque-ports is read",
+        "apps.yaml:25 Namespace shop: warning: annotation linkerd.io/inject: \"x\" will not be \
+         understood: expected enabled, disabled or ingress",
         "apps.yaml:29 ServerAuthorization shop/nobody: warning: spec.client",
     ] {
         assert!(lines.contains(told), "{told}\n{lines}");
     }
-    assert_eq!(lines.lines().count(), 6, "{lines}");
-    assert_eq!(report.summary(), "4 objects in 1 file: 6 warnings");
+    assert_eq!(lines.lines().count(), 7, "{lines}");
+    assert_eq!(report.summary(), "4 objects in 1 file: 7 warnings");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::object::Object;
 use ferrule_cluster::{object::Kind, source::manifests::problems};
 use ferrule_destination::validation::validate_value;
 use ferrule_policy::validation::{is_validated, validate};
-use ferrule_proxy_injector::{OPAQUE_PORTS, WorkloadKind, setting};
+use ferrule_proxy_injector::{INJECT, OPAQUE_PORTS, WorkloadKind, is_read, nearest, setting};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -15,12 +15,16 @@ const PREFIXES: [&str; 3] = [
     "config.alpha.linkerd.io/",
 ];
 
+/// Keys that begin like [`INJECT`] and mean something else are others' business; so only
+/// what looks like it is told.
+const INJECT_PREFIX: &str = "linkerd.io/";
+
 /// Something wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) severity: Severity,
+pub(in crate::check) struct Finding {
+    pub(in crate::check) severity: Severity,
     /// The field, what was found and what to change.
-    pub(super) text: String,
+    pub(in crate::check) text: String,
     /// Whether it is about the pod template of the object.
     pub(super) in_template: bool,
 }
@@ -28,7 +32,7 @@ pub(super) struct Finding {
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
+pub(in crate::check) enum Severity {
     /// It would not be stored, or cannot be read.
     Error,
     /// It would be stored and not be understood.
@@ -125,22 +129,39 @@ fn of_annotations(value: &Value, told: &[String]) -> Vec<Finding> {
     let annotations = value["metadata"]["annotations"].as_object();
     let mut found = Vec::new();
     for (key, text) in annotations.unwrap_or(&none) {
-        let Some(name) = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix)) else {
+        let of_injection = key
+            .strip_prefix(INJECT_PREFIX)
+            .filter(|_| key == INJECT || nearest(key).is_some_and(|nearest| nearest == INJECT));
+        let known = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix));
+        let Some(name) = known.or(of_injection) else {
             continue;
         };
         let start = format!("annotation {key}: ");
         if told.iter().any(|told| told.starts_with(&start)) {
             continue;
         }
-        let mistake = match (text.as_str(), setting(name)) {
+        let mistake = match (text.as_str(), setting(name).filter(|_| is_read(key))) {
             // Which names of ports are meant, only a pod says.
             (Some(_), _) if key == OPAQUE_PORTS => None,
+            (Some(text), Some(setting)) if setting.key() == INJECT => {
+                let is_known = ["enabled", "disabled", "ingress"].contains(&text);
+                (!is_known).then(|| {
+                    format!(
+                        "{text:?} will not be understood: expected enabled, disabled or ingress"
+                    )
+                })
+            }
             (Some(text), Some(setting)) => {
                 let expected = setting.check(text).err();
                 expected
                     .map(|expected| format!("{text:?} will not be understood: expected {expected}"))
             }
-            (Some(_), None) => Some("nothing reads an annotation of this name".to_owned()),
+            (Some(_), None) => Some(match nearest(key) {
+                Some(nearest) => {
+                    format!("nothing reads an annotation of this name; {nearest} is read")
+                }
+                None => "nothing reads an annotation of this name".to_owned(),
+            }),
             (None, _) => Some("expected a text".to_owned()),
         };
         found.extend(mistake.map(|mistake| Finding::warning(format!("{start}{mistake}"))));

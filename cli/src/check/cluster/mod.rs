@@ -1,0 +1,148 @@
+//! Whether a cluster's mesh is well.
+//!
+//! ```text
+//!  table of rows ─> those of the mode ─> engine: rounds ─> outcomes ─> report
+//!  (a file for each part)                 │ each round has one look at the cluster,
+//!                                         ▼ which reads each thing once
+//!                                        Look ─> API server
+//! ```
+
+mod cni;
+mod config;
+mod control_plane;
+mod data_plane;
+mod definitions;
+mod engine;
+mod existence;
+mod identity;
+mod kubernetes;
+mod look;
+mod objects;
+mod pods;
+mod progress;
+mod read;
+mod reference;
+mod report;
+mod rights;
+mod row;
+mod settings;
+mod setup;
+mod table;
+mod webhooks;
+
+pub use self::reference::reference;
+
+use self::{
+    look::{Look, Scope},
+    progress::Progress,
+    report::{Report, Style},
+    row::Mode,
+};
+use super::Output;
+use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration};
+use clap::{Args, builder::FalseyValueParser};
+use std::{rc::Rc, time::Duration};
+
+/// A cluster that is looked at.
+#[derive(Debug, Args)]
+pub(super) struct ClusterCheck {
+    /// Look whether an installation would succeed
+    #[arg(long, conflicts_with_all = ["proxy", "crds", "manifests"])]
+    pre: bool,
+
+    /// Look at the definitions of kinds alone
+    #[arg(long, conflicts_with_all = ["proxy", "manifests"])]
+    crds: bool,
+
+    /// Look at workloads and their proxies, too
+    #[arg(long, conflicts_with = "manifests")]
+    proxy: bool,
+
+    /// With --proxy: look at the workloads of this namespace [default: all]
+    #[arg(short, long, value_name = "NAME", conflicts_with = "manifests")]
+    namespace: Option<String>,
+
+    /// How long to wait for what may still come to be
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration)]
+    wait: Duration,
+
+    /// With --pre: the CNI plugin is to be there
+    #[arg(long, requires = "pre")]
+    linkerd_cni_enabled: bool,
+
+    /// The namespace of the control plane
+    #[arg(
+        short = 'L',
+        long,
+        visible_alias = "linkerd-namespace",
+        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
+        value_name = "NAME",
+        default_value = "linkerd"
+    )]
+    control_plane_namespace: String,
+
+    /// The namespace of the CNI plugin
+    #[arg(long, value_name = "NAME", default_value = "linkerd-cni")]
+    cni_namespace: String,
+
+    /// The admin listener of an identity process, to see which issuer it signs with
+    /// [default: identity's pods are asked by way of the API server]
+    #[arg(long, env = "FERRULE_API_ADDR", value_name = "HOST:PORT")]
+    api_addr: Option<ApiAddr>,
+
+    /// Also say which checks were skipped, and why
+    #[arg(long)]
+    verbose: bool,
+
+    /// No colours, on a terminal either
+    #[arg(long, env = "NO_COLOR", value_parser = FalseyValueParser::new())]
+    no_color: bool,
+
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+impl ClusterCheck {
+    fn mode(&self) -> Mode {
+        match (self.pre, self.crds, self.proxy) {
+            (true, ..) => Mode::Pre,
+            (_, true, _) => Mode::Crds,
+            (_, _, true) => Mode::DataPlane,
+            _ => Mode::ControlPlane,
+        }
+    }
+
+    /// Prints what is found.
+    ///
+    /// # Errors
+    /// When it `fails` by the numbers of errors and warnings.
+    pub(super) async fn run(
+        self,
+        output: Output,
+        fails: impl Fn(usize, usize) -> bool,
+    ) -> Result<(), Error> {
+        let rows = table::of(self.mode(), self.linkerd_cni_enabled);
+        let style = Style::of_stdout(self.no_color, self.verbose);
+        let client = self.cluster.client().await;
+        let scope = Rc::new(Scope {
+            namespace: self.control_plane_namespace,
+            cni_namespace: self.cni_namespace,
+            data_plane: self.namespace,
+            wants_cni: self.linkerd_cni_enabled,
+            api_addr: self.api_addr,
+        });
+        let look = || {
+            let client = client.as_ref().map_err(Clone::clone)?;
+            Ok(Look::new(client, &scope))
+        };
+        let mut progress = Progress::new();
+        let done = engine::run(&rows, look, self.wait, &mut progress).await;
+        let report = Report { done, style };
+        report.print(output)?;
+        let (errors, warnings) = (report.errors(), report.warnings());
+        match fails(errors, warnings) {
+            true => Err(Error::Unwell { errors, warnings }),
+            false => Ok(()),
+        }
+    }
+}
