@@ -33,7 +33,7 @@ pub(crate) async fn make(
 ) -> Result<Heard> {
     let toggle = |number| world.toggle(0, number);
     let heard = record(generator, streams, count, pause, toggle).await?;
-    Ok(Heard::of(heard, streams))
+    Ok(Heard::of(&heard, streams))
 }
 
 /// The same with other changes, of which `change` makes the one of a number: when the messages of
@@ -71,7 +71,7 @@ fn by_change(changes: &[Change], times: &[u64]) -> Vec<Vec<f64>> {
 
 impl Heard {
     /// Of what was [recorded](record).
-    pub(crate) fn of(by_change: Vec<Vec<f64>>, streams: usize) -> Self {
+    pub(crate) fn of(by_change: &[Vec<f64>], streams: usize) -> Self {
         let last = by_change
             .iter()
             .filter_map(|times| times.iter().copied().max_by(f64::total_cmp));
@@ -98,7 +98,7 @@ mod tests {
             change(20_000_000, 21_000_000),
         ];
         let times = [11_000_000, 15_000_000, 23_000_000];
-        let heard = Heard::of(by_change(&changes, &times), 2);
+        let heard = Heard::of(&by_change(&changes, &times), 2);
         assert_eq!(heard.each_ms.min, -1.0);
         assert_eq!(heard.each_ms.max, 3.0);
         assert_eq!((heard.last_ms.min, heard.last_ms.max), (2.0, 3.0));

@@ -148,7 +148,7 @@ impl Row<'_> {
         let measurement = self.server.measure(&format!("policy-{name}"))?;
         let heard = changes::record(generator, streams, CHANGES, PAUSE, &change).await?;
         let used = measurement.end()?;
-        let heard = Heard::of(heard, streams);
+        let heard = Heard::of(&heard, streams);
         self.findings.told(what, streams, &heard);
         let each = used.cpu_seconds / CHANGES as f64 * 1e3;
         let what = format!("{what}, {streams} streams: server CPU a change");
@@ -162,9 +162,9 @@ impl Row<'_> {
         let generator = &mut *self.generator;
         changes::record(generator, PROXIES, WARM_UP, NEW_PAUSE, route).await?;
         let heard = changes::record(generator, PROXIES, NEW * 2, NEW_PAUSE, route).await?;
-        let new = heard.into_iter().step_by(2).collect();
+        let new: Vec<_> = heard.into_iter().step_by(2).collect();
         let what = "HTTPRoute that is new";
-        self.findings.told(what, PROXIES, &Heard::of(new, PROXIES));
+        self.findings.told(what, PROXIES, &Heard::of(&new, PROXIES));
         Ok(())
     }
 }

@@ -246,7 +246,7 @@ impl World {
     /// has a name of its own, as the status of one object is not written again and again.
     pub(crate) async fn route(&self, number: usize) -> Result<Change> {
         let name = format!("next-version-{}", number / 2);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             return self.apply_route(&name, number).await;
         }
         let namespace = &self.services[0].namespace;
