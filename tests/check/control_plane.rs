@@ -134,7 +134,7 @@ pub(crate) async fn another_namespace(mesh: &Mesh) -> Result<()> {
 
 pub(crate) async fn a_network_that_is_too_small(mesh: &Mesh) -> Result<()> {
     let spoilt = values(mesh, |values| {
-        values["clusterNetworks"] = "10.96.0.0/24".into()
+        values["clusterNetworks"] = "10.96.0.0/24".into();
     })
     .await?;
     let told = mesh.check(&[]).await?;

@@ -12,7 +12,7 @@ pub struct AuthorizationPolicy {
 }
 
 /// What a policy is about, in its own namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PolicyTarget {
     /// The Server of this name.
     Server(Name),

@@ -6,7 +6,7 @@ use ferrule_cluster::{
     World,
     object::{
         self, AuthorizationPolicy, ClientIdentity, Clients, DefaultPolicy, IdentitySource, Name,
-        PolicyTarget, ServerAuthorization, ServerSelector, route::RouteKey,
+        ServerAuthorization, ServerSelector, route::RouteKey,
     },
 };
 use ferrule_proto::inbound::{Authn, Authz, Network, authn::Permit};
@@ -24,11 +24,9 @@ pub(super) fn of_server(
     name: &Name,
     server: &object::Server,
 ) -> Vec<Authz> {
-    let policies = of_target(settings, world, namespace, |target| match target {
-        PolicyTarget::Server(target) => target == name,
-        PolicyTarget::Namespace => true,
-        PolicyTarget::Route { .. } => false,
-    });
+    let policies = world.policies_of_server(namespace, name).into_iter();
+    let policies = policies
+        .filter_map(|(name, policy)| of_authorization_policy(settings, world, name, policy));
     let of_servers = world
         .server_authorizations(namespace)
         .filter(|(_, authorization)| match &authorization.servers {
@@ -46,24 +44,10 @@ pub(super) fn of_server(
 /// What lets somebody in to what a route is about, besides those whom its Server
 /// lets in: proxies put the two together (policy.md section 5.7).
 pub(super) fn of_route(settings: &PolicySettings, world: &World, route: &RouteKey) -> Vec<Authz> {
-    let is_route = |target: &PolicyTarget| match target {
-        PolicyTarget::Route { kind, name } => *kind == route.kind && *name == route.key.name,
-        PolicyTarget::Server(_) | PolicyTarget::Namespace => false,
-    };
-    of_target(settings, world, &route.key.namespace, is_route).collect()
-}
-
-/// The AuthorizationPolicies of a namespace about some target, by name.
-fn of_target<'w>(
-    settings: &'w PolicySettings,
-    world: &'w World,
-    namespace: &str,
-    is_target: impl Fn(&PolicyTarget) -> bool,
-) -> impl Iterator<Item = Authz> {
-    world
-        .authorization_policies(namespace)
-        .filter(move |(_, policy)| policy.target.as_ref().is_some_and(&is_target))
+    let policies = world.policies_of_route(route);
+    policies
         .filter_map(|(name, policy)| of_authorization_policy(settings, world, name, policy))
+        .collect()
 }
 
 /// Nothing while something that it requires is not there (policy.md section 5.9).

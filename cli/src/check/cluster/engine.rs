@@ -93,7 +93,7 @@ async fn round(rows: &[&'static Row], look: &Look, known: &mut Known, is_last: b
             |id: &&str| known.contains_key(*id) || rows.iter().all(|row| row.id != *id);
         let due = rows.iter().filter(|row| {
             let is_open = !known.contains_key(row.id) && !again.contains_key(row.id);
-            is_open && row.after.iter().all(|id| is_decided(id))
+            is_open && row.after.iter().all(&is_decided)
         });
         let due: Vec<&'static Row> = due.copied().collect();
         if due.is_empty() {
