@@ -39,8 +39,8 @@ pub use self::{
     server::{Inbound, InboundServer, Outbound, OutboundServer},
     settings::{DEFAULT_CLUSTER_NETWORKS, DEFAULT_PROBE_NETWORKS, PolicySettings},
     status::{
-        Acceptance, Outbox, Status, StatusKey, Statuses, Unmet, egress_network_status, explain,
-        rate_limit_status, route_status,
+        Acceptance, Fresh, Outbox, Status, StatusKey, Statuses, Unmet, egress_network_status,
+        explain, rate_limit_status, route_status,
     },
     workload::WorkloadError,
 };

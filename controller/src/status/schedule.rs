@@ -24,6 +24,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// at most (policy.md section 7.7: everything is looked at every 10 s). Also when an
 /// object is looked at again of which the watch has not brought what was written.
 const LAST_RETRY: Duration = Duration::from_secs(10);
+/// An object that says something and was just edited is left alone for so long: who
+/// reads objects and writes them back, naming the version, may do it again, and would
+/// find that the status has made another version of it meanwhile.
+const EDITING: Duration = Duration::from_millis(100);
 /// An object may be written so often in a row; then it waits between writes as it
 /// does after errors. Somebody who always writes something else over it does not
 /// keep the API server busy.
@@ -69,8 +73,9 @@ struct Turn {
 enum Place {
     /// Waiting until then.
     Due(Instant),
-    /// Having its turn; `again` if there is something else to be said by now.
-    Taken { again: bool },
+    /// Having its turn; `again` from then on if there is something else to be said by
+    /// now.
+    Taken { again: Option<Instant> },
     /// Nothing is to be said of it.
     Idle,
 }
@@ -85,18 +90,30 @@ struct Pace {
 impl Schedule {
     /// Something is to be said of an object, or something else.
     pub(super) fn put(&mut self, key: StatusKey, now: Instant) {
+        self.put_at(key, now, now);
+    }
+
+    /// Likewise of one that somebody has just edited.
+    pub(super) fn put_edited(&mut self, key: StatusKey, now: Instant) {
+        self.put_at(key, now + EDITING, now);
+    }
+
+    fn put_at(&mut self, key: StatusKey, at: Instant, now: Instant) {
         let turn = self.turns.entry(key.clone()).or_insert(Turn {
             place: Place::Idle,
             not_before: now,
             failures: 0,
             writes: 0,
         });
-        match turn.place {
-            Place::Taken { .. } => turn.place = Place::Taken { again: true },
-            Place::Due(_) | Place::Idle => {
-                let at = now.max(turn.not_before);
+        let wanted = at.max(turn.not_before);
+        match &mut turn.place {
+            Place::Taken { again } => *again = Some(again.map_or(wanted, |at| at.min(wanted))),
+            // What waits is not put off.
+            Place::Due(at) => {
+                let at = wanted.min(*at);
                 self.wait(key, at);
             }
+            Place::Idle => self.wait(key, wanted),
         }
     }
 
@@ -111,7 +128,7 @@ impl Schedule {
         })?;
         let (_, key) = self.due[kind].pop_first()?;
         if let Some(turn) = self.turns.get_mut(&key) {
-            turn.place = Place::Taken { again: false };
+            turn.place = Place::Taken { again: None };
         }
         Some(key)
     }
@@ -138,7 +155,10 @@ impl Schedule {
         let Some(turn) = self.turns.get_mut(&key) else {
             return is_news;
         };
-        let again = turn.place == Place::Taken { again: true };
+        let again = match turn.place {
+            Place::Taken { again } => again,
+            Place::Due(_) | Place::Idle => None,
+        };
         let look_at = match outcome {
             Outcome::Settled => {
                 turn.failures = 0;
@@ -165,10 +185,10 @@ impl Schedule {
         };
         let not_before = turn.not_before;
         turn.place = Place::Idle;
-        match look_at {
-            _ if again => self.wait(key, now.max(not_before)),
-            Some(at) => self.wait(key, at),
-            None => {}
+        match (again, look_at) {
+            (Some(at), _) => self.wait(key, at.max(not_before)),
+            (None, Some(at)) => self.wait(key, at),
+            (None, None) => {}
         }
         is_news
     }
@@ -276,6 +296,21 @@ mod tests {
         assert_eq!(schedule.next(now), Some(route("a")));
         schedule.done(route("a"), Outcome::Settled, now);
         assert_eq!((schedule.next_at(), schedule.len()), (None, 0));
+    }
+
+    #[test]
+    fn what_was_just_edited_has_its_turn_a_moment_later() {
+        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        schedule.put_edited(route("a"), now);
+        assert_eq!(wait(&schedule, now), Some(EDITING));
+        // However often, and sooner for another reason.
+        schedule.put_edited(route("a"), now + EDITING / 2);
+        assert_eq!(wait(&schedule, now), Some(EDITING));
+        schedule.put(route("a"), now);
+        assert_eq!(schedule.next(now), Some(route("a")));
+        schedule.put_edited(route("a"), now);
+        schedule.done(route("a"), Outcome::Written, now);
+        assert_eq!(wait(&schedule, now), Some(EDITING));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     schedule::{Outcome, Schedule},
 };
 use crate::lease::Leadership;
-use ferrule_policy::{Outbox, Status, StatusKey, explain};
+use ferrule_policy::{Fresh, Outbox, Status, StatusKey, explain};
 use jiff::Timestamp;
 use kube::Client;
 use std::{sync::Arc, time::Duration};
@@ -110,8 +110,12 @@ impl Writer {
             tokio::select! {
                 () = self.outbox.changed() => {
                     let now = Instant::now();
-                    for key in self.outbox.take_fresh() {
-                        schedule.put(key, now);
+                    for Fresh { key, is_edited } in self.outbox.take_fresh() {
+                        if is_edited {
+                            schedule.put_edited(key, now);
+                        } else {
+                            schedule.put(key, now);
+                        }
                     }
                 }
                 Some(written) = writes.join_next() => match written {

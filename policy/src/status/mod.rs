@@ -22,7 +22,7 @@ mod statuses;
 pub use self::{
     egress_network::egress_network_status,
     explanation::explain,
-    outbox::{Outbox, Unmet},
+    outbox::{Fresh, Outbox, Unmet},
     rate_limit::rate_limit_status,
     route::route_status,
     statuses::{Status, StatusKey, Statuses},

@@ -2,7 +2,7 @@
 
 use super::statuses::{Status, StatusKey};
 use ferrule_cluster::object::{Kind, Name, ObjectKey};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,11 +24,29 @@ pub struct Outbox {
 #[derive(Debug, Default)]
 struct State {
     pending: FxHashMap<StatusKey, Arc<Status>>,
-    /// Those of them that the writer has not been told of.
-    fresh: FxHashSet<StatusKey>,
+    /// Those of them that the writer has not been told of, and whether each was edited.
+    fresh: FxHashMap<StatusKey, bool>,
     /// Conditions that are not True, of all objects.
     unmet: FxHashMap<StatusKey, Box<[(Name, Name)]>>,
     put: u64,
+}
+
+/// An object of which the writer is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// The object.
+    pub key: StatusKey,
+    /// Whether somebody has just written it, and it says something else already: who
+    /// reads it to write it back may be at it again.
+    pub is_edited: bool,
+}
+
+/// What an object says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Nothing,
+    Other,
+    This,
 }
 
 /// A condition that is not True.
@@ -47,9 +65,8 @@ pub(super) struct Judged {
     key: StatusKey,
     /// Whether the object itself changed.
     is_seen: bool,
-    /// What is to be said of it, and whether it says so already; nothing is of one
-    /// that is gone.
-    status: Option<(Status, bool)>,
+    /// What is to be said of it, and what it says; nothing is of one that is gone.
+    status: Option<(Status, Said)>,
 }
 
 impl Judged {
@@ -57,7 +74,7 @@ impl Judged {
         kind: Kind,
         key: &ObjectKey,
         is_seen: bool,
-        status: Option<(Status, bool)>,
+        status: Option<(Status, Said)>,
     ) -> Self {
         let key = key.clone();
         Self {
@@ -107,8 +124,12 @@ impl Outbox {
     /// The objects that came to wait, or of which something else is to be said, since
     /// this was last asked; also those that changed and still do not say what they
     /// should.
-    pub fn take_fresh(&self) -> Vec<StatusKey> {
-        self.state().fresh.drain().collect()
+    pub fn take_fresh(&self) -> Vec<Fresh> {
+        let mut state = self.state();
+        let fresh = state.fresh.drain();
+        fresh
+            .map(|(key, is_edited)| Fresh { key, is_edited })
+            .collect()
     }
 
     /// How often something was put here.
@@ -177,15 +198,16 @@ impl State {
             self.unmet.insert(key.clone(), unmet);
         }
         match status {
-            Some((status, false)) => {
+            Some((status, said @ (Said::Nothing | Said::Other))) => {
                 let known = self.pending.get(&key);
                 if is_seen || known.is_none_or(|known| **known != status) {
                     self.pending.insert(key.clone(), Arc::new(status));
-                    self.fresh.insert(key);
+                    let is_edited = is_seen && said == Said::Other;
+                    *self.fresh.entry(key).or_insert(is_edited) &= is_edited;
                     self.put += 1;
                 }
             }
-            _ => {
+            None | Some((_, Said::This)) => {
                 self.pending.remove(&key);
                 self.fresh.remove(&key);
             }

@@ -2,7 +2,7 @@
 
 use super::{
     egress_network_status,
-    outbox::{Judged, Outbox},
+    outbox::{Judged, Outbox, Said},
     rate_limit::Limits,
     route::Judge,
 };
@@ -127,8 +127,8 @@ impl Statuses {
             let network = world.egress_network(key);
             let status = network.map(|network| {
                 let status = egress_network_status(&self.settings, network);
-                let is_written = is_said(&network.conditions, &status);
-                (Status::EgressNetwork(status), is_written)
+                let said = said(&network.conditions, &status);
+                (Status::EgressNetwork(status), said)
             });
             Judged::new(Kind::EgressNetwork, key, true, status)
         }));
@@ -163,8 +163,8 @@ impl Statuses {
             let entry = world.route(key);
             let status = entry.map(|entry| {
                 let status = judge.status(key, &entry.route);
-                let is_written = is_route_written(&entry.route, &status);
-                (Status::Route(status), is_written)
+                let said = said_of_route(&entry.route, &status);
+                (Status::Route(status), said)
             });
             let is_seen = changes.routes.contains(key);
             Judged::new(key.kind.kind(), &key.key, is_seen, status)
@@ -199,27 +199,37 @@ impl Projection for Statuses {
     fn tidy(&mut self, _: Instant) {}
 }
 
-fn rate_limit(limit: &RateLimit, condition: StatusCondition) -> Option<(Status, bool)> {
+fn rate_limit(limit: &RateLimit, condition: StatusCondition) -> Option<(Status, Said)> {
     let server = limit.server.clone()?;
-    let is_written = is_said(&limit.conditions, &condition);
-    Some((Status::RateLimit { server, condition }, is_written))
+    let said = said(&limit.conditions, &condition);
+    Some((Status::RateLimit { server, condition }, said))
 }
 
-/// Whether these conditions say this, and nothing else of its type.
-fn is_said(conditions: &[StatusCondition], status: &StatusCondition) -> bool {
-    let of_type = conditions
+/// What these conditions say: this only if they say it, and nothing else of its type.
+fn said(conditions: &[StatusCondition], status: &StatusCondition) -> Said {
+    let mut of_type = conditions
         .iter()
         .filter(|condition| condition.kind == status.kind);
-    of_type.eq([status])
+    match (of_type.next(), of_type.next()) {
+        (None, _) => Said::Nothing,
+        (Some(said), None) if said == status => Said::This,
+        _ => Said::Other,
+    }
 }
 
-/// Whether a route's status says this, in any order of parents (policy.md section
+/// What a route's status says: this in any order of parents (policy.md section
 /// 7.7).
-fn is_route_written(route: &Route, status: &[ParentStatus]) -> bool {
+fn said_of_route(route: &Route, status: &[ParentStatus]) -> Said {
     fn sorted(parents: &[ParentStatus]) -> Vec<&ParentStatus> {
         let mut parents: Vec<_> = parents.iter().collect();
         parents.sort_by_key(|entry| (&entry.parent.key.name, &entry.parent.key.namespace));
         parents
     }
-    route.status.len() == status.len() && sorted(&route.status) == sorted(status)
+    if route.status.len() == status.len() && sorted(&route.status) == sorted(status) {
+        Said::This
+    } else if route.status.is_empty() {
+        Said::Nothing
+    } else {
+        Said::Other
+    }
 }

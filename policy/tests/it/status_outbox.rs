@@ -8,7 +8,7 @@ use ferrule_cluster::{
     },
     source::Event,
 };
-use ferrule_policy::{Unmet, explain};
+use ferrule_policy::{Fresh, Unmet, explain};
 
 const ALL: [&str; 1] = ["web Accepted, ResolvedRefs"];
 
@@ -43,8 +43,12 @@ fn nothing_is_to_be_written_in_a_quiet_cluster_nor_for_what_says_nothing() {
 fn an_object_waits_once_with_what_is_to_be_said_of_it_now() {
     let mut judged = Judged::new();
     let key = route_key(RouteKind::Http, "r");
+    let fresh = |is_edited| {
+        let key = key.clone();
+        [Fresh { key, is_edited }]
+    };
     judged.route(RouteKind::Http, "r", on_web());
-    assert_eq!(judged.outbox.take_fresh(), std::slice::from_ref(&key));
+    assert_eq!(judged.outbox.take_fresh(), fresh(false));
     assert_eq!(judged.outbox.take_fresh(), []);
     judged.apply("web", web());
     assert_eq!(judged.outbox.len(), 1);
@@ -54,7 +58,7 @@ fn an_object_waits_once_with_what_is_to_be_said_of_it_now() {
             .conditions()
             .all(|(_, condition)| *condition.status == *"True")
     );
-    assert_eq!(judged.outbox.take_fresh(), std::slice::from_ref(&key));
+    assert_eq!(judged.outbox.take_fresh(), fresh(false));
     // Somebody has written something else: the writer is told again.
     let other = ParentStatus {
         parent: on_service("other").key,
@@ -66,7 +70,11 @@ fn an_object_waits_once_with_what_is_to_be_said_of_it_now() {
         ..on_web()
     };
     judged.route(RouteKind::Http, "r", overwritten);
-    assert_eq!(judged.outbox.take_fresh(), std::slice::from_ref(&key));
+    assert_eq!(judged.outbox.take_fresh(), fresh(true));
+    // What becomes of its parent is no edit of it.
+    judged.delete(Kind::Service, "web");
+    assert_eq!(judged.outbox.take_fresh(), fresh(false));
+    judged.apply("web", web());
     // What came to nothing is not told.
     judged.delete(Kind::Service, "web");
     judged.delete(Kind::HttpRoute, "r");
