@@ -160,8 +160,9 @@ pub(crate) async fn old_proxies_with_an_old_bundle_and_odd_tokens(mesh: &Mesh) -
         told.warns("l5d-data-plane-version", &why)?;
         let id = "l5d-identity-data-plane-proxies-certs-match-ca";
         let why = [
-            "pod/behind in namespace shop (1 pods): lacks 1 anchor that are published",
-            "pod/ahead in namespace shop (1 pods): trusts 1 anchor that are not published",
+            "pod/behind in namespace shop (1 pod): lacks an anchor that is published, trusts an \
+             anchor that is not published any more",
+            "pod/ahead in namespace shop (1 pod): trusts an anchor that is not published any more",
         ];
         told.warns(id, &why)?;
         let why = [

@@ -208,11 +208,7 @@ fn by_owner<'p>(pods: impl Iterator<Item = (&'p MeshPod, String)>) -> Vec<String
         *lines.entry((&pod.namespace, &pod.owner, said)).or_default() += 1;
     }
     let lines = lines.into_iter().map(|((namespace, owner, said), count)| {
-        let pods = if count == 1 {
-            "1 pod"
-        } else {
-            &format!("{count} pods")
-        };
+        let pods = counted(count);
         format!("{owner} in namespace {namespace} ({pods}): {said}")
     });
     lines.collect()
@@ -223,25 +219,34 @@ async fn bundles(look: &Look) -> Answer {
     meshed(look).await?.for_each(|pod| comparison.take(pod));
     none_of(comparison.behind().into_iter().map(|workload| {
         let (owner, namespace) = (&workload.owner, &workload.namespace);
-        let (lacks, keeps) = (workload.lacks.len(), workload.keeps.len());
-        let of = |count: usize| if count == 1 { "anchor" } else { "anchors" };
-        let what = match (lacks, keeps) {
-            (0, 0) => "another bundle was injected".to_owned(),
-            (0, keeps) => format!(
-                "trusts {keeps} {} that are not published any more",
-                of(keeps)
-            ),
-            (lacks, 0) => format!("lacks {lacks} {} that are published", of(lacks)),
-            (lacks, keeps) => format!(
-                "lacks {lacks} {} that are published, trusts {keeps} that are not",
-                of(lacks)
-            ),
+        let anchors = |all: usize| match all {
+            1 => "an anchor that is".to_owned(),
+            all => format!("{all} anchors that are"),
         };
+        let mut what = Vec::new();
+        if !workload.lacks.is_empty() {
+            what.push(format!("lacks {} published", anchors(workload.lacks.len())));
+        }
+        if !workload.keeps.is_empty() {
+            let still = anchors(workload.keeps.len());
+            what.push(format!("trusts {still} not published any more"));
+        }
+        if what.is_empty() {
+            what.push("another bundle was injected".to_owned());
+        }
+        let pods = counted(workload.pods.len());
         format!(
-            "{owner} in namespace {namespace} ({} pods): {what}",
-            workload.pods.len()
+            "{owner} in namespace {namespace} ({pods}): {}",
+            what.join(", ")
         )
     }))
+}
+
+fn counted(pods: usize) -> String {
+    match pods {
+        1 => "1 pod".to_owned(),
+        pods => format!("{pods} pods"),
+    }
 }
 
 /// What is wrong with a proxy's token.
