@@ -20,8 +20,11 @@ use ferrule_proto::identity::{CertifyRequest, CertifyResponse};
 use std::{
     fmt,
     ops::RangeInclusive,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::watch;
 use tracing::{debug, error, info, warn};
@@ -74,8 +77,17 @@ pub struct CertificateAuthority {
     authenticator: Authenticator,
     credentials: ArcSwapOption<Credentials>,
     generation: watch::Sender<u64>,
+    confirmation: Option<Confirmation>,
     stats: AuthorityStats,
     notices: Notices,
+}
+
+/// Since when nobody has said that the issuer in force is still the one.
+struct Confirmation {
+    /// For how long after it certificates get their whole lifetime.
+    lasts: Duration,
+    /// Seconds since 1970.
+    at: AtomicU64,
 }
 
 impl CertificateAuthority {
@@ -88,9 +100,41 @@ impl CertificateAuthority {
             authenticator,
             credentials: ArcSwapOption::empty(),
             generation: watch::Sender::new(0),
+            confirmation: None,
             stats: AuthorityStats::default(),
             notices: Notices::default(),
         }
+    }
+
+    /// The same, which is told by [`CertificateAuthority::confirm`] that the issuer in
+    /// force is still the one. Certificates end at the latest `lasts` and a lifetime after
+    /// that was said last: whoever replaces the issuer knows when the last certificate of
+    /// its predecessor has expired, even of a replica that he cannot reach.
+    #[must_use]
+    pub fn confirmed_for(self, lasts: Duration) -> Self {
+        let confirmation = Some(Confirmation {
+            lasts,
+            at: AtomicU64::new(seconds(SystemTime::now())),
+        });
+        Self {
+            confirmation,
+            ..self
+        }
+    }
+
+    /// What is in force is what there was at this time.
+    pub fn confirm(&self, at: SystemTime) {
+        if let Some(confirmation) = &self.confirmation {
+            confirmation.at.fetch_max(seconds(at), Relaxed);
+        }
+    }
+
+    /// When what is signed now has to end at the latest.
+    fn latest_end(&self) -> Option<SystemTime> {
+        let confirmation = self.confirmation.as_ref()?;
+        let confirmed = UNIX_EPOCH + Duration::from_secs(confirmation.at.load(Relaxed));
+        let most = confirmation.lasts + self.validity.lifetime() + self.validity.clock_skew();
+        confirmed.checked_add(most)
     }
 
     /// The same, which tells what people should hear of.
@@ -232,7 +276,11 @@ impl CertificateAuthority {
     ) -> Result<CertifyResponse, Refusal> {
         let issuer = &credentials.issuer;
         let leaf = issuer
-            .sign(csr, &self.validity, SystemTime::now())
+            .sign(
+                csr,
+                &self.validity.ending_by(self.latest_end()),
+                SystemTime::now(),
+            )
             .map_err(|error| Refusal::signing(&error))?;
         self.stats.issued_one();
         info!(
@@ -330,6 +378,11 @@ fn announce(installed: &Credentials, previous: Option<&Credentials>) {
     for warning in installed.issuer.warnings() {
         warn!("the issuer {}: {warning}", certificate.subject());
     }
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn unix(time: SystemTime) -> i64 {

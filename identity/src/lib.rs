@@ -8,6 +8,7 @@
 
 mod anchors;
 mod authority;
+mod census;
 mod certificate;
 mod csr;
 mod der;
@@ -27,6 +28,7 @@ mod token;
 pub use self::{
     anchors::TrustAnchors,
     authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step},
+    census::{Census, Wanted},
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage, date},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
@@ -38,8 +40,10 @@ pub use self::{
     key::{KeyError, SigningKey},
     making::{Lifetimes, MakingError},
     managed::{
-        ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, Leader, MANAGED_BY,
-        ManagedIssuer, ManagedStatus, ROTATE_ISSUER, TRUST_ROOTS, TRUST_ROOTS_KEY,
+        ABORT_ROTATION, ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, Leader,
+        MANAGED_BY, ManagedIssuer, ManagedStatus, Phase, ROTATE_ANCHOR, ROTATE_ISSUER, ROTATION,
+        ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, RotationPolicy,
+        RotationStatus, TRUST_ROOTS, TRUST_ROOTS_KEY,
     },
     name::{IdentityName, IdentityScope, NameError},
     notice::{Notice, Notices},

@@ -96,9 +96,23 @@ impl Root {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<String, MakingError> {
+        let until = (now + lifetime).min(self.not_after);
+        self.issuer_until(key, scope, lifetime, until, now)
+    }
+
+    /// The same, which may outlast the trust anchor: proxies do not look at the dates of
+    /// what they trust.
+    pub(crate) fn issuer_until(
+        &self,
+        key: &KeyPair,
+        scope: &IdentityScope,
+        lifetime: Duration,
+        until: SystemTime,
+        now: SystemTime,
+    ) -> Result<String, MakingError> {
         let mut params = params(&name("identity", scope), 0)?;
         params.not_before = (now - earlier(lifetime)).into();
-        params.not_after = (now + lifetime).min(self.not_after).into();
+        params.not_after = until.into();
         params.use_authority_key_identifier_extension = true;
         let certificate = params.signed_by(key, &self.issuer)?;
         Ok(certificate.pem())

@@ -45,6 +45,15 @@ pub enum Notice {
         /// SHA-256 of the certificate.
         fingerprint: String,
     },
+    /// A rotation of the trust anchor begins, goes on, ends, or has to wait.
+    Rotation {
+        /// Whether it waits for somebody.
+        waits: bool,
+        /// What is to be known of it.
+        text: String,
+        /// Of which step: the same for all who tell of it.
+        step: String,
+    },
     /// A certificate was given.
     Issued {
         /// To whom.

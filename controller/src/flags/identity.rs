@@ -3,7 +3,7 @@
 use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use ferrule_cli::{StateDir, duration};
-use ferrule_identity::{IssuerScheme, Lifetimes, Validity};
+use ferrule_identity::{IssuerScheme, Lifetimes, RotationPolicy, Validity};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -53,6 +53,22 @@ pub(crate) struct IdentityFlags {
     #[arg(long, env = "FERRULE_ISSUER_LIFETIME", value_name = "DURATION", default_value = "8760h", value_parser = duration)]
     pub(crate) issuer_lifetime: Duration,
 
+    /// When a trust anchor that is made here is replaced by another
+    #[arg(
+        long,
+        env = "FERRULE_TRUST_ANCHOR_ROTATION",
+        value_enum,
+        value_name = "WHEN",
+        default_value = "automatic"
+    )]
+    pub(crate) trust_anchor_rotation: AnchorRotation,
+
+    /// For how long certificates get their whole lifetime while the API server cannot be
+    /// asked whether the issuer is still the one; a rotation of the trust anchor waits as
+    /// much longer
+    #[arg(long, env = "FERRULE_IDENTITY_UNCONFIRMED_ISSUANCE", value_name = "DURATION", default_value = "24h", value_parser = duration)]
+    pub(crate) identity_unconfirmed_issuance: Duration,
+
     /// How long certificates are good for
     #[arg(long, env = "FERRULE_IDENTITY_ISSUANCE_LIFETIME", value_name = "DURATION", default_value = "24h", value_parser = duration)]
     pub(crate) identity_issuance_lifetime: Duration,
@@ -93,6 +109,15 @@ pub(crate) struct IdentityFlags {
     /// The token that it shows there
     #[arg(long, env = "FERRULE_IDENTITY_TOKEN", value_name = "FILE", default_value = TOKEN_FILE)]
     pub(crate) identity_token: PathBuf,
+}
+
+/// When a trust anchor is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AnchorRotation {
+    /// With a third of its life left, or when somebody asks
+    Automatic,
+    /// When somebody asks
+    Asked,
 }
 
 /// Who says whose a token is, where there is a cluster.
@@ -175,6 +200,14 @@ impl IdentityFlags {
             );
         }
         Ok(Lifetimes { anchor, issuer })
+    }
+
+    /// How trust anchors are replaced.
+    pub(crate) fn rotation(&self) -> RotationPolicy {
+        RotationPolicy {
+            automatic: self.trust_anchor_rotation == AnchorRotation::Automatic,
+            unconfirmed: self.identity_unconfirmed_issuance,
+        }
     }
 
     /// How long certificates are good for.

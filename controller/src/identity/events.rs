@@ -112,6 +112,17 @@ fn event(notice: &Notice, control_plane: &str) -> Event {
             text.clone(),
             format!("{fingerprint}{text}"),
         ),
+        Notice::Rotation { waits, text, step } => (
+            about_issuer(),
+            if *waits {
+                "TrustAnchorRotationWaits"
+            } else {
+                "TrustAnchorRotation"
+            },
+            !waits,
+            text.clone(),
+            step.clone(),
+        ),
         Notice::Issued {
             identity,
             until,

@@ -73,7 +73,11 @@ impl Identity {
             Authenticator::TokenReview(_) | Authenticator::Local(_) => None,
         };
         let (notices, recorder) = recorder(flags, client);
-        let authority = CertificateAuthority::new(scope.clone(), validity, authenticator);
+        let own = flags.identity.issuer(flags.is_embedded())?;
+        let mut authority = CertificateAuthority::new(scope.clone(), validity, authenticator);
+        if matches!(own, OwnIdentity::Cluster) {
+            authority = authority.confirmed_for(flags.identity.rotation().unconfirmed);
+        }
         let authority = Arc::new(authority.telling(notices));
         let mut identity = Self {
             api: IdentityService::server(authority.clone()),
@@ -81,7 +85,7 @@ impl Identity {
             followed: None,
             managed: None,
         };
-        let issuer = match flags.identity.issuer(flags.is_embedded())? {
+        let issuer = match own {
             OwnIdentity::Files {
                 anchors,
                 issuer_dir,
@@ -102,6 +106,8 @@ impl Identity {
                     &scope,
                     flags.identity.scheme(),
                     flags.identity.lifetimes()?,
+                    flags.identity.rotation(),
+                    &validity,
                     leases.terms().call_timeout(),
                 );
                 identity.followed = Some(issuer.followed());

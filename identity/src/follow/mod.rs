@@ -145,19 +145,22 @@ impl Follower {
     }
 
     /// Reads what there is, and does what follows from it; also says in time that it
-    /// is going to expire.
+    /// is going to expire. Whether it could be read.
     pub(crate) async fn look(
         &mut self,
         source: &impl ContentSource,
         authority: &CertificateAuthority,
-    ) {
-        if let Some(contents) = source.read().await {
+    ) -> bool {
+        let contents = source.read().await;
+        let is_read = contents.is_some();
+        if let Some(contents) = contents {
             self.judge(contents, source, authority).await;
         }
         if let Some(credentials) = authority.credentials() {
             self.expiry
                 .look(&credentials, authority.notices(), SystemTime::now());
         }
+        is_read
     }
 
     async fn judge(

@@ -71,6 +71,12 @@ pub enum SignError {
         /// When that was, RFC 3339.
         not_after: String,
     },
+    /// Nobody has said for long that the issuer is still the one that signs.
+    #[error(
+        "the API server has not answered for so long that the issuer may have been replaced: \
+         certificates of this one would have ended at {0}"
+    )]
+    Unconfirmed(String),
     /// The system gives no random numbers.
     #[error("no random numbers")]
     Random,
@@ -250,6 +256,14 @@ fn dates(
         .checked_add(validity.clock_skew())
         .and_then(|length| now.checked_add(length));
     let not_after = wanted.map_or(limit, |wanted| whole_seconds(wanted).min(limit));
+    if let Some(latest) = validity.latest()
+        && latest <= now
+    {
+        return Err(SignError::Unconfirmed(date(latest).to_string()));
+    }
+    let not_after = validity
+        .latest()
+        .map_or(not_after, |latest| whole_seconds(latest).min(not_after));
     if not_after <= now {
         return Err(SignError::IssuerExpired {
             subject: shortest.subject().to_owned(),

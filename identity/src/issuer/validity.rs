@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use thiserror::Error;
 
 /// For how long leaves are valid.
@@ -6,6 +6,7 @@ use thiserror::Error;
 pub struct Validity {
     lifetime: Duration,
     clock_skew: Duration,
+    latest: Option<SystemTime>,
 }
 
 /// Why leaves can not be valid for so long.
@@ -29,6 +30,7 @@ impl Validity {
         Ok(Self {
             lifetime,
             clock_skew,
+            latest: None,
         })
     }
 
@@ -41,6 +43,16 @@ impl Validity {
     pub fn clock_skew(&self) -> Duration {
         self.clock_skew
     }
+
+    /// The same, which ends at this time at the latest.
+    #[must_use]
+    pub fn ending_by(self, latest: Option<SystemTime>) -> Self {
+        Self { latest, ..self }
+    }
+
+    pub(super) fn latest(&self) -> Option<SystemTime> {
+        self.latest
+    }
 }
 
 impl Default for Validity {
@@ -49,6 +61,7 @@ impl Default for Validity {
         Self {
             lifetime: Duration::from_secs(24 * 60 * 60),
             clock_skew: Duration::from_secs(20),
+            latest: None,
         }
     }
 }

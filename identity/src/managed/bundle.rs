@@ -58,6 +58,15 @@ impl Bundle {
         let blocks = self.blocks.iter().chain(missing);
         blocks.map(|(_, block)| &**block).collect()
     }
+
+    /// All but the certificate with this SHA-256.
+    pub(super) fn without(&self, fingerprint: &str) -> String {
+        let others = self
+            .blocks
+            .iter()
+            .filter(|(certificate, _)| certificate.fingerprint() != fingerprint);
+        others.map(|(_, block)| &**block).collect()
+    }
 }
 
 #[cfg(test)]

@@ -12,29 +12,40 @@
 //! version that was read, and the next step follows from what is there: whoever is
 //! killed between two leaves a state that the next one goes on from.
 //!
+//! The same replica replaces the trust anchor when a third of its life is left, or when
+//! somebody asks ([`rotation`]).
+//!
 //! Only what has the label [`MANAGED_BY`] is ever written. An issuer or a bundle that
 //! somebody else keeps (cert-manager, trust-manager) is followed just so.
 
 mod bundle;
 mod objects;
 mod plan;
+mod rotation;
 mod status;
+mod turns;
 
 pub use self::{
     objects::{
         ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, MANAGED_BY, ROTATE_ISSUER,
         TRUST_ROOTS, TRUST_ROOTS_KEY,
     },
-    status::ManagedStatus,
+    rotation::{
+        ABORT_ROTATION, Phase, ROTATE_ANCHOR, ROTATION, ROTATION_OVERRIDE, ROTATION_PAUSED,
+        ROTATION_WAITS, Rotation,
+    },
+    status::{ManagedStatus, RotationStatus},
 };
 
 use self::{
-    objects::Objects,
+    objects::{Found, Objects},
     plan::{Names, Plan, Rules, Why},
+    rotation::Laggards,
+    turns::Turns,
 };
 use crate::{
-    CertificateAuthority, FilesStatus, IdentityScope, IssuerScheme, Lifetimes, certificate::date,
-    follow::Follower,
+    CertificateAuthority, FilesStatus, IdentityScope, IssuerScheme, Lifetimes, Validity,
+    certificate::date, follow::Follower,
 };
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
@@ -63,12 +74,34 @@ pub trait Leader: Send + Sync {
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
 }
 
+/// How the trust anchor is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RotationPolicy {
+    /// Whether a rotation begins when a third of the anchor's life is left, or only when
+    /// somebody asks.
+    pub automatic: bool,
+    /// For how long a replica that cannot read its issuer gives certificates their whole
+    /// lifetime. A rotation waits as much longer.
+    pub unconfirmed: Duration,
+}
+
+impl Default for RotationPolicy {
+    /// A day: tokens are not renewed without the API server, and last about as long.
+    fn default() -> Self {
+        Self {
+            automatic: true,
+            unconfirmed: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
 /// Follows an issuer in the cluster, and keeps it if it is to be kept here.
 pub struct ManagedIssuer {
     objects: Objects,
     rules: Rules,
     follower: Follower,
     status: Arc<ManagedStatus>,
+    turns: Turns,
 }
 
 impl ManagedIssuer {
@@ -79,6 +112,8 @@ impl ManagedIssuer {
         scope: &IdentityScope,
         scheme: IssuerScheme,
         lifetimes: Lifetimes,
+        rotation: RotationPolicy,
+        validity: &Validity,
         write_timeout: Duration,
     ) -> Self {
         let namespace = scope.control_plane_namespace();
@@ -95,9 +130,13 @@ impl ManagedIssuer {
             rules: Rules {
                 scope: scope.clone(),
                 lifetimes,
+                rotates: rotation.automatic,
+                // Clocks may differ by the skew: of who signed, and of who waits.
+                leaves_last: rotation.unconfirmed + validity.lifetime() + validity.clock_skew() * 2,
                 names,
             },
             follower: Follower::new(scope.clone()),
+            turns: Turns::new(client, namespace),
             status,
         }
     }
@@ -125,14 +164,18 @@ impl ManagedIssuer {
             loop {
                 let mut pause = LOOK_ANYWAY;
                 if leader.is_leader() {
-                    let due = self.keep(&leader).await;
+                    let due = self.keep(&leader, &authority).await;
                     let left = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
                     pause = left.unwrap_or(pause).clamp(BREATH, LOOK_ANYWAY);
                 } else {
                     // Whoever leads says it now.
                     self.status.stuck.store(None);
+                    self.status.set_rotation(RotationStatus::default());
                 }
-                self.follower.look(&self.objects, &authority).await;
+                let asked = SystemTime::now();
+                if self.follower.look(&self.objects, &authority).await {
+                    authority.confirm(asked);
+                }
                 tokio::select! {
                     Some(()) = changes.next() => {}
                     () = sleep(pause) => {}
@@ -144,12 +187,16 @@ impl ManagedIssuer {
     }
 
     /// Takes steps until there is nothing to do; when there will be.
-    async fn keep(&self, leader: &impl Leader) -> Option<SystemTime> {
+    async fn keep(
+        &mut self,
+        leader: &impl Leader,
+        authority: &CertificateAuthority,
+    ) -> Option<SystemTime> {
         for _ in 0..MOST_STEPS {
             if !leader.is_leader() {
                 return None;
             }
-            match self.step(leader).await {
+            match self.step(leader, authority).await {
                 Ok(Some(due)) => {
                     if self.status.stuck.swap(None).is_some() {
                         info!("the identity issuer is kept again");
@@ -170,23 +217,49 @@ impl ManagedIssuer {
     }
 
     /// One step; when the next is due, if there is none to take now.
-    async fn step(&self, leader: &impl Leader) -> Result<Option<SystemTime>, String> {
+    async fn step(
+        &mut self,
+        leader: &impl Leader,
+        authority: &CertificateAuthority,
+    ) -> Result<Option<SystemTime>, String> {
         let now = SystemTime::now();
         let found = self
             .objects
             .find()
             .await
             .map_err(|error| error.to_string())?;
-        let plan = self.rules.plan(&found.state, now);
+        let failed = |error: kube::Error| error.to_string();
+        let mut plan = self.rules.plan(&found.state, Laggards::Unknown, now);
+        if matches!(plan, Plan::Count) {
+            let anchors = found.state.anchors.as_ref();
+            let rotation = anchors.and_then(|anchors| anchors.rotation.as_ref());
+            let held_up = self
+                .turns
+                .held_up(rotation.expect("pods are counted for it"))
+                .await?;
+            let laggards = match &held_up {
+                Some(who) => Laggards::Some(who),
+                None => Laggards::Gone,
+            };
+            plan = self.rules.plan(&found.state, laggards, now);
+        }
         // Reading may have taken long.
         if !leader.is_leader() {
             return Ok(Some(now + LOOK_ANYWAY));
         }
-        let failed = |error: kube::Error| error.to_string();
         match plan {
-            Plan::Done(due) => {
+            Plan::Done(due, waits) => {
                 self.status.set_kept(true);
+                self.say(&found, waits.map(|waits| waits.0), authority)
+                    .await;
                 return Ok(Some(due));
+            }
+            Plan::Count => unreachable!("they were counted"),
+            Plan::Rotate(anchors, turn) => {
+                self.turns.clock(&self.objects).await?;
+                let written = self.objects.write_anchors(&found, &anchors);
+                written.await.map_err(failed)?;
+                turns::tell(authority.notices(), &anchors, &turn, &self.rules);
             }
             Plan::NotOurs => {
                 self.status.set_kept(false);
@@ -215,6 +288,11 @@ impl ManagedIssuer {
                     Why::Missing => info!("made an issuer until {until}: {name}"),
                     Why::Due => info!("renewed the issuer until {until}: {name}"),
                     Why::Asked => info!("made another issuer, as asked, until {until}: {name}"),
+                    Why::Rotation(phase) => info!(
+                        %phase,
+                        "made another issuer, as the rotation of the trust anchor asks, until \
+                         {until}: {name}"
+                    ),
                     Why::Unusable(reason) => {
                         warn!(
                             "replaced an issuer that cannot be used, until {until}: {name}: {reason}"
@@ -224,6 +302,29 @@ impl ManagedIssuer {
             }
         }
         Ok(None)
+    }
+
+    /// Says what a rotation waits for: to people in the Secret, and as an Event.
+    async fn say(&self, found: &Found, waits: Option<String>, authority: &CertificateAuthority) {
+        let Some(anchors) = &found.state.anchors else {
+            return;
+        };
+        let rotation = anchors.rotation.clone();
+        self.status.set_rotation(RotationStatus {
+            laggards: rotation.as_ref().and_then(|_| self.turns.laggards()),
+            rotation,
+            waits: waits.clone(),
+        });
+        if anchors.waits == waits {
+            return;
+        }
+        // It is for people only, and is written again when it changes.
+        if let Err(error) = self.objects.write_waits(found, waits.as_deref()).await {
+            warn!("cannot say what the rotation of the trust anchor waits for: {error}");
+        }
+        if let Some(waits) = waits {
+            turns::tell_waits(authority.notices(), anchors.rotation.as_ref(), &waits);
+        }
     }
 }
 

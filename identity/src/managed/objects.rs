@@ -1,6 +1,12 @@
 //! The Secrets and the ConfigMap, and how they are read and written.
 
-use super::plan::{AnchorPair, IssuerPair, Made, Published, State};
+use super::{
+    plan::{AnchorPair, Anchors, IssuerPair, Made, Published, State},
+    rotation::{
+        ABORT_ROTATION, Phase, ROTATE_ANCHOR, ROTATION, ROTATION_OVERRIDE, ROTATION_PAUSED,
+        ROTATION_WAITS, Requests,
+    },
+};
 use crate::{
     IssuerScheme,
     certificate::date,
@@ -10,7 +16,10 @@ use arc_swap::ArcSwapOption;
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::{
     ByteString,
-    api::core::v1::{ConfigMap, Secret},
+    api::{
+        authentication::v1::SelfSubjectReview,
+        core::v1::{ConfigMap, Secret},
+    },
 };
 use kube::{
     Api, Client, ResourceExt as _,
@@ -19,7 +28,12 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -41,11 +55,12 @@ pub const ISSUER_SHA256: &str = "ferrule.io/issuer-sha256";
 /// Likewise, when it expires.
 pub const ISSUER_NOT_AFTER: &str = "ferrule.io/issuer-not-after";
 
-/// In the anchor's Secret: what signs issuers now. A rotation has more there.
+/// In the anchor's Secret: what signs issuers now.
 const CURRENT: [&str; 2] = ["current.crt", "current.key"];
-/// Trusted, though nothing is signed with them: the one that signs next and the one
-/// that did before.
-const OTHERS: [&str; 2] = ["next.crt", "previous.crt"];
+/// While one anchor follows another: the one that signs next.
+const NEXT: [&str; 2] = ["next.crt", "next.key"];
+/// Likewise, the one that did before.
+const PREVIOUS: [&str; 2] = ["previous.crt", "previous.key"];
 
 const MANAGER: &str = "ferrule";
 const COMPONENT: (&str, &str) = ("linkerd.io/control-plane-component", "identity");
@@ -71,6 +86,7 @@ pub(super) struct Objects {
 #[derive(Default)]
 pub(super) struct Found {
     pub(super) state: State,
+    anchor: Option<Secret>,
     issuer: Option<Secret>,
     bundle: Option<ConfigMap>,
 }
@@ -129,7 +145,7 @@ impl Objects {
         let issuer = within(READ_TIMEOUT, self.secrets.get_opt(ISSUER_SECRET)).await?;
         let bundle = within(READ_TIMEOUT, self.config_maps.get_opt(TRUST_ROOTS)).await?;
         let state = State {
-            anchor: anchor.as_ref().map(anchor_pair),
+            anchors: anchor.as_ref().map(anchors),
             issuer: issuer.as_ref().map(|issuer| self.issuer_pair(issuer)),
             bundle: bundle.as_ref().map(|bundle| Published {
                 ours: is_ours(&bundle.metadata),
@@ -138,6 +154,7 @@ impl Objects {
         };
         Ok(Found {
             state,
+            anchor,
             issuer,
             bundle,
         })
@@ -168,6 +185,64 @@ impl Objects {
             ..Secret::default()
         };
         self.create(&self.secrets, &secret).await
+    }
+
+    /// Writes the anchors as they are to be; nothing if somebody else was quicker.
+    pub(super) async fn write_anchors(&self, found: &Found, anchors: &Anchors) -> kube::Result<()> {
+        let Some(secret) = &found.anchor else {
+            return Ok(());
+        };
+        let mut secret = secret.clone();
+        let data = secret.data.get_or_insert_default();
+        let places = [
+            (CURRENT, Some(&anchors.current)),
+            (NEXT, anchors.next.as_ref()),
+            (PREVIOUS, anchors.previous.as_ref()),
+        ];
+        for ([certificates, key], pair) in places {
+            let held = pair.map(|pair| pair.certificates.clone());
+            set(data, certificates, held.map(ByteString));
+            let held = pair.and_then(|pair| pair.key.as_ref());
+            set(data, key, held.map(|key| ByteString(key.to_vec())));
+        }
+        let rotation = anchors.rotation.as_ref();
+        let rotation = rotation.and_then(|rotation| serde_json::to_string(rotation).ok());
+        let requests = &anchors.requests;
+        let asked = secret.metadata.annotations.get_or_insert_default();
+        set(asked, ROTATION, rotation);
+        set(asked, ROTATION_WAITS, anchors.waits.clone());
+        // Who asks writes these; they are only ever taken away here.
+        let answered = [
+            (ROTATE_ANCHOR, !requests.rotate),
+            (ABORT_ROTATION, !requests.abort),
+            (ROTATION_OVERRIDE, requests.unless_waiting_in.is_none()),
+        ];
+        for (request, _) in answered.into_iter().filter(|(_, answered)| *answered) {
+            asked.remove(request);
+        }
+        self.replace(&self.secrets, ANCHOR_SECRET, &secret).await
+    }
+
+    /// Writes what a rotation waits for, for people.
+    pub(super) async fn write_waits(&self, found: &Found, waits: Option<&str>) -> kube::Result<()> {
+        let Some(anchors) = &found.state.anchors else {
+            return Ok(());
+        };
+        let anchors = Anchors {
+            waits: waits.map(ToOwned::to_owned),
+            ..anchors.clone()
+        };
+        self.write_anchors(found, &anchors).await
+    }
+
+    /// The clock of the API server.
+    pub(super) async fn clock(&self) -> kube::Result<Option<SystemTime>> {
+        let reviews: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let review = SelfSubjectReview::default();
+        let params = PostParams::default();
+        let answer = within(READ_TIMEOUT, reviews.create(&params, &review)).await?;
+        let created = answer.metadata.creation_timestamp;
+        Ok(created.map(|time| SystemTime::from(time.0)))
     }
 
     /// Writes the bundle; nothing if somebody else was quicker.
@@ -294,12 +369,51 @@ impl ContentSource for Objects {
     }
 }
 
-fn anchor_pair(secret: &Secret) -> AnchorPair {
-    let certificates = [CURRENT[0]].into_iter().chain(OTHERS);
-    let certificates: Vec<_> = certificates.filter_map(|key| data(secret, key)).collect();
-    AnchorPair {
-        certificates: certificates.join(&b'\n'),
-        key: data(secret, CURRENT[1]).map(Into::into),
+fn anchors(secret: &Secret) -> Anchors {
+    let pair = |[certificates, key]: [&str; 2]| {
+        let certificates = data(secret, certificates)?;
+        let key = data(secret, key).map(Into::into);
+        Some(AnchorPair { certificates, key })
+    };
+    let said = secret.annotations();
+    let is_asked = |request: &str| said.contains_key(request);
+    let unless = said.get(ROTATION_OVERRIDE);
+    let rotation = said.get(ROTATION).map(|text| serde_json::from_str(text));
+    let (rotation, unreadable) = match rotation.transpose() {
+        Ok(rotation) => (rotation, None),
+        Err(error) => (
+            None,
+            Some(format!(
+                "the annotation {ROTATION} of the Secret {ANCHOR_SECRET} cannot be read: {error}: \
+                 put back what was there"
+            )),
+        ),
+    };
+    Anchors {
+        current: pair(CURRENT).unwrap_or_default(),
+        next: pair(NEXT),
+        previous: pair(PREVIOUS),
+        rotation,
+        unreadable,
+        requests: Requests {
+            rotate: is_asked(ROTATE_ANCHOR),
+            paused: is_asked(ROTATION_PAUSED),
+            abort: is_asked(ABORT_ROTATION),
+            unless_waiting_in: unless.and_then(|name| Phase::named(name)),
+        },
+        waits: said.get(ROTATION_WAITS).cloned(),
+    }
+}
+
+/// Puts it there, or takes away what is.
+fn set<T>(map: &mut BTreeMap<String, T>, key: &str, value: Option<T>) {
+    match value {
+        Some(value) => {
+            map.insert(key.to_owned(), value);
+        }
+        None => {
+            map.remove(key);
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is to be done next. Whoever is killed after any step leaves a state from
 //! which this goes on.
 
-use super::bundle::Bundle;
+use super::{
+    bundle::Bundle,
+    rotation::{self, Facts, Laggards, Next as Advance, Phase, Requests, Rotation},
+};
 use crate::{
     Certificate, IdentityScope, Issuer, Lifetimes, TrustAnchors,
     certificate::date,
@@ -14,17 +17,47 @@ use zeroize::Zeroizing;
 /// What there is in the cluster.
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) anchor: Option<AnchorPair>,
+    pub(super) anchors: Option<Anchors>,
     pub(super) issuer: Option<IssuerPair>,
     pub(super) bundle: Option<Published>,
 }
 
 /// The Secret of the trust anchor.
+#[derive(Clone, Default)]
+pub(super) struct Anchors {
+    /// What signs issuers.
+    pub(super) current: AnchorPair,
+    /// What will; it is trusted already.
+    pub(super) next: Option<AnchorPair>,
+    /// What did; it is trusted still.
+    pub(super) previous: Option<AnchorPair>,
+    pub(super) rotation: Option<Rotation>,
+    /// What is wrong with what the Secret says of a rotation.
+    pub(super) unreadable: Option<String>,
+    pub(super) requests: Requests,
+    /// What was written last of what a rotation waits for.
+    pub(super) waits: Option<String>,
+}
+
+/// A trust anchor, PEM.
+#[derive(Clone, Default)]
 pub(super) struct AnchorPair {
-    /// What signs issuers; other anchors that are to be trusted may follow it.
+    /// Others that are to be trusted may follow it.
     pub(super) certificates: Vec<u8>,
     /// Nothing if the key is kept elsewhere.
     pub(super) key: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl Anchors {
+    /// Everything that is to be trusted.
+    fn trusted(&self) -> Bundle {
+        let others = [&self.next, &self.previous].into_iter().flatten();
+        let all: Vec<_> = std::iter::once(&self.current)
+            .chain(others)
+            .map(|pair| &*pair.certificates)
+            .collect();
+        Bundle::read(&all.join(&b'\n'))
+    }
 }
 
 /// The Secret of the issuer.
@@ -54,8 +87,30 @@ pub(super) enum Plan {
     /// The bundle as it is to be.
     Publish(String),
     MakeIssuer(Box<Successor>, Why),
+    /// The anchors' Secret as it is to be, and what that means.
+    Rotate(Box<Anchors>, Turn),
+    /// Whether pods hold the rotation up has to be found out.
+    Count,
     /// Nothing before this time, if all stays as it is.
-    Done(SystemTime),
+    Done(SystemTime, Option<Waits>),
+}
+
+/// Why a rotation stays where it is, or does not begin.
+pub(super) struct Waits(pub(super) String);
+
+/// A step of a rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It begins; why.
+    Start(String),
+    /// It goes on to this phase.
+    Enter(Phase),
+    /// All that the phase stands for is in place.
+    Begin(Phase),
+    /// It is not any more.
+    BeginAgain(Phase),
+    /// It is over.
+    End(Phase),
 }
 
 /// Why another issuer is made.
@@ -65,11 +120,15 @@ pub(super) enum Why {
     Unusable(String),
     Asked,
     Due,
+    /// Other anchors are to sign it.
+    Rotation(Phase),
 }
 
 /// What the next issuer is made with.
 pub(super) struct Successor {
     root: Root,
+    /// What signs it, too.
+    cross: Option<Root>,
     anchors: TrustAnchors,
 }
 
@@ -94,36 +153,206 @@ pub(super) struct Names {
 pub(super) struct Rules {
     pub(super) scope: IdentityScope,
     pub(super) lifetimes: Lifetimes,
+    /// Whether a rotation begins when it is due, and not only when somebody asks.
+    pub(super) rotates: bool,
+    /// For how long after an issuer was replaced leaves of its predecessor can be
+    /// valid.
+    pub(super) leaves_last: Duration,
     pub(super) names: Names,
 }
 
 impl Rules {
-    pub(super) fn plan(&self, state: &State, now: SystemTime) -> Plan {
+    pub(super) fn plan(&self, state: &State, laggards: Laggards<'_>, now: SystemTime) -> Plan {
         if state.issuer.as_ref().is_some_and(|issuer| !issuer.ours) {
             return Plan::NotOurs;
         }
-        let Some(pair) = &state.anchor else {
+        let Some(anchors) = &state.anchors else {
             return self.without_anchor(state);
         };
-        let own = Bundle::read(&pair.certificates);
-        let anchor = match self.anchor(&own, now) {
-            Ok(anchor) => anchor,
-            Err(reason) => return Plan::Stuck(reason),
+        let step = self.keep(state, anchors, laggards, now);
+        step.unwrap_or_else(Plan::Stuck)
+    }
+
+    fn keep(
+        &self,
+        state: &State,
+        anchors: &Anchors,
+        laggards: Laggards<'_>,
+        now: SystemTime,
+    ) -> Result<Plan, String> {
+        if let Some(reason) = &anchors.unreadable {
+            return Err(reason.clone());
+        }
+        let own = anchors.trusted();
+        let anchor = self.anchor(&own, now)?;
+        let waits = match self.begin(anchors, anchor, now) {
+            Some(Ok(step)) => return Ok(step),
+            Some(Err(reason)) => Some(Waits(reason)),
+            None => None,
         };
         if let Some(step) = self.publish(&own, state.bundle.as_ref()) {
-            return step;
+            return Ok(step);
         }
         let published = state.bundle.as_ref().expect("published before");
-        let issuer = self.issuer(&own, published, state.issuer.as_ref(), anchor, now);
-        match issuer {
-            Ok(Next::Keep(until)) => Plan::Done(until),
-            Ok(Next::Theirs) => Plan::NotOurs,
-            Ok(Next::Make(why)) => match self.successor(anchor, pair, &own) {
-                Ok(successor) => Plan::MakeIssuer(successor.into(), why),
-                Err(reason) => Plan::Stuck(reason),
-            },
-            Err(reason) => Plan::Stuck(reason),
+        let issuer = self.issuer(anchors, &own, published, state.issuer.as_ref(), now)?;
+        let until = match issuer {
+            Next::Keep(until) => until,
+            Next::Theirs => return Ok(Plan::NotOurs),
+            Next::Make(why) => {
+                // Leaves are signed that the phase did not count on.
+                if let (Why::Rotation(phase), Some(rotation)) = (&why, &anchors.rotation)
+                    && rotation.since.is_some()
+                {
+                    let again = anchors.turned(Some(rotation.at(*phase)));
+                    return Ok(Plan::Rotate(again.into(), Turn::BeginAgain(*phase)));
+                }
+                let successor = self.successor(anchors, &own)?;
+                return Ok(Plan::MakeIssuer(successor.into(), why));
+            }
+        };
+        match &anchors.rotation {
+            None => Ok(Plan::Done(until, waits)),
+            Some(rotation) => {
+                let facts = Facts {
+                    requests: &anchors.requests,
+                    leaves_last: self.leaves_last,
+                    laggards,
+                    must_switch: self.cannot_renew_under(anchor, now),
+                };
+                self.advance(anchors, rotation, &facts, published, until, now)
+            }
         }
+    }
+
+    /// Begins a rotation if that is due or wanted; why it cannot.
+    fn begin(
+        &self,
+        anchors: &Anchors,
+        anchor: &Certificate,
+        now: SystemTime,
+    ) -> Option<Result<Plan, String>> {
+        if anchors.rotation.is_some() {
+            return None;
+        }
+        let end = date(anchor.not_after());
+        let reason = if anchors.requests.rotate {
+            "as somebody asked".to_owned()
+        } else if self.rotates && now > anchor.not_after() {
+            format!("it has expired at {end}")
+        } else if self.rotates && now >= making::due_at(anchor) {
+            format!("it expires at {end}")
+        } else {
+            return None;
+        };
+        Some(self.start(anchors, anchor, reason, now))
+    }
+
+    fn start(
+        &self,
+        anchors: &Anchors,
+        anchor: &Certificate,
+        reason: String,
+        now: SystemTime,
+    ) -> Result<Plan, String> {
+        let name = &self.names.anchor;
+        if anchors.next.is_some() || anchors.previous.is_some() {
+            return Err(format!(
+                "{name} has next.crt or previous.crt: a rotation by hand is to be finished first"
+            ));
+        }
+        if anchors.requests.paused {
+            return Err("it is paused".to_owned());
+        }
+        // It signs what those trust who know no other, until the end.
+        self.key(anchor, &anchors.current)?;
+        let (certificate, key) = self.make_anchor(now).map_err(|error| error.to_string())?;
+        let new = AnchorPair {
+            certificates: certificate.into_bytes(),
+            key: Some(Zeroizing::new(key.as_bytes().to_vec())),
+        };
+        let incoming = Bundle::read(&new.certificates);
+        let incoming = incoming.certificates().next().expect("made just now");
+        let mut started = anchors.turned(Some(Rotation {
+            phase: Phase::Distributing,
+            started: date(now),
+            since: None,
+            published: None,
+            incoming: incoming.fingerprint().to_owned(),
+            outgoing: anchor.fingerprint().to_owned(),
+        }));
+        started.next = Some(new);
+        // Under an expired anchor nothing can be renewed while workloads restart.
+        if self.cannot_renew_under(anchor, now) {
+            started = started.entered(Phase::Switched);
+        }
+        Ok(Plan::Rotate(started.into(), Turn::Start(reason)))
+    }
+
+    /// Whether an issuer that this anchor signs now would be due at once.
+    fn cannot_renew_under(&self, anchor: &Certificate, now: SystemTime) -> bool {
+        now + self.lifetimes.issuer / 3 >= anchor.not_after()
+    }
+
+    /// The next step of a rotation whose phase is in the cluster, as far as anchors
+    /// and issuers go that are added.
+    fn advance(
+        &self,
+        anchors: &Anchors,
+        rotation: &Rotation,
+        facts: &Facts<'_>,
+        published: &Published,
+        until: SystemTime,
+        now: SystemTime,
+    ) -> Result<Plan, String> {
+        let gone = match rotation.phase {
+            Phase::Retiring => Some(&rotation.outgoing),
+            Phase::Aborting => Some(&rotation.incoming),
+            Phase::Distributing | Phase::Switched => None,
+        };
+        if let Some(gone) = gone
+            && let Some(step) = self.withdraw(gone, published)
+        {
+            return Ok(step);
+        }
+        Ok(match rotation::next(rotation, facts, date(now)) {
+            Advance::Begin => {
+                let begun = rotation.begun(date(now));
+                let turn = Turn::Begin(rotation.phase);
+                Plan::Rotate(anchors.turned(Some(begun)).into(), turn)
+            }
+            Advance::Enter(phase) => {
+                if phase == Phase::Switched {
+                    let next = anchors.next.as_ref();
+                    let next = next.ok_or_else(|| {
+                        let name = &self.names.anchor;
+                        format!("{name} lacks next.crt, which is to sign next: put it back")
+                    })?;
+                    let incoming = Bundle::read(&next.certificates);
+                    let incoming = incoming.certificates().next();
+                    let incoming = incoming.ok_or("next.crt cannot be read: put it back")?;
+                    self.key(incoming, next)?;
+                }
+                Plan::Rotate(anchors.entered(phase).into(), Turn::Enter(phase))
+            }
+            Advance::End => Plan::Rotate(anchors.turned(None).into(), Turn::End(rotation.phase)),
+            Advance::Wait(reason) => Plan::Done(until, Some(Waits(reason))),
+            Advance::Count => Plan::Count,
+        })
+    }
+
+    /// Takes an anchor out of the bundle.
+    fn withdraw(&self, fingerprint: &str, published: &Published) -> Option<Plan> {
+        let held = Bundle::read(&published.pem);
+        let mut all = held.certificates();
+        all.find(|anchor| anchor.fingerprint() == fingerprint)?;
+        if published.ours {
+            return Some(Plan::Publish(held.without(fingerprint)));
+        }
+        let bundle = &self.names.bundle;
+        Some(Plan::Stuck(format!(
+            "{bundle} is not kept by Ferrule and has a trust anchor that is not needed any more: \
+             take out the one whose SHA-256 is {fingerprint}"
+        )))
     }
 
     /// A new trust anchor: certificate and key.
@@ -144,10 +373,14 @@ impl Rules {
     ) -> Result<Made, String> {
         let key = KeyPair::generate().map_err(|error| MakingError::from(error).to_string())?;
         let lifetime = self.lifetimes.issuer;
-        let certificate = successor
-            .root
-            .issuer(&key, &self.scope, lifetime, now)
-            .map_err(|error| error.to_string())?;
+        let failed = |error: MakingError| error.to_string();
+        let issuer = successor.root.issuer(&key, &self.scope, lifetime, now);
+        let mut certificate = issuer.map_err(failed)?;
+        if let Some(cross) = &successor.cross {
+            let until = read_one(&certificate)?.not_after();
+            let crossed = cross.issuer_until(&key, &self.scope, lifetime, until, now);
+            certificate.push_str(&crossed.map_err(failed)?);
+        }
         let key = Zeroizing::new(key.serialize_pem());
         let issuer = Issuer::load(
             certificate.as_bytes(),
@@ -206,10 +439,6 @@ impl Rules {
                  is made with a clock that is wrong"
             ));
         }
-        if now > anchor.not_after() {
-            let end = date(anchor.not_after());
-            return Err(format!("the trust anchor in {name} has expired at {end}"));
-        }
         Ok(anchor)
     }
 
@@ -234,12 +463,17 @@ impl Rules {
 
     fn issuer(
         &self,
+        anchors: &Anchors,
         own: &Bundle,
         published: &Published,
         issuer: Option<&IssuerPair>,
-        anchor: &Certificate,
         now: SystemTime,
     ) -> Result<Next, String> {
+        let anchor = own.certificates().next().expect("looked at before");
+        if now > anchor.not_after() {
+            let (name, end) = (&self.names.anchor, date(anchor.not_after()));
+            return Err(format!("the trust anchor in {name} has expired at {end}"));
+        }
         let Some(pair) = issuer else {
             return Ok(Next::Make(Why::Missing));
         };
@@ -249,12 +483,24 @@ impl Rules {
         let read = |pem: &[u8]| TrustAnchors::from_pem(pem).map_err(|error| error.to_string());
         let issuer = match load(&read(own.with(own).as_bytes())?) {
             Ok(issuer) => issuer,
+            // The other anchor has left the Secret, and is in the bundle still.
+            Err(_)
+                if let Some(rotation) = &anchors.rotation
+                    && read(&published.pem).is_ok_and(|all| load(&all).is_ok()) =>
+            {
+                return Ok(Next::Make(Why::Rotation(rotation.phase)));
+            }
             // Somebody has put theirs into the object that was ours.
             Err(_) if read(&published.pem).is_ok_and(|all| load(&all).is_ok()) => {
                 return Ok(Next::Theirs);
             }
             Err(error) => return Ok(Next::Make(Why::Unusable(error.to_string()))),
         };
+        if let Some(rotation) = &anchors.rotation
+            && !is_signed_as(rotation.phase, &issuer, anchor, anchors)
+        {
+            return Ok(Next::Make(Why::Rotation(rotation.phase)));
+        }
         if pair.asked {
             return Ok(Next::Make(Why::Asked));
         }
@@ -272,12 +518,38 @@ impl Rules {
         })
     }
 
-    fn successor(
-        &self,
-        anchor: &Certificate,
-        pair: &AnchorPair,
-        own: &Bundle,
-    ) -> Result<Successor, String> {
+    fn successor(&self, anchors: &Anchors, own: &Bundle) -> Result<Successor, String> {
+        let root = |anchor: &Certificate, pair: &AnchorPair| {
+            let key = self.key(anchor, pair)?;
+            Root::new(anchor, key).map_err(|error| error.to_string())
+        };
+        let anchor = own.certificates().next().expect("looked at before");
+        let is_switched = anchors
+            .rotation
+            .as_ref()
+            .is_some_and(|rotation| rotation.phase == Phase::Switched);
+        let cross = match &anchors.previous {
+            Some(previous) if is_switched => {
+                let held = Bundle::read(&previous.certificates);
+                let held = held.certificates().next();
+                let name = &self.names.anchor;
+                let held = held.ok_or_else(|| {
+                    format!("previous.crt in {name} cannot be read: put back what was there")
+                })?;
+                Some(root(held, previous)?)
+            }
+            _ => None,
+        };
+        let trusted = TrustAnchors::from_pem(own.with(own).as_bytes());
+        Ok(Successor {
+            root: root(anchor, &anchors.current)?,
+            cross,
+            anchors: trusted.map_err(|error| error.to_string())?,
+        })
+    }
+
+    /// The key of an anchor.
+    fn key(&self, anchor: &Certificate, pair: &AnchorPair) -> Result<KeyPair, String> {
         let name = &self.names.anchor;
         let Some(key) = &pair.key else {
             return Err(format!(
@@ -292,12 +564,84 @@ impl Rules {
                 "{name} holds a key that is not its certificate's: put back what was there"
             ));
         }
-        let anchors = TrustAnchors::from_pem(own.with(own).as_bytes());
-        Ok(Successor {
-            root: Root::new(anchor, key).map_err(|error| error.to_string())?,
-            anchors: anchors.map_err(|error| error.to_string())?,
-        })
+        Ok(key)
     }
+}
+
+impl Anchors {
+    /// The same with another state of the rotation.
+    fn turned(&self, rotation: Option<Rotation>) -> Self {
+        let requests = Requests {
+            rotate: false,
+            abort: self.requests.abort && rotation.is_some(),
+            paused: self.requests.paused,
+            unless_waiting_in: self.requests.unless_waiting_in,
+        };
+        Self {
+            rotation,
+            requests,
+            waits: None,
+            ..self.clone()
+        }
+    }
+
+    /// At the beginning of another phase: the anchors change their places.
+    fn entered(&self, phase: Phase) -> Self {
+        let rotation = self.rotation.as_ref().map(|rotation| rotation.at(phase));
+        let was_switched = self.previous.is_some();
+        let mut entered = self.turned(rotation);
+        entered.requests.unless_waiting_in = None;
+        match phase {
+            Phase::Switched => {
+                if let Some(next) = entered.next.take() {
+                    entered.previous = Some(std::mem::replace(&mut entered.current, next));
+                }
+            }
+            Phase::Retiring => entered.previous = None,
+            Phase::Aborting => {
+                entered.requests.abort = false;
+                entered.next = None;
+                if was_switched && let Some(previous) = entered.previous.take() {
+                    entered.current = previous;
+                }
+            }
+            Phase::Distributing => {}
+        }
+        entered
+    }
+}
+
+/// Whether an issuer is signed by all that are to sign in this phase, and by no other.
+fn is_signed_as(phase: Phase, issuer: &Issuer, anchor: &Certificate, anchors: &Anchors) -> bool {
+    let (own, others) = issuer.chain().split_first().expect("never empty");
+    let is_by = |certificate: &Certificate, anchor: &Certificate| {
+        certificate.is_issued_under_the_name_of(anchor)
+            && certificate.verify_signature(anchor).is_ok()
+    };
+    let mut crosses = others
+        .iter()
+        .filter(|other| other.public_key() == own.public_key());
+    if !is_by(own, anchor) {
+        return false;
+    }
+    let previous = anchors.previous.as_ref();
+    match (phase, previous) {
+        (Phase::Switched, Some(previous)) => {
+            let held = Bundle::read(&previous.certificates);
+            let mut held = held.certificates();
+            held.next()
+                .is_some_and(|held| crosses.any(|cross| is_by(cross, held)))
+        }
+        _ => crosses.next().is_none(),
+    }
+}
+
+fn read_one(pem: &str) -> Result<Certificate, String> {
+    let chain = Certificate::chain_from_pem(pem.as_bytes()).map_err(|error| error.to_string())?;
+    chain
+        .into_iter()
+        .next()
+        .ok_or_else(|| "no certificate".to_owned())
 }
 
 /// What becomes of the issuer.

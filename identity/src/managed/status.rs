@@ -1,5 +1,6 @@
 //! How keeping an issuer goes.
 
+use super::rotation::Rotation;
 use arc_swap::ArcSwapOption;
 use std::sync::{
     Arc,
@@ -13,6 +14,18 @@ pub struct ManagedStatus {
     pub(super) stuck: ArcSwapOption<String>,
     made: AtomicU64,
     kept: AtomicBool,
+    rotation: ArcSwapOption<RotationStatus>,
+}
+
+/// How a rotation of the trust anchor goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RotationStatus {
+    /// How far it is; none if it has not begun, for the reason in `waits`.
+    pub rotation: Option<Rotation>,
+    /// What it waits for.
+    pub waits: Option<String>,
+    /// How many pods do not trust the new anchor, when they were counted last.
+    pub laggards: Option<usize>,
 }
 
 impl ManagedStatus {
@@ -34,6 +47,16 @@ impl ManagedStatus {
     /// Whether the issuer was found to be kept here by this replica when it led last.
     pub fn is_kept(&self) -> bool {
         self.kept.load(Relaxed)
+    }
+
+    /// How a rotation goes, where this replica leads and there is one.
+    pub fn rotation(&self) -> Option<Arc<RotationStatus>> {
+        self.rotation.load_full()
+    }
+
+    pub(super) fn set_rotation(&self, status: RotationStatus) {
+        let is_over = status == RotationStatus::default();
+        self.rotation.store((!is_over).then(|| Arc::new(status)));
     }
 
     pub(super) fn made_one(&self) {

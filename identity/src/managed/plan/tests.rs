@@ -10,6 +10,8 @@ fn rules() -> Rules {
     Rules {
         scope: scope(),
         lifetimes: Lifetimes::default(),
+        rotates: false,
+        leaves_last: 2 * DAY,
         names: Names {
             anchor: "ANCHOR".into(),
             issuer: "ISSUER".into(),
@@ -31,7 +33,10 @@ fn step(plan: &Plan) -> String {
         Plan::Publish(_) => "publish".into(),
         Plan::MakeIssuer(_, Why::Unusable(_)) => "issuer: unusable".into(),
         Plan::MakeIssuer(_, why) => format!("issuer: {why:?}"),
-        Plan::Done(_) => "done".into(),
+        Plan::Rotate(_, turn) => format!("{turn:?}"),
+        Plan::Count => "count".into(),
+        Plan::Done(_, None) => "done".into(),
+        Plan::Done(_, Some(Waits(reason))) => format!("waits: {reason}"),
     }
 }
 
@@ -40,9 +45,12 @@ fn take(rules: &Rules, state: &mut State, plan: Plan, now: SystemTime) {
     match plan {
         Plan::MakeAnchor => {
             let (certificate, key) = rules.make_anchor(now).unwrap();
-            state.anchor = Some(AnchorPair {
-                certificates: certificate.into(),
-                key: Some(key.as_bytes().to_vec().into()),
+            state.anchors = Some(Anchors {
+                current: AnchorPair {
+                    certificates: certificate.into(),
+                    key: Some(key.as_bytes().to_vec().into()),
+                },
+                ..Anchors::default()
             });
         }
         Plan::Publish(pem) => {
@@ -68,9 +76,9 @@ fn take(rules: &Rules, state: &mut State, plan: Plan, now: SystemTime) {
 fn settle(rules: &Rules, state: &mut State, now: SystemTime) -> Vec<String> {
     let mut steps = Vec::new();
     for _ in 0..10 {
-        let plan = rules.plan(state, now);
+        let plan = rules.plan(state, Laggards::Unknown, now);
         let name = step(&plan);
-        let ends = matches!(plan, Plan::Done(_) | Plan::NotOurs | Plan::Stuck(_));
+        let ends = matches!(plan, Plan::Done(..) | Plan::NotOurs | Plan::Stuck(_));
         steps.push(name);
         if ends {
             return steps;
@@ -89,7 +97,7 @@ fn kept(now: SystemTime) -> State {
 /// An authority of somebody else.
 fn theirs() -> State {
     let mut state = kept(noon());
-    state.anchor = None;
+    state.anchors = None;
     state.issuer.as_mut().unwrap().ours = false;
     state.bundle.as_mut().unwrap().ours = false;
     state
@@ -225,31 +233,39 @@ fn what_cannot_be_made_again_is_not_made_again() {
     let cases: [(&str, Break, SystemTime, &str); 7] = [
         (
             "no anchor",
-            |state| state.anchor = None,
+            |state| state.anchors = None,
             noon(),
             "ANCHOR is gone",
         ),
         (
             "neither anchor nor issuer",
-            |state| (state.anchor, state.issuer) = (None, None),
+            |state| (state.anchors, state.issuer) = (None, None),
             noon(),
             "ANCHOR is gone",
         ),
         (
             "a damaged anchor",
-            |state| state.anchor.as_mut().unwrap().certificates.truncate(200),
+            |state| {
+                state
+                    .anchors
+                    .as_mut()
+                    .unwrap()
+                    .current
+                    .certificates
+                    .truncate(200)
+            },
             noon(),
             "ANCHOR does not hold a certificate",
         ),
         (
             "no key when one is needed",
-            |state| state.anchor.as_mut().unwrap().key = None,
+            |state| state.anchors.as_mut().unwrap().current.key = None,
             noon() + 245 * DAY,
             "ANCHOR has no key",
         ),
         (
             "a damaged key when one is needed",
-            |state| state.anchor.as_mut().unwrap().key = Some(b"garbage".to_vec().into()),
+            |state| state.anchors.as_mut().unwrap().current.key = Some(b"garbage".to_vec().into()),
             noon() + 245 * DAY,
             "ANCHOR holds no private key",
         ),
@@ -280,7 +296,7 @@ fn what_cannot_be_made_again_is_not_made_again() {
 #[test]
 fn a_key_of_another_anchor_signs_nothing() {
     let mut state = kept(noon());
-    state.anchor.as_mut().unwrap().key = kept(noon()).anchor.unwrap().key;
+    state.anchors.as_mut().unwrap().current.key = kept(noon()).anchors.unwrap().current.key;
     assert_eq!(settle(&rules(), &mut state, noon()), ["done"]);
     let told = "stuck: ANCHOR holds a key that is not its certificate's: put back what was there";
     assert_eq!(settle(&rules(), &mut state, noon() + 300 * DAY), [told]);
@@ -289,7 +305,7 @@ fn a_key_of_another_anchor_signs_nothing() {
 #[test]
 fn an_anchor_whose_key_is_elsewhere_serves_until_it_is_needed() {
     let mut state = kept(noon());
-    state.anchor.as_mut().unwrap().key = None;
+    state.anchors.as_mut().unwrap().current.key = None;
     assert_eq!(settle(&rules(), &mut state, noon() + 240 * DAY), ["done"]);
 }
 
@@ -314,17 +330,20 @@ fn whoever_is_killed_after_any_step_leaves_what_the_next_goes_on_from() {
     for most in 0..4 {
         let mut state = State::default();
         for _ in 0..most {
-            match rules.plan(&state, noon()) {
-                Plan::Done(_) => break,
+            match rules.plan(&state, Laggards::Unknown, noon()) {
+                Plan::Done(..) => break,
                 plan => take(&rules, &mut state, plan, noon()),
             }
         }
-        let anchor = state.anchor.as_ref().map(|pair| pair.certificates.clone());
+        let anchor = state
+            .anchors
+            .as_ref()
+            .map(|anchors| anchors.current.certificates.clone());
         let steps = settle(&rules, &mut state, noon() + DAY);
         assert_eq!(steps.last().unwrap(), "done");
         if let Some(anchor) = anchor {
             assert_eq!(
-                state.anchor.unwrap().certificates,
+                state.anchors.unwrap().current.certificates,
                 anchor,
                 "it is made once"
             );

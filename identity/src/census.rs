@@ -1,0 +1,324 @@
+//! Which pods trust what: a proxy keeps the bundle that it was injected with.
+
+use crate::TrustAnchors;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, ListParams},
+    core::Object,
+};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
+
+const PROXY: &str = "linkerd-proxy";
+const ANCHORS: &str = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
+/// Which control plane a pod's proxy belongs to.
+const CONTROL_PLANE: &str = "linkerd.io/control-plane-ns";
+/// What a Deployment adds to its name for its ReplicaSets.
+const TEMPLATE_HASH: &str = "pod-template-hash";
+/// Pods are large: this many are a few megabytes.
+const PAGE: u32 = 250;
+/// How many workloads a text names.
+const NAMED: usize = 3;
+
+/// Workloads that do not trust an anchor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// How many pods with a proxy there are.
+    pub pods: usize,
+    /// By namespace and owner (such as `deployment/web`; a pod without an owner is its
+    /// own), how many of its pods do not trust the anchor.
+    pub laggards: BTreeMap<(String, String), usize>,
+}
+
+/// The anchor that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Its SHA-256.
+    pub fingerprint: &'a str,
+    /// Since when it is published: who read the bundle later trusts it.
+    pub published: Option<Timestamp>,
+}
+
+impl Census {
+    /// Asks the API server for all pods with a proxy of this control plane, as they are
+    /// now: none that is there is missing.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn take(
+        client: &Client,
+        control_plane: &str,
+        wanted: Wanted<'_>,
+    ) -> kube::Result<Self> {
+        let pods: Api<MeshPod> = Api::all_with(client.clone(), &ApiResource::erase::<Pod>(&()));
+        let selector = format!("{CONTROL_PLANE}={control_plane}");
+        let mut params = ListParams::default().labels(&selector).limit(PAGE);
+        let mut bundles = Bundles::default();
+        let mut census = Self::default();
+        loop {
+            let page = pods.list(&params).await?;
+            for pod in &page.items {
+                census.count(pod, wanted, &mut bundles);
+            }
+            match page.metadata.continue_ {
+                Some(next) if !next.is_empty() => params = params.continue_token(&next),
+                _ => return Ok(census),
+            }
+        }
+    }
+
+    /// How many pods do not trust the anchor.
+    pub fn behind(&self) -> usize {
+        self.laggards.values().sum()
+    }
+
+    fn count(&mut self, pod: &MeshPod, wanted: Wanted<'_>, bundles: &mut Bundles) {
+        let Some(proxy) = proxy(pod) else {
+            return;
+        };
+        self.pods += 1;
+        let anchors = proxy.env.iter().find(|env| env.name == ANCHORS);
+        let trusts = match anchors {
+            Some(Env {
+                value: Some(bundle),
+                ..
+            }) => bundles.hold(bundle, wanted.fingerprint),
+            // It reads the bundle when it starts.
+            Some(_) => wanted
+                .published
+                .zip(started(pod))
+                .is_some_and(|(published, started)| published < started),
+            None => false,
+        };
+        if !trusts {
+            let workload = (pod.namespace().unwrap_or_default(), owner(pod));
+            *self.laggards.entry(workload).or_default() += 1;
+        }
+    }
+}
+
+impl fmt::Display for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pods, workloads) = (self.behind(), self.laggards.len());
+        let (pods_s, workloads_s) = (plural(pods), plural(workloads));
+        write!(
+            f,
+            "{pods} pod{pods_s} of {workloads} workload{workloads_s}: "
+        )?;
+        for (n, ((namespace, owner), _)) in self.laggards.iter().take(NAMED).enumerate() {
+            let comma = if n == 0 { "" } else { ", " };
+            write!(f, "{comma}{namespace}/{owner}")?;
+        }
+        match workloads.saturating_sub(NAMED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// Thousands of pods have the same bundle: each is read once.
+#[derive(Default)]
+struct Bundles(HashMap<String, bool>);
+
+impl Bundles {
+    fn hold(&mut self, bundle: &str, fingerprint: &str) -> bool {
+        if let Some(known) = self.0.get(bundle) {
+            return *known;
+        }
+        let anchors = TrustAnchors::from_pem(bundle.as_bytes());
+        let holds = anchors.is_ok_and(|anchors| {
+            let mut all = anchors.certificates().iter();
+            all.any(|anchor| anchor.fingerprint() == fingerprint)
+        });
+        self.0.insert(bundle.to_owned(), holds);
+        holds
+    }
+}
+
+type MeshPod = Object<Spec, Status>;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    containers: Vec<Container>,
+    init_containers: Vec<Container>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    name: String,
+    env: Vec<Env>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Env {
+    name: String,
+    value: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    phase: String,
+    container_statuses: Vec<ContainerStatus>,
+    init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    name: String,
+    state: State,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    running: Option<Running>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Running {
+    started_at: Option<Timestamp>,
+}
+
+/// The proxy of a pod that runs, or is going to.
+fn proxy(pod: &MeshPod) -> Option<&Container> {
+    let status = pod.status.as_ref();
+    if status.is_some_and(|status| matches!(&*status.phase, "Succeeded" | "Failed")) {
+        return None;
+    }
+    let mut all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
+    all.find(|container| container.name == PROXY)
+}
+
+/// When the proxy was started.
+fn started(pod: &MeshPod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let mut all = status
+        .init_container_statuses
+        .iter()
+        .chain(&status.container_statuses);
+    all.find(|status| status.name == PROXY)?
+        .state
+        .running
+        .as_ref()?
+        .started_at
+}
+
+fn owner(pod: &MeshPod) -> String {
+    let Some(owner) = pod.owner_references().first() else {
+        return format!("pod/{}", pod.name_any());
+    };
+    let hash = pod.labels().get(TEMPLATE_HASH);
+    let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
+    match deployment {
+        Some(name) if owner.kind == "ReplicaSet" => format!("deployment/{name}"),
+        _ => format!("{}/{}", owner.kind.to_lowercase(), owner.name),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{IdentityScope, StateDirectory};
+    use serde_json::{Value, json};
+    use std::time::SystemTime;
+
+    fn anchor() -> TrustAnchors {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDirectory::open(folder.path()).unwrap();
+        let scope = IdentityScope::new("linkerd", "cluster.local").unwrap();
+        state
+            .credentials(&scope, SystemTime::now())
+            .unwrap()
+            .anchors
+    }
+
+    fn pod(name: &str, env: &Value, more: &Value) -> MeshPod {
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {
+                "containers": [{"name": "web"}],
+                "initContainers": [{"name": PROXY, "env": [env]}],
+            },
+            "status": {"phase": "Running"},
+        });
+        for (key, value) in more.as_object().unwrap() {
+            for (field, value) in value.as_object().unwrap() {
+                pod[key][field] = value.clone();
+            }
+        }
+        serde_json::from_value(pod).unwrap()
+    }
+
+    #[test]
+    fn who_does_not_hold_the_anchor_is_behind_by_its_workload() {
+        let (old, new) = (anchor(), anchor());
+        let pem = |anchors: &[&TrustAnchors]| -> Value {
+            let all = anchors.iter();
+            let text: Vec<_> = all
+                .map(|anchors| String::from_utf8_lossy(anchors.pem()).into_owned())
+                .collect();
+            json!({"name": ANCHORS, "value": text.join("\n")})
+        };
+        let by_map = json!({"name": ANCHORS, "valueFrom": {"configMapKeyRef": {"name": "x"}}});
+        let started = |at: &str| {
+            json!({"status": {"initContainerStatuses": [
+                {"name": PROXY, "state": {"running": {"startedAt": at}}}]}})
+        };
+        let of_web = json!({"metadata": {
+            "labels": {TEMPLATE_HASH: "5d4"},
+            "ownerReferences": [
+                {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4", "uid": "1"}],
+        }});
+        let none = json!({});
+        let wanted = Wanted {
+            fingerprint: new.certificates()[0].fingerprint(),
+            published: Some("2026-01-01T12:00:00Z".parse().unwrap()),
+        };
+        let mut census = Census::default();
+        let mut bundles = Bundles::default();
+        for pod in [
+            pod("both", &pem(&[&old, &new]), &none),
+            pod("new", &pem(&[&new]), &none),
+            pod("web-1", &pem(&[&old]), &of_web),
+            pod("web-2", &pem(&[&old]), &of_web),
+            pod(
+                "done",
+                &pem(&[&old]),
+                &json!({"status": {"phase": "Succeeded"}}),
+            ),
+            pod("alone", &json!({"name": "OTHER", "value": "x"}), &none),
+            pod("late", &by_map, &started("2026-01-01T12:00:01Z")),
+            pod("early", &by_map, &started("2026-01-01T11:59:59Z")),
+            pod(
+                "unmeshed",
+                &pem(&[&old]),
+                &json!({"spec": {"initContainers": []}}),
+            ),
+        ] {
+            census.count(&pod, wanted, &mut bundles);
+        }
+        assert_eq!(census.pods, 7);
+        assert_eq!(census.behind(), 4);
+        assert_eq!(
+            census.to_string(),
+            "4 pods of 3 workloads: shop/deployment/web, shop/pod/alone, shop/pod/early"
+        );
+    }
+}
