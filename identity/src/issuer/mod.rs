@@ -1,6 +1,6 @@
 mod leaf;
 mod path;
-mod preflight;
+pub(crate) mod preflight;
 mod validity;
 
 pub use self::{

@@ -33,7 +33,7 @@ pub enum IssuerWarning {
 }
 
 /// Signs a leaf and throws it away.
-pub(super) fn fly(
+pub(crate) fn fly(
     issuer: &Issuer,
     anchors: &TrustAnchors,
     scope: &IdentityScope,

@@ -652,4 +652,6 @@ enum Next {
 }
 
 #[cfg(test)]
+mod rotations;
+#[cfg(test)]
 mod tests;

@@ -1,12 +1,12 @@
 use super::*;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
-fn scope() -> IdentityScope {
+pub(super) fn scope() -> IdentityScope {
     IdentityScope::new("linkerd", "cluster.local").unwrap()
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         scope: scope(),
         lifetimes: Lifetimes::default(),
@@ -20,12 +20,12 @@ fn rules() -> Rules {
     }
 }
 
-fn noon() -> SystemTime {
+pub(super) fn noon() -> SystemTime {
     SystemTime::UNIX_EPOCH + 20_000 * DAY
 }
 
 /// The step, by name.
-fn step(plan: &Plan) -> String {
+pub(super) fn step(plan: &Plan) -> String {
     match plan {
         Plan::NotOurs => "not ours".into(),
         Plan::Stuck(reason) => format!("stuck: {reason}"),
@@ -41,7 +41,7 @@ fn step(plan: &Plan) -> String {
 }
 
 /// Takes the step, as a write into the cluster does.
-fn take(rules: &Rules, state: &mut State, plan: Plan, now: SystemTime) {
+pub(super) fn take(rules: &Rules, state: &mut State, plan: Plan, now: SystemTime) {
     match plan {
         Plan::MakeAnchor => {
             let (certificate, key) = rules.make_anchor(now).unwrap();
@@ -68,12 +68,13 @@ fn take(rules: &Rules, state: &mut State, plan: Plan, now: SystemTime) {
                 asked: false,
             });
         }
+        Plan::Rotate(anchors, _) => state.anchors = Some(*anchors),
         plan => panic!("{}", step(&plan)),
     }
 }
 
 /// Steps until there is nothing to do.
-fn settle(rules: &Rules, state: &mut State, now: SystemTime) -> Vec<String> {
+pub(super) fn settle(rules: &Rules, state: &mut State, now: SystemTime) -> Vec<String> {
     let mut steps = Vec::new();
     for _ in 0..10 {
         let plan = rules.plan(state, Laggards::Unknown, now);
@@ -88,7 +89,7 @@ fn settle(rules: &Rules, state: &mut State, now: SystemTime) -> Vec<String> {
     panic!("it does not end: {steps:?}");
 }
 
-fn kept(now: SystemTime) -> State {
+pub(super) fn kept(now: SystemTime) -> State {
     let mut state = State::default();
     settle(&rules(), &mut state, now);
     state
@@ -103,7 +104,7 @@ fn theirs() -> State {
     state
 }
 
-fn fingerprints(pem: &[u8]) -> Vec<String> {
+pub(super) fn fingerprints(pem: &[u8]) -> Vec<String> {
     let bundle = Bundle::read(pem);
     let all = bundle.certificates();
     all.map(|one| one.fingerprint().to_owned()).collect()
