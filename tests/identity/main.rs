@@ -10,5 +10,6 @@ mod kubelet;
 mod managed;
 mod mesh;
 mod roles;
+mod rotation;
 mod secrets;
 mod steps;

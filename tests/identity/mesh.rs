@@ -261,7 +261,8 @@ impl Traffic {
     }
 }
 
-async fn until_under(proxy: &TestProxy, issuer_pem: &str) -> Result<()> {
+/// Waits until a proxy has a certificate under this issuer.
+pub(crate) async fn until_under(proxy: &TestProxy, issuer_pem: &str) -> Result<()> {
     let issuer = der(issuer_pem)?;
     let certificate = proxy.certificate();
     let wait = certificate.until("it is under the issuer", |certificate| {

@@ -102,6 +102,8 @@ pub struct ManagedIssuer {
     follower: Follower,
     status: Arc<ManagedStatus>,
     turns: Turns,
+    /// How often the objects are looked at where no change is told.
+    look: Duration,
 }
 
 impl ManagedIssuer {
@@ -137,6 +139,8 @@ impl ManagedIssuer {
             },
             follower: Follower::new(scope.clone()),
             turns: Turns::new(client, namespace),
+            // What was heard must not be too old to be gone by.
+            look: LOOK_ANYWAY.min(rotation.unconfirmed / 3).max(BREATH),
             status,
         }
     }
@@ -162,11 +166,11 @@ impl ManagedIssuer {
         let mut changes = self.objects.changes();
         let followed = async {
             loop {
-                let mut pause = LOOK_ANYWAY;
+                let mut pause = self.look;
                 if leader.is_leader() {
                     let due = self.keep(&leader, &authority).await;
                     let left = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
-                    pause = left.unwrap_or(pause).clamp(BREATH, LOOK_ANYWAY);
+                    pause = left.unwrap_or(pause).clamp(BREATH, self.look);
                 } else {
                     // Whoever leads says it now.
                     self.status.stuck.store(None);

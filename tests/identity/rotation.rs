@@ -1,0 +1,371 @@
+//! One trust anchor follows another while workloads go on shaking hands with each other.
+
+use crate::mesh::{ANCHOR, Mesh, ROOTS, Traffic, eventually};
+use anyhow::{Context as _, Result, ensure};
+use ferrule_tests::{Ferrule, Relay, TestProxy};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+
+/// Leaves last for four seconds, and a replica that hears nothing signs for three more.
+const SHORT: &str = "--identity-unconfirmed-issuance=3s";
+
+/// What is said of a rotation.
+struct Told {
+    phase: Option<String>,
+    waits: String,
+}
+
+async fn told(mesh: &Mesh) -> Result<Told> {
+    let secret = mesh.secrets().get(ANCHOR).await?;
+    let said = |name: &str| secret.annotations().get(name).cloned();
+    let rotation = said("ferrule.io/rotation");
+    let rotation: Option<Value> = rotation
+        .map(|text| serde_json::from_str(&text))
+        .transpose()?;
+    Ok(Told {
+        phase: rotation.and_then(|rotation| Some(rotation["phase"].as_str()?.to_owned())),
+        waits: said("ferrule.io/rotation-waits-for").unwrap_or_default(),
+    })
+}
+
+/// Waits until a rotation is in this phase, and all that it stands for is there.
+async fn until_phase(mesh: &Mesh, phase: &str) -> Result<()> {
+    eventually(phase, async || {
+        let told = told(mesh).await?;
+        let is_there = told.phase.as_deref() == Some(phase) && !told.waits.is_empty();
+        Ok(is_there.then_some(()))
+    })
+    .await
+}
+
+async fn until_waiting_for(mesh: &Mesh, text: &str) -> Result<()> {
+    eventually(text, async || {
+        Ok(told(mesh).await?.waits.contains(text).then_some(()))
+    })
+    .await
+}
+
+/// Waits until it is over; what is published then.
+async fn until_over(mesh: &Mesh) -> Result<String> {
+    eventually("the end", async || {
+        Ok(told(mesh).await?.phase.is_none().then_some(()))
+    })
+    .await?;
+    mesh.anchors().await
+}
+
+async fn annotate(mesh: &Mesh, name: &str, value: Value) -> Result<()> {
+    let patch = json!({"metadata": {"annotations": {name: value}}});
+    let (secrets, params) = (mesh.secrets(), PatchParams::default());
+    secrets.patch(ANCHOR, &params, &Patch::Merge(patch)).await?;
+    Ok(())
+}
+
+async fn rotate(mesh: &Mesh) -> Result<()> {
+    annotate(mesh, "ferrule.io/rotate-trust-anchor", json!("now")).await
+}
+
+/// A workload as the API server knows it: a pod that was injected with this bundle.
+async fn pod(mesh: &Mesh, name: &str, anchors: &str) -> Result<()> {
+    let namespace = mesh.namespace.name();
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {"linkerd.io/control-plane-ns": namespace}},
+        "spec": {
+            "containers": [
+                {"name": "web", "image": "web"},
+                {"name": "linkerd-proxy", "image": "proxy", "env": [
+                    {"name": "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", "value": anchors}]},
+            ],
+        },
+    }))?;
+    pods(mesh).create(&PostParams::default(), &pod).await?;
+    Ok(())
+}
+
+async fn gone(mesh: &Mesh, name: &str) -> Result<()> {
+    let params = DeleteParams::default().grace_period(0);
+    pods(mesh).delete(name, &params).await?;
+    Ok(())
+}
+
+fn pods(mesh: &Mesh) -> Api<Pod> {
+    Api::namespaced(mesh.client.clone(), mesh.namespace.name())
+}
+
+fn certificates(pem: &str) -> usize {
+    pem.matches("BEGIN CERTIFICATE").count()
+}
+
+/// Everybody shakes hands with everybody until one of them is under this issuer.
+async fn all_meet(traffic: &Traffic, others: &[TestProxy]) -> Result<()> {
+    for other in others {
+        traffic.meets(other).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_anchor_follows_while_old_and_new_workloads_talk() -> Result<()> {
+    let mesh = Mesh::new("rotation").await?;
+    let (one, two) = tokio::try_join!(mesh.identity(&[SHORT]), mesh.identity(&[SHORT]))?;
+    tokio::try_join!(one.ready(), two.ready())?;
+    let old = mesh.anchors().await?;
+    pod(&mesh, "old", &old).await?;
+    let of_old = Traffic::begin(vec![
+        mesh.proxy(&one, &old).await?,
+        mesh.proxy(&two, &old).await?,
+    ]);
+
+    rotate(&mesh).await?;
+    until_waiting_for(&mesh, "1 pod of 1 workload").await?;
+    let at = told(&mesh).await?;
+    assert_eq!(at.phase.as_deref(), Some("distributing"));
+    ensure!(at.waits.contains("/pod/old"), "{}", at.waits);
+    let both = mesh.anchors().await?;
+    assert_eq!(certificates(&both), 2);
+    pod(&mesh, "both", &both).await?;
+    let of_both = Traffic::begin(vec![
+        mesh.proxy(&one, &both).await?,
+        mesh.proxy(&two, &both).await?,
+    ]);
+    let newcomer = [mesh.proxy(&two, &both).await?];
+    all_meet(&of_old, &newcomer).await?;
+
+    // Who trusts the old anchor only is not left behind.
+    annotate(&mesh, "ferrule.io/rotation-override", json!("distributing")).await?;
+    until_phase(&mesh, "switched").await?;
+    let issuer = mesh.issuer("crt.pem").await?;
+    assert_eq!(certificates(&issuer), 2);
+    of_old.is_under(&issuer).await?;
+    of_both.is_under(&issuer).await?;
+    all_meet(&of_old, &newcomer).await?;
+    until_waiting_for(&mesh, "1 pod of 1 workload").await?;
+    of_old.end().await?;
+    gone(&mesh, "old").await?;
+
+    let new = until_over(&mesh).await?;
+    assert_eq!(certificates(&new), 1);
+    ensure!(new != old && both.contains(new.trim()), "the new one stays");
+    let issuer = mesh.issuer("crt.pem").await?;
+    assert_eq!(certificates(&issuer), 1);
+    of_both.is_under(&issuer).await?;
+    let young = [mesh.proxy(&one, &new).await?, mesh.proxy(&two, &new).await?];
+    all_meet(&of_both, &young).await?;
+    of_both.end().await?;
+    mesh.event("TrustAnchorRotation").await?;
+    mesh.event("TrustAnchorRotationWaits").await?;
+    let secret = mesh.secrets().get(ANCHOR).await?;
+    let keys: Vec<_> = secret
+        .data
+        .iter()
+        .flatten()
+        .map(|(key, _)| &**key)
+        .collect();
+    assert_eq!(keys, ["current.crt", "current.key"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_leader_is_killed_in_each_phase() -> Result<()> {
+    let mesh = Mesh::new("rotation-killed").await?;
+    let mut replicas = Replicas::start(&mesh).await?;
+    let old = mesh.anchors().await?;
+    pod(&mesh, "old", &old).await?;
+    let of_old = Traffic::begin(vec![replicas.proxy(&old).await?]);
+    rotate(&mesh).await?;
+    until_phase(&mesh, "distributing").await?;
+    replicas.kill_the_leader().await?;
+    let both = mesh.anchors().await?;
+    let traffic = Traffic::begin(vec![
+        replicas.proxy(&both).await?,
+        replicas.proxy(&both).await?,
+    ]);
+    traffic.meets(&replicas.proxy(&old).await?).await?;
+    of_old.end().await?;
+    gone(&mesh, "old").await?;
+    until_phase(&mesh, "switched").await?;
+    replicas.kill_the_leader().await?;
+    traffic.meets(&replicas.proxy(&both).await?).await?;
+    // Once more between the writes of the end, wherever that is.
+    eventually("the end begins", async || {
+        let phase = told(&mesh).await?.phase;
+        Ok((phase.as_deref() != Some("switched")).then_some(()))
+    })
+    .await?;
+    replicas.kill_the_leader().await?;
+    let new = until_over(&mesh).await?;
+    assert_eq!(certificates(&new), 1);
+    traffic.meets(&replicas.proxy(&new).await?).await?;
+    traffic.is_under(&mesh.issuer("crt.pem").await?).await?;
+    traffic.end().await?;
+    Ok(())
+}
+
+/// Two replicas behind one address.
+struct Replicas<'a> {
+    mesh: &'a Mesh,
+    all: Vec<Ferrule>,
+    door: Relay,
+}
+
+impl<'a> Replicas<'a> {
+    /// Certificates last longer than it takes to start a replica.
+    const FLAGS: [&'static str; 2] = [SHORT, "--identity-issuance-lifetime=20s"];
+
+    async fn start(mesh: &'a Mesh) -> Result<Self> {
+        let start = || mesh.identity(&Self::FLAGS);
+        let (one, two) = tokio::try_join!(start(), start())?;
+        tokio::try_join!(one.ready(), two.ready())?;
+        let door = Relay::to(one.address_of("identity").await?).await?;
+        let all = vec![one, two];
+        Ok(Self { mesh, all, door })
+    }
+
+    async fn proxy(&self, anchors: &str) -> Result<TestProxy> {
+        self.mesh.proxy_at(self.door.addr(), anchors).await
+    }
+
+    /// Kills who leads, and starts another.
+    async fn kill_the_leader(&mut self) -> Result<()> {
+        let at = eventually("a leader", async || {
+            for (at, one) in self.all.iter().enumerate() {
+                if one.metric("leader{lease=\"ferrule-ca\"}").await? == Some(1.0) {
+                    return Ok(Some(at));
+                }
+            }
+            Ok(None)
+        })
+        .await?;
+        self.all.remove(at).kill().await?;
+        self.door
+            .point_to(self.all[0].address_of("identity").await?);
+        let another = self.mesh.identity(&Self::FLAGS).await?;
+        another.ready().await?;
+        self.all.push(another);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_way_back_is_taken_from_either_phase() -> Result<()> {
+    let mesh = Mesh::new("rotation-aborted").await?;
+    let identity = mesh.identity(&[SHORT]).await?;
+    identity.ready().await?;
+    let old = mesh.anchors().await?;
+    pod(&mesh, "old", &old).await?;
+    let traffic = Traffic::begin(vec![mesh.proxy(&identity, &old).await?]);
+    for phase in ["distributing", "switched"] {
+        rotate(&mesh).await?;
+        until_phase(&mesh, "distributing").await?;
+        if phase == "switched" {
+            annotate(&mesh, "ferrule.io/rotation-override", json!("distributing")).await?;
+            until_phase(&mesh, phase).await?;
+        }
+        let both = mesh.proxy(&identity, &mesh.anchors().await?).await?;
+        annotate(&mesh, "ferrule.io/abort-rotation", json!("now")).await?;
+        assert_eq!(until_over(&mesh).await?, old);
+        let back = mesh.proxy(&identity, &old).await?;
+        traffic.meets(&both).await?;
+        traffic.meets(&back).await?;
+        assert_eq!(certificates(&mesh.issuer("crt.pem").await?), 1);
+    }
+    traffic.end().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_anchor_that_expired_while_nobody_was_there_is_followed_without_a_restart() -> Result<()>
+{
+    let mesh = Mesh::new("rotation-expired").await?;
+    let short = [
+        "--trust-anchor-lifetime=14s",
+        "--issuer-lifetime=10s",
+        SHORT,
+    ];
+    let asked = [&short[..], &["--trust-anchor-rotation=asked"]].concat();
+    let identity = mesh.identity(&asked).await?;
+    identity.ready().await?;
+    let old = mesh.anchors().await?;
+    pod(&mesh, "old", &old).await?;
+    // Everything has expired, and it is said why.
+    identity.logged("has expired").await?;
+    identity.kill().await?;
+    let identity = mesh.identity(&short).await?;
+    identity
+        .logged("began to rotate the trust anchor, because it has expired")
+        .await?;
+    identity.ready().await?;
+    let proxies = vec![
+        mesh.proxy(&identity, &old).await?,
+        mesh.proxy(&identity, &mesh.anchors().await?).await?,
+    ];
+    Traffic::begin_when(proxies, &mesh.issuer("crt.pem").await?)
+        .await?
+        .end()
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_rotates_by_itself_again_and_again_while_workloads_come_and_go() -> Result<()> {
+    let mesh = Mesh::new("rotation-automatic").await?;
+    let flags = [
+        "--trust-anchor-lifetime=40s",
+        "--issuer-lifetime=15s",
+        SHORT,
+    ];
+    let (one, two) = tokio::try_join!(mesh.identity(&flags), mesh.identity(&flags))?;
+    tokio::try_join!(one.ready(), two.ready())?;
+    let first = mesh.anchors().await?;
+    let mut running: Vec<(String, TestProxy)> = Vec::new();
+    let mut handshakes = 0;
+    let mut seen = vec![first.clone()];
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(150);
+    let mut count = 0;
+    // Two rotations: neither the first anchor nor the one after it is left.
+    loop {
+        let bundle = mesh.anchors().await?;
+        if certificates(&bundle) == 1 && seen.last() != Some(&bundle) {
+            seen.push(bundle.clone());
+        }
+        if seen.len() == 3 {
+            break;
+        }
+        ensure!(
+            tokio::time::Instant::now() < deadline,
+            "{} anchors",
+            seen.len()
+        );
+        // The oldest of four is replaced.
+        if running.len() == 4 {
+            let (name, proxy) = running.remove(0);
+            drop(proxy);
+            gone(&mesh, &name).await?;
+        }
+        let name = format!("web-{count}");
+        let identity = if count % 2 == 0 { &one } else { &two };
+        pod(&mesh, &name, &bundle).await?;
+        running.push((name, mesh.proxy(identity, &bundle).await?));
+        count += 1;
+        for _ in 0..40 {
+            for (_, client) in &running {
+                for (_, server) in &running {
+                    client.handshake(server).await.context("a handshake")?;
+                    handshakes += 1;
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+    println!(
+        "{handshakes} handshakes of {count} workloads, {} anchors",
+        seen.len()
+    );
+    let bundle = mesh.config_maps().get(ROOTS).await?;
+    assert_eq!(bundle.labels()["app.kubernetes.io/managed-by"], "ferrule");
+    Ok(())
+}
