@@ -69,6 +69,14 @@ pub enum Error {
         /// What it would have.
         label: String,
     },
+    /// The trust anchor is not rotated.
+    #[error("{secret}: {reason}")]
+    Rotation {
+        /// The trust anchor's.
+        secret: String,
+        /// Why not.
+        reason: String,
+    },
     /// A workload's certificate cannot be shown, or is not good.
     #[error("the certificate of {addr}: {reason}")]
     Workload {

@@ -1,6 +1,9 @@
 //! One trust anchor follows another while workloads go on shaking hands with each other.
 
-use crate::mesh::{ANCHOR, Mesh, ROOTS, Traffic, eventually};
+use crate::{
+    door::{Door, End},
+    mesh::{ANCHOR, Mesh, ROOTS, Traffic, eventually},
+};
 use anyhow::{Context as _, Result, ensure};
 use ferrule_tests::{Ferrule, Relay, TestProxy};
 use k8s_openapi::api::core::v1::Pod;
@@ -9,6 +12,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Leaves last for four seconds, and a replica that hears nothing signs for three more.
 const SHORT: &str = "--identity-unconfirmed-issuance=3s";
@@ -324,7 +328,7 @@ async fn it_rotates_by_itself_again_and_again_while_workloads_come_and_go() -> R
     let mut running: Vec<(String, TestProxy)> = Vec::new();
     let mut handshakes = 0;
     let mut seen = vec![first.clone()];
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(150);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(150);
     let mut count = 0;
     // Two rotations: neither the first anchor nor the one after it is left.
     loop {
@@ -358,7 +362,7 @@ async fn it_rotates_by_itself_again_and_again_while_workloads_come_and_go() -> R
                     handshakes += 1;
                 }
             }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
     println!(
@@ -367,5 +371,100 @@ async fn it_rotates_by_itself_again_and_again_while_workloads_come_and_go() -> R
     );
     let bundle = mesh.config_maps().get(ROOTS).await?;
     assert_eq!(bundle.labels()["app.kubernetes.io/managed-by"], "ferrule");
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_goes_on_after_the_api_server_was_away_for_longer_than_an_issuer_is_renewed_before()
+-> Result<()> {
+    let mesh = Mesh::new("rotation-away").await?;
+    let door = Door::open(&mesh.client, mesh.folder.path(), End::Before(usize::MAX)).await?;
+    let text = std::fs::read_to_string(door.kubeconfig())?;
+    let behind = text.split("http://").nth(1).context("a server")?;
+    let behind = behind.split('"').next().context("its address")?;
+    let relay = Relay::to(behind.parse()?).await?;
+    let kubeconfig = mesh.folder.path().join("relay");
+    std::fs::write(&kubeconfig, text.replace(behind, &relay.addr().to_string()))?;
+    // An issuer is renewed five seconds before its end.
+    let flags = [
+        "--issuer-lifetime=15s",
+        "--identity-issuance-lifetime=20s",
+        "--identity-unconfirmed-issuance=20s",
+    ];
+    let identity = mesh.identity_as(&kubeconfig, &flags).await?;
+    identity.ready().await?;
+    let old = mesh.anchors().await?;
+    rotate(&mesh).await?;
+    eventually("a phase", async || Ok(told(&mesh).await?.phase.map(drop))).await?;
+    let both = mesh.proxy(&identity, &mesh.anchors().await?).await?;
+    let traffic = Traffic::begin(vec![mesh.proxy(&identity, &old).await?, both]);
+    relay.freeze();
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    relay.thaw();
+    until_phase(&mesh, "switched").await?;
+    // They renew again, with an issuer that was made after that.
+    let issuer = mesh.issuer("crt.pem").await?;
+    let late = mesh.proxy(&identity, &mesh.anchors().await?).await?;
+    traffic.meets(&late).await?;
+    ensure!(certificates(&issuer) == 2, "both sign");
+    traffic.end().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn people_begin_it_look_at_it_hold_it_and_take_it_back() -> Result<()> {
+    let mesh = Mesh::new("rotation-people").await?;
+    let identity = mesh.identity(&[SHORT]).await?;
+    identity.ready().await?;
+    let old = mesh.anchors().await?;
+    pod(&mesh, "web", &old).await?;
+    let (kubeconfig, namespace) = (mesh.kubeconfig(), mesh.namespace.name());
+    let kubeconfig = kubeconfig.to_str().context("UTF-8")?;
+    let run = async |arguments: &[&str], code: i32, told: &[&str]| {
+        let own = ["--kubeconfig", kubeconfig, "-n", namespace];
+        let printed = Ferrule::command(&[arguments, &own].concat()).await?;
+        ensure!(printed.code == Some(code), "{arguments:?}: {printed:?}");
+        for text in told {
+            let all = format!("{}{}", printed.stdout, printed.stderr);
+            ensure!(all.contains(text), "{arguments:?}: {text}: {printed:?}");
+        }
+        Ok(())
+    };
+    let with = |flag: &'static str| ["identity", "rotate", "trust-anchor", flag];
+    let begin = &["identity", "rotate", "trust-anchor"][..];
+    let restarted = ["restarted: 1 pod of 1 workload: ", "/pod/web"];
+    run(&with("--dry-run"), 0, &restarted).await?;
+    assert_eq!(told(&mesh).await?.phase, None);
+    run(&with("--abort"), 1, &["no rotation is under way"]).await?;
+    run(&with("--pause"), 0, &["paused"]).await?;
+    run(begin, 0, &["waits: it is paused"]).await?;
+    assert_eq!(mesh.anchors().await?, old);
+    run(&with("--resume"), 0, &["resumed"]).await?;
+    until_phase(&mesh, "distributing").await?;
+    let line = ["distributing, ", " follows ", "1 pod of 1 workload"];
+    run(begin, 0, &line).await?;
+    let admin = identity.address_of("admin").await?.to_string();
+    run(&["identity", "status", "--api-addr", &admin], 0, &line).await?;
+    // Where it leads, which it may have to begin anew on a machine that is busy.
+    for (series, value) in [
+        ("trust_anchor_rotation_laggards{}", 1.0),
+        ("trust_anchor_rotation_phase{phase=\"distributing\"}", 1.0),
+        ("trust_anchor_rotation_phase{phase=\"switched\"}", 0.0),
+    ] {
+        eventually(series, async || {
+            let is_told = identity.metric(series).await? == Some(value);
+            Ok(is_told.then_some(()))
+        })
+        .await?;
+    }
+    run(&with("--pause"), 0, &["paused"]).await?;
+    gone(&mesh, "web").await?;
+    until_waiting_for(&mesh, "paused").await?;
+    run(&with("--abort"), 0, &[]).await?;
+    assert_eq!(until_over(&mesh).await?, old);
+    run(&with("--resume"), 0, &["resumed"]).await?;
+    let watched = ["identity", "rotate", "trust-anchor", "--watch"];
+    run(&watched, 0, &["switched, ", "it is over"]).await?;
+    ensure!(mesh.anchors().await? != old, "another anchor");
     Ok(())
 }

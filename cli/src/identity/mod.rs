@@ -1,5 +1,6 @@
 //! `ferrule identity`.
 
+mod anchor;
 mod pods;
 mod report;
 mod rotate;

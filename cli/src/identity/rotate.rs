@@ -1,5 +1,6 @@
 //! `ferrule identity rotate`.
 
+use super::anchor::{self, RotateAnchor};
 use crate::{
     Error,
     cluster::{ClusterFlags, failed},
@@ -27,6 +28,9 @@ pub(super) enum Rotate {
     /// Have another issuer made under the same trust anchor, where Ferrule keeps it
     #[command(after_help = EXAMPLES)]
     Issuer(RotateIssuer),
+    /// Have another trust anchor follow the one that Ferrule keeps
+    #[command(after_help = anchor::EXAMPLES)]
+    TrustAnchor(RotateAnchor),
 }
 
 const EXAMPLES: &str = "\
@@ -54,6 +58,7 @@ impl Rotate {
     pub(super) async fn run(self) -> Result<(), Error> {
         match self {
             Rotate::Issuer(issuer) => issuer.run().await,
+            Rotate::TrustAnchor(anchor) => anchor.run().await,
         }
     }
 }

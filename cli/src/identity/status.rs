@@ -1,6 +1,9 @@
 //! `ferrule identity status`: the certificates of the mesh, and who trusts what.
 
-use super::pods::{Comparison, Workload};
+use super::{
+    anchor::{self, Told},
+    pods::{Comparison, Workload},
+};
 use crate::{
     Error,
     api_addr::ServerFlags,
@@ -57,6 +60,8 @@ struct Cluster {
     keeper: String,
     pods: usize,
     behind: Vec<Workload>,
+    /// What the trust anchor's Secret says, if it may be read.
+    rotation: Option<Told>,
 }
 
 impl Status {
@@ -105,7 +110,9 @@ impl Status {
             },
         };
         let keeper = self.keeper(&client).await;
+        let rotation = anchor::look(&client, namespace).await;
         let mut found = Cluster {
+            rotation,
             anchors,
             problem,
             keeper,
@@ -177,6 +184,7 @@ impl Cluster {
             "publishedBundleSha256": self.anchors.as_ref().map(TrustAnchors::sha256),
             "meshedPods": self.pods,
             "workloadsWithAnotherBundle": self.behind,
+            "trustAnchorRotation": self.rotation.as_ref().map(Told::json),
         })
     }
 
@@ -184,11 +192,16 @@ impl Cluster {
         let anchors = self.anchors.iter().flat_map(TrustAnchors::certificates);
         let anchors: Vec<_> = anchors.map(|anchor| short(anchor.fingerprint())).collect();
         let behind: usize = self.behind.iter().map(|workload| workload.pods.len()).sum();
+        let rotation = self.rotation.as_ref().and_then(Told::line);
         let facts = [
             ("issuer kept by", self.keeper.clone()),
             ("published trust anchors", anchors.join(", ")),
             ("meshed pods", self.pods.to_string()),
             ("with another bundle", behind.to_string()),
+            (
+                "trust anchor's rotation",
+                rotation.unwrap_or_else(|| "-".to_owned()),
+            ),
         ];
         let facts = facts.map(|(name, value)| [name.to_owned(), value]);
         let mut parts: Vec<_> = certificates.into_iter().collect();

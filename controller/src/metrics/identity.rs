@@ -1,6 +1,8 @@
 use super::writer::{NONE, Writer};
 use crate::{identity::Identity, process::Process};
-use ferrule_identity::{Authenticator, Certificate, Doubt, KeyStats, Reason, ReviewStats, Step};
+use ferrule_identity::{
+    Authenticator, Certificate, Doubt, KeyStats, Phase, Reason, ReviewStats, RotationStatus, Step,
+};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
     fmt,
@@ -154,6 +156,34 @@ fn keeping(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         "issuer_upkeep_stuck",
         "1 while this replica is to keep the issuer and cannot; the log says why",
         u32::from(is_stuck),
+    )?;
+    rotation(
+        managed.and_then(|managed| managed.rotation()).as_deref(),
+        writer,
+    )
+}
+
+fn rotation(status: Option<&RotationStatus>, writer: &mut Writer<'_>) -> fmt::Result {
+    let under_way = status.and_then(|status| status.rotation.as_ref());
+    writer.gauges(
+        "trust_anchor_rotation_phase",
+        "1 for the phase that a rotation of the trust anchor is in, where this replica leads",
+        Phase::ALL.map(|phase| {
+            let is_in = under_way.is_some_and(|rotation| rotation.phase == phase);
+            ([("phase", phase.as_str())], u32::from(is_in))
+        }),
+    )?;
+    let since = under_way.and_then(|rotation| rotation.since);
+    writer.gauges(
+        "trust_anchor_rotation_phase_timestamp_seconds",
+        "Since when the rotation's phase is complete, in seconds since 1970; absent before",
+        since.map(|since| (NONE, since.as_second() as f64)),
+    )?;
+    let laggards = under_way.and(status).and_then(|status| status.laggards);
+    writer.gauges(
+        "trust_anchor_rotation_laggards",
+        "Pods that do not trust the new anchor, when they were counted last",
+        laggards.map(|laggards| (NONE, laggards as f64)),
     )
 }
 

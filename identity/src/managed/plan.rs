@@ -236,7 +236,7 @@ impl Rules {
         }
         let end = date(anchor.not_after());
         let reason = if anchors.requests.rotate {
-            "as somebody asked".to_owned()
+            "somebody has asked for it".to_owned()
         } else if self.rotates && now > anchor.not_after() {
             format!("it has expired at {end}")
         } else if self.rotates && now >= making::due_at(anchor) {

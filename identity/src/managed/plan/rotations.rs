@@ -51,7 +51,7 @@ fn verifies(state: &State, pem: &[u8], now: SystemTime) -> bool {
 }
 
 const DISTRIBUTED: [&str; 3] = [
-    "Start(\"as somebody asked\")",
+    "Start(\"somebody has asked for it\")",
     "publish",
     "Begin(Distributing)",
 ];

@@ -253,7 +253,7 @@ fn what_cannot_be_made_again_is_not_made_again() {
                     .unwrap()
                     .current
                     .certificates
-                    .truncate(200)
+                    .truncate(200);
             },
             noon(),
             "ANCHOR does not hold a certificate",

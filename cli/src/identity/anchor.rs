@@ -1,0 +1,291 @@
+//! `ferrule identity rotate trust-anchor`.
+
+use crate::{
+    Error,
+    cluster::{ClusterFlags, failed},
+    output,
+};
+use clap::Args;
+use ferrule_identity::{
+    ABORT_ROTATION, ANCHOR_SECRET, Census, MANAGED_BY, Phase, ROTATE_ANCHOR, ROTATION,
+    ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, Wanted,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{Patch, PatchParams},
+    core::PartialObjectMeta,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+pub(super) const EXAMPLES: &str = "\
+The new anchor is published beside the old one and signs as soon as every workload
+trusts it; the old one leaves when nothing under it is valid any more, two days later
+unless you have set other lifetimes. Nothing fails meanwhile, and workloads that were
+not restarted only keep it waiting. It goes on without this command; what it waits for
+is in `ferrule identity status`.
+
+Examples:
+  ferrule identity rotate trust-anchor --dry-run
+  ferrule identity rotate trust-anchor --watch
+  ferrule identity rotate trust-anchor --pause
+  ferrule identity rotate trust-anchor --abort";
+
+/// A replica takes over from one that is gone in 30 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Args)]
+pub(super) struct RotateAnchor {
+    /// Only say what would happen
+    #[arg(long, group = "what")]
+    dry_run: bool,
+
+    /// Stay where it is, or do not begin, until it is resumed
+    #[arg(long, group = "what")]
+    pause: bool,
+
+    /// Go on after a pause
+    #[arg(long, group = "what")]
+    resume: bool,
+
+    /// Take the way back to the old anchor, which is open until that has left
+    #[arg(long, group = "what")]
+    abort: bool,
+
+    /// Do not wait for workloads that do not trust the new anchor. While the old one signs,
+    /// too, they go on; at the end they are cut off
+    #[arg(long = "override", group = "what")]
+    without_laggards: bool,
+
+    /// Show how it goes on until it is over
+    #[arg(long)]
+    watch: bool,
+
+    /// The namespace of the control plane
+    #[arg(short, long, value_name = "NAME", default_value = "linkerd")]
+    namespace: String,
+
+    #[command(flatten)]
+    cluster: ClusterFlags,
+}
+
+/// The Secret without what is in it: nobody who asks needs to see the keys.
+type Meta = PartialObjectMeta<Secret>;
+
+/// What the Secret says of a rotation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) rotation: Option<Rotation>,
+    pub(super) waits: Option<String>,
+    pub(super) is_paused: bool,
+}
+
+impl Told {
+    fn read(secret: &Meta) -> Self {
+        let said = secret.annotations();
+        let rotation = said.get(ROTATION);
+        Self {
+            rotation: rotation.and_then(|text| serde_json::from_str(text).ok()),
+            waits: said.get(ROTATION_WAITS).cloned(),
+            is_paused: said.contains_key(ROTATION_PAUSED),
+        }
+    }
+
+    /// What there is to be known in one line; nothing if nothing is under way.
+    pub(super) fn line(&self) -> Option<String> {
+        let waits = self.waits.iter().map(|waits| format!("waits: {waits}"));
+        let paused = (self.is_paused && self.waits.is_none()).then(|| "paused".to_owned());
+        let rest = waits.chain(paused).collect::<Vec<_>>().join("; ");
+        let Some(rotation) = &self.rotation else {
+            return (!rest.is_empty()).then_some(rest);
+        };
+        let Rotation {
+            phase,
+            incoming,
+            outgoing,
+            started,
+            ..
+        } = rotation;
+        let [incoming, outgoing] = [incoming, outgoing]
+            .map(|sha256| sha256.chars().take(super::FINGERPRINT).collect::<String>());
+        let line = format!("{phase}, {incoming} follows {outgoing} since {started}");
+        Some(if rest.is_empty() {
+            line
+        } else {
+            format!("{line}; {rest}")
+        })
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({"rotation": self.rotation, "waitsFor": self.waits, "paused": self.is_paused})
+    }
+}
+
+/// What the Secret says, if there is one and it may be read.
+pub(super) async fn look(client: &Client, namespace: &str) -> Option<Told> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let secret = secrets.get_metadata_opt(ANCHOR_SECRET).await.ok()??;
+    Some(Told::read(&secret))
+}
+
+impl RotateAnchor {
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let client = self.cluster.api_server().await?;
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let told = Told::read(&self.managed(&secrets).await?);
+        if self.dry_run {
+            return self.would(&client, &told).await;
+        }
+        let phase = told.rotation.as_ref().map(|rotation| rotation.phase);
+        let now = Timestamp::now().to_string();
+        let nothing = || self.refused("no rotation is under way");
+        let annotation = if self.pause {
+            json!({ROTATION_PAUSED: now})
+        } else if self.resume {
+            json!({ROTATION_PAUSED: null})
+        } else if self.abort {
+            match phase {
+                None => return Err(nothing()),
+                Some(Phase::Distributing | Phase::Switched) => json!({ABORT_ROTATION: now}),
+                Some(phase) => {
+                    let reason = format!("it is {phase}, from which there is no way back");
+                    return Err(self.refused(&reason));
+                }
+            }
+        } else if self.without_laggards {
+            json!({ROTATION_OVERRIDE: phase.ok_or_else(nothing)?.as_str()})
+        } else if let (Some(line), true) = (told.line(), told.rotation.is_some()) {
+            // It is asked for again, or looked at.
+            output::print(&format!("under way already: {line}"))?;
+            return self.follow(&secrets, told).await;
+        } else {
+            json!({ROTATE_ANCHOR: now})
+        };
+        let patch = Patch::Merge(json!({"metadata": {"annotations": annotation}}));
+        let params = PatchParams::default();
+        let written = secrets.patch_metadata(ANCHOR_SECRET, &params, &patch).await;
+        let written = written.map_err(failed(format!("write {}", self.secret())))?;
+        if self.pause || self.resume {
+            let done = if self.pause { "paused" } else { "resumed" };
+            output::print(done)?;
+            return self.follow(&secrets, Told::read(&written)).await;
+        }
+        let told = self.answered(&secrets, told).await?;
+        self.follow(&secrets, told).await
+    }
+
+    fn secret(&self) -> String {
+        format!("Secret {}/{ANCHOR_SECRET}", self.namespace)
+    }
+
+    fn refused(&self, reason: &str) -> Error {
+        Error::Rotation {
+            secret: self.secret(),
+            reason: reason.to_owned(),
+        }
+    }
+
+    /// The Secret, if the anchor in it is kept by Ferrule.
+    async fn managed(&self, secrets: &Api<Secret>) -> Result<Meta, Error> {
+        let read = failed(format!("read {}", self.secret()));
+        let secret = secrets
+            .get_metadata_opt(ANCHOR_SECRET)
+            .await
+            .map_err(read)?;
+        let secret = secret.ok_or_else(|| {
+            self.refused(
+                "there is none, so the trust anchor is somebody else's: publish a bundle with \
+                 both anchors, restart what `ferrule identity status` lists, then replace the \
+                 issuer",
+            )
+        })?;
+        match secret.labels().get(MANAGED_BY.0).map(String::as_str) {
+            Some(keeper) if keeper == MANAGED_BY.1 => Ok(secret),
+            _ => Err(self.refused(&format!(
+                "it has no label {}={}",
+                MANAGED_BY.0, MANAGED_BY.1
+            ))),
+        }
+    }
+
+    /// Says what would happen, and to whom.
+    async fn would(&self, client: &Client, told: &Told) -> Result<(), Error> {
+        if let (Some(line), true) = (told.line(), told.rotation.is_some()) {
+            output::print(&format!("under way already: {line}"))?;
+        }
+        // Of an anchor that nobody has: everybody is to be restarted.
+        let wanted = Wanted {
+            fingerprint: told
+                .rotation
+                .as_ref()
+                .map_or("", |rotation| &rotation.incoming),
+            published: told
+                .rotation
+                .as_ref()
+                .and_then(|rotation| rotation.published),
+        };
+        let census = Census::take(client, &self.namespace, wanted).await;
+        let census = census.map_err(failed("list pods"))?;
+        let mut lines = vec![
+            "1. a new anchor is made, and published beside the old one".to_owned(),
+            match census.behind() {
+                0 => "2. every workload trusts it: there is nobody to wait for".to_owned(),
+                _ => format!("2. it waits until these are restarted: {census}"),
+            },
+            "3. the issuer is signed by both anchors, until no certificate is left that only the \
+             old one vouches for"
+                .to_owned(),
+            "4. the old anchor leaves".to_owned(),
+        ];
+        if told.is_paused {
+            lines.push("It is paused: nothing begins before it is resumed.".to_owned());
+        }
+        Ok(output::print(&lines.join("\n"))?)
+    }
+
+    /// Waits until somebody has taken what was asked for.
+    async fn answered(&self, secrets: &Api<Secret>, before: Told) -> Result<Told, Error> {
+        let read = || failed(format!("read {}", self.secret()));
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let secret = secrets.get_metadata(ANCHOR_SECRET).await.map_err(read())?;
+            let said = secret.annotations();
+            let is_asked = [ROTATE_ANCHOR, ABORT_ROTATION, ROTATION_OVERRIDE]
+                .iter()
+                .any(|request| said.contains_key(*request));
+            let told = Told::read(&secret);
+            // What cannot be done now is asked for still.
+            let is_refused = told.waits.is_some() && told != before && told.rotation.is_none();
+            if !is_asked || is_refused {
+                output::print(&told.line().unwrap_or_else(|| "it is over".to_owned()))?;
+                return Ok(told);
+            }
+            if Instant::now() > deadline {
+                return Err(Error::NotRotated {
+                    waited: PATIENCE,
+                    namespace: self.namespace.clone(),
+                });
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Shows each change until it is over, if that is wanted.
+    async fn follow(&self, secrets: &Api<Secret>, mut told: Told) -> Result<(), Error> {
+        let read = || failed(format!("read {}", self.secret()));
+        while self.watch && told.rotation.is_some() {
+            sleep(LOOK).await;
+            let secret = secrets.get_metadata(ANCHOR_SECRET).await.map_err(read())?;
+            let now = Told::read(&secret);
+            if now != told {
+                output::print(&now.line().unwrap_or_else(|| "it is over".to_owned()))?;
+                told = now;
+            }
+        }
+        Ok(())
+    }
+}
