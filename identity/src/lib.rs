@@ -20,6 +20,8 @@ mod making;
 mod managed;
 mod name;
 mod notice;
+mod outside;
+mod presented;
 mod server;
 mod signature;
 mod state;
@@ -47,6 +49,7 @@ pub use self::{
     },
     name::{IdentityName, IdentityScope, NameError},
     notice::{Notice, Notices},
+    presented::dial,
     server::{IdentityServer, IdentityService},
     signature::{KeyAlgorithm, PublicKey, SignatureError},
     state::{StateDirectory, StateError},

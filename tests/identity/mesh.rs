@@ -38,7 +38,11 @@ pub(crate) struct Mesh {
 
 impl Mesh {
     pub(crate) async fn new(name: &str) -> Result<Self> {
-        let cluster = Cluster::shared().await?;
+        Self::on(Cluster::shared().await?, name).await
+    }
+
+    /// The same on a cluster of one's own.
+    pub(crate) async fn on(cluster: &Cluster, name: &str) -> Result<Self> {
         Ok(Self {
             kubeconfig: cluster.kubeconfig().to_owned(),
             namespace: cluster.namespace(name).await?,

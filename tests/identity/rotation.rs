@@ -5,11 +5,15 @@ use crate::{
     mesh::{ANCHOR, Mesh, ROOTS, Traffic, eventually},
 };
 use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::{Cluster, Options};
 use ferrule_tests::{Ferrule, Relay, TestProxy};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{
+    api::core::v1::Pod,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api, CustomResourceExt as _, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -55,10 +59,12 @@ async fn until_waiting_for(mesh: &Mesh, text: &str) -> Result<()> {
 
 /// Waits until it is over; what is published then.
 async fn until_over(mesh: &Mesh) -> Result<String> {
-    eventually("the end", async || {
+    let over = eventually("the end", async || {
         Ok(told(mesh).await?.phase.is_none().then_some(()))
-    })
-    .await?;
+    });
+    if let Err(error) = over.await {
+        return Err(error.context(told(mesh).await?.waits));
+    }
     mesh.anchors().await
 }
 
@@ -466,5 +472,69 @@ async fn people_begin_it_look_at_it_hold_it_and_take_it_back() -> Result<()> {
     let watched = ["identity", "rotate", "trust-anchor", "--watch"];
     run(&watched, 0, &["switched, ", "it is over"]).await?;
     ensure!(mesh.anchors().await? != old, "another anchor");
+    Ok(())
+}
+
+#[tokio::test]
+async fn proxies_outside_kubernetes_are_waited_for_until_they_show_a_certificate_under_the_new_anchor()
+-> Result<()> {
+    // Nobody else's rotation is to wait for them.
+    let cluster = Cluster::start(Options::default()).await?;
+    let mesh = Mesh::on(&cluster, "rotation-outside").await?;
+    let namespace = mesh.namespace.name();
+    let crds: Api<CustomResourceDefinition> = Api::all(mesh.client.clone());
+    let workloads = ferrule_crds::ExternalWorkload::crd();
+    crds.create(&PostParams::default(), &workloads).await?;
+    // What listeners of the control plane show stands for what machines do.
+    let flags = [
+        SHORT,
+        "--mesh-tls=always",
+        "--identity-issuance-lifetime=15s",
+    ];
+    let identity = mesh.identity(&flags).await?;
+    identity.ready().await?;
+    let stranger = Mesh::on(&cluster, "rotation-stranger").await?;
+    let other = stranger.identity(&flags).await?;
+    other.ready().await?;
+    let port = |of: std::net::SocketAddr| json!([{"name": "linkerd-proxy", "port": of.port()}]);
+    let ports = [
+        port(other.address_of("identity").await?),
+        port(identity.address_of("identity").await?),
+    ];
+    let resource = ApiResource::erase::<ferrule_crds::ExternalWorkload>(&());
+    let machines: Api<DynamicObject> =
+        Api::namespaced_with(mesh.client.clone(), namespace, &resource);
+    let name = mesh.name().replacen("default", "linkerd-identity", 1);
+    let machine = serde_json::from_value(json!({
+        "apiVersion": "workload.linkerd.io/v1beta1",
+        "kind": "ExternalWorkload",
+        "metadata": {"name": "vm"},
+        "spec": {
+            "meshTLS": {"identity": "spiffe://root.linkerd.cluster.local/vm", "serverName": name},
+            "workloadIPs": [{"ip": "127.0.0.1"}],
+            "ports": ports[0],
+        },
+    }))?;
+    let created = eventually("the kind is served", async || {
+        Ok(machines.create(&PostParams::default(), &machine).await.ok())
+    });
+    created.await?;
+
+    rotate(&mesh).await?;
+    until_waiting_for(&mesh, "/vm: ").await?;
+    let at = told(&mesh).await?;
+    assert_eq!(at.phase.as_deref(), Some("switched"));
+    ensure!(
+        at.waits
+            .contains("its certificate is not under the new anchor"),
+        "{}",
+        at.waits
+    );
+    // It has another certificate now.
+    let patch = Patch::Merge(json!({"spec": {"ports": ports[1]}}));
+    machines
+        .patch("vm", &PatchParams::default(), &patch)
+        .await?;
+    until_over(&mesh).await?;
     Ok(())
 }

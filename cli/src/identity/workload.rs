@@ -9,18 +9,12 @@ use clap::Args;
 use ferrule_identity::TrustAnchors;
 use jiff::Timestamp;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
-    client::{
-        WebPkiServerVerifier,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{CryptoProvider, verify_tls13_signature},
+    client::{WebPkiServerVerifier, danger::ServerCertVerifier as _},
     pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use serde_json::json;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio::time::timeout;
 
 pub(super) const EXAMPLES: &str = "\
 The address is that of a proxy's inbound port (4143) or of a control plane's listener;
@@ -58,7 +52,7 @@ impl Workload {
         let anchors = self.anchors()?;
         let name = ServerName::try_from(self.name.clone());
         let name = name.map_err(|error| self.failed(format!("{:?}: {error}", self.name)))?;
-        let shown = timeout(PATIENCE, dial(&self.addr, name.clone())).await;
+        let shown = timeout(PATIENCE, ferrule_identity::dial(&self.addr, name.clone())).await;
         let shown = shown
             .map_err(io::Error::from)
             .flatten()
@@ -109,22 +103,6 @@ impl Workload {
     }
 }
 
-/// The chain that is shown to who shows nothing, leaf first.
-async fn dial(addr: &str, name: ServerName<'static>) -> io::Result<Vec<CertificateDer<'static>>> {
-    let stream = TcpStream::connect(addr).await?;
-    let provider = CryptoProvider::get_default().expect("installed first in main");
-    let config = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .map_err(io::Error::other)?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect(name, stream).await?;
-    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
-    Ok(shown.iter().map(|der| der.clone().into_owned()).collect())
-}
-
 /// As a proxy does, and as an API server does with webhooks.
 pub(crate) fn verify(
     chain: &[CertificateDer<'_>],
@@ -136,48 +114,4 @@ pub(crate) fn verify(
     let verifier = verifier.build().map_err(|error| error.to_string())?;
     let verified = verifier.verify_server_cert(leaf, parents, name, &[], UnixTime::now());
     verified.map(drop).map_err(|error| error.to_string())
-}
-
-/// Takes every certificate, to show it; that its key is there is verified.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(rustls::PeerIncompatible::ServerDoesNotSupportTls12Or13.into())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        leaf: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let provider = CryptoProvider::get_default().expect("installed first in main");
-        let algorithms = &provider.signature_verification_algorithms;
-        verify_tls13_signature(message, leaf, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = CryptoProvider::get_default().expect("installed first in main");
-        provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

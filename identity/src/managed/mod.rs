@@ -39,8 +39,8 @@ pub use self::{
 
 use self::{
     objects::{Found, Objects},
-    plan::{Names, Plan, Rules, Why},
-    rotation::Laggards,
+    plan::{Anchors, Names, Plan, Rules, Why},
+    rotation::{Laggards, Waits},
     turns::Turns,
 };
 use crate::{
@@ -235,12 +235,10 @@ impl ManagedIssuer {
         let failed = |error: kube::Error| error.to_string();
         let mut plan = self.rules.plan(&found.state, Laggards::Unknown, now);
         if matches!(plan, Plan::Count) {
-            let anchors = found.state.anchors.as_ref();
-            let rotation = anchors.and_then(|anchors| anchors.rotation.as_ref());
-            let held_up = self
-                .turns
-                .held_up(rotation.expect("pods are counted for it"))
-                .await?;
+            let held_up = match found.state.anchors.as_ref().and_then(Anchors::incoming) {
+                Some((rotation, incoming)) => self.turns.held_up(rotation, &incoming).await?,
+                None => Some("the anchor that comes cannot be read".to_owned()),
+            };
             let laggards = match &held_up {
                 Some(who) => Laggards::Some(who),
                 None => Laggards::Gone,
@@ -254,8 +252,7 @@ impl ManagedIssuer {
         match plan {
             Plan::Done(due, waits) => {
                 self.status.set_kept(true);
-                self.say(&found, waits.map(|waits| waits.0), authority)
-                    .await;
+                self.say(&found, waits, authority).await;
                 return Ok(Some(due));
             }
             Plan::Count => unreachable!("they were counted"),
@@ -309,21 +306,22 @@ impl ManagedIssuer {
     }
 
     /// Says what a rotation waits for: to people in the Secret, and as an Event.
-    async fn say(&self, found: &Found, waits: Option<String>, authority: &CertificateAuthority) {
+    async fn say(&self, found: &Found, waits: Option<Waits>, authority: &CertificateAuthority) {
         let Some(anchors) = &found.state.anchors else {
             return;
         };
         let rotation = anchors.rotation.clone();
+        let text = waits.as_ref().map(Waits::to_string);
         self.status.set_rotation(RotationStatus {
             laggards: rotation.as_ref().and_then(|_| self.turns.laggards()),
             rotation,
-            waits: waits.clone(),
+            waits: text.clone(),
         });
-        if anchors.waits == waits {
+        if anchors.waits == text {
             return;
         }
         // It is for people only, and is written again when it changes.
-        if let Err(error) = self.objects.write_waits(found, waits.as_deref()).await {
+        if let Err(error) = self.objects.write_waits(found, text.as_deref()).await {
             warn!("cannot say what the rotation of the trust anchor waits for: {error}");
         }
         if let Some(waits) = waits {

@@ -3,7 +3,7 @@
 
 use super::{
     bundle::Bundle,
-    rotation::{self, Facts, Laggards, Next as Advance, Phase, Requests, Rotation},
+    rotation::{self, Facts, Laggards, Next as Advance, Phase, Requests, Rotation, Waits},
 };
 use crate::{
     Certificate, IdentityScope, Issuer, Lifetimes, TrustAnchors,
@@ -95,9 +95,6 @@ pub(super) enum Plan {
     Done(SystemTime, Option<Waits>),
 }
 
-/// Why a rotation stays where it is, or does not begin.
-pub(super) struct Waits(pub(super) String);
-
 /// A step of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -187,7 +184,7 @@ impl Rules {
         let anchor = self.anchor(&own, now)?;
         let waits = match self.begin(anchors, anchor, now) {
             Some(Ok(step)) => return Ok(step),
-            Some(Err(reason)) => Some(Waits(reason)),
+            Some(Err(reason)) => Some(Waits::People(reason)),
             None => None,
         };
         if let Some(step) = self.publish(&own, state.bundle.as_ref()) {
@@ -335,7 +332,7 @@ impl Rules {
                 Plan::Rotate(anchors.entered(phase).into(), Turn::Enter(phase))
             }
             Advance::End => Plan::Rotate(anchors.turned(None).into(), Turn::End(rotation.phase)),
-            Advance::Wait(reason) => Plan::Done(until, Some(Waits(reason))),
+            Advance::Wait(waits) => Plan::Done(until, Some(waits)),
             Advance::Count => Plan::Count,
         })
     }
@@ -569,6 +566,16 @@ impl Rules {
 }
 
 impl Anchors {
+    /// The rotation under way, and the anchor that comes.
+    pub(super) fn incoming(&self) -> Option<(&Rotation, TrustAnchors)> {
+        let rotation = self.rotation.as_ref()?;
+        let incoming = self.next.as_ref().unwrap_or(&self.current);
+        Some((
+            rotation,
+            TrustAnchors::from_pem(&incoming.certificates).ok()?,
+        ))
+    }
+
     /// The same with another state of the rotation.
     fn turned(&self, rotation: Option<Rotation>) -> Self {
         let requests = Requests {

@@ -154,6 +154,22 @@ pub(super) enum Laggards<'a> {
     Some(&'a str),
 }
 
+/// Why a rotation stays where it is, or does not begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// Nobody has to do anything.
+    Time(String),
+    /// Somebody has.
+    People(String),
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Time(text) | Self::People(text)) = self;
+        f.write_str(text)
+    }
+}
+
 /// What becomes of a phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
@@ -164,7 +180,7 @@ pub(super) enum Next {
     /// The rotation is over.
     End,
     /// It stays, for this reason.
-    Wait(String),
+    Wait(Waits),
     /// Pods have to be counted first.
     Count,
 }
@@ -183,16 +199,16 @@ pub(super) fn next(rotation: &Rotation, facts: &Facts<'_>, now: Timestamp) -> Ne
         return Next::Begin;
     };
     if facts.requests.paused {
-        return Next::Wait("it is paused".to_owned());
+        return Next::Wait(Waits::People("it is paused".to_owned()));
     }
     let until = since
         .checked_add(facts.leaves_last)
         .unwrap_or(Timestamp::MAX);
     if phase == Phase::Switched && now < until {
         let until = until.strftime("%Y-%m-%dT%H:%M:%SZ");
-        return Next::Wait(format!(
+        return Next::Wait(Waits::Time(format!(
             "leaves that only the old anchor vouches for are valid until {until}"
-        ));
+        )));
     }
     let onward = match phase {
         Phase::Distributing => Phase::Switched,
@@ -205,7 +221,7 @@ pub(super) fn next(rotation: &Rotation, facts: &Facts<'_>, now: Timestamp) -> Ne
     }
     match facts.laggards {
         Laggards::Unknown => Next::Count,
-        Laggards::Some(who) => Next::Wait(who.to_owned()),
+        Laggards::Some(who) => Next::Wait(Waits::People(who.to_owned())),
         Laggards::Gone => Next::Enter(onward),
     }
 }

@@ -3,9 +3,9 @@
 use super::{
     objects::Objects,
     plan::{Anchors, Rules, Turn},
-    rotation::{Phase, Rotation},
+    rotation::{Phase, Rotation, Waits},
 };
-use crate::{Census, Notice, Notices, Wanted, certificate::date};
+use crate::{Census, Notice, Notices, TrustAnchors, Wanted, certificate::date, outside};
 use kube::Client;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -30,7 +30,31 @@ struct Count {
     /// What they were counted for.
     rotation: Rotation,
     census: Census,
+    /// Proxies outside Kubernetes that are not under the anchor that comes.
+    outside: Vec<String>,
     again: Instant,
+}
+
+impl Count {
+    fn behind(&self) -> usize {
+        self.census.behind() + self.outside.len()
+    }
+
+    /// Who they are, if there are any.
+    fn told(&self) -> Option<String> {
+        let pods = self.census.behind();
+        let verb = if pods == 1 { "does" } else { "do" };
+        let pods = (pods > 0).then(|| format!("{verb} not trust the new anchor: {}", self.census));
+        let outside = self.outside.first().map(|first| {
+            let more = match self.outside.len() {
+                1 => String::new(),
+                all => format!(" and {} more", all - 1),
+            };
+            format!("outside Kubernetes: {first}{more}")
+        });
+        let all: Vec<_> = pods.into_iter().chain(outside).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
 }
 
 impl Turns {
@@ -44,9 +68,13 @@ impl Turns {
 
     /// Who does not trust the anchor that comes, in words. That there is nobody is
     /// never remembered: it was found out just now.
-    pub(super) async fn held_up(&mut self, rotation: &Rotation) -> Result<Option<String>, String> {
+    pub(super) async fn held_up(
+        &mut self,
+        rotation: &Rotation,
+        incoming: &TrustAnchors,
+    ) -> Result<Option<String>, String> {
         let known = self.last.as_ref().filter(|last| {
-            last.rotation == *rotation && Instant::now() < last.again && last.census.behind() > 0
+            last.rotation == *rotation && Instant::now() < last.again && last.behind() > 0
         });
         if known.is_none() {
             let begun = Instant::now();
@@ -58,23 +86,26 @@ impl Turns {
             let census = census
                 .await
                 .map_err(|error| format!("pods cannot be counted: {error}"))?;
+            // Before, the old anchor signs, and they show what they should.
+            let outside = match rotation.phase {
+                Phase::Switched => outside::behind(&self.client, incoming)
+                    .await
+                    .map_err(|error| format!("ExternalWorkloads cannot be listed: {error}"))?,
+                _ => Vec::new(),
+            };
             self.last = Some(Count {
                 rotation: rotation.clone(),
                 census,
+                outside,
                 again: Instant::now() + COUNT_EVERY.max(begun.elapsed() * SHARE),
             });
         }
-        let census = self.last.as_ref().map(|last| &last.census);
-        let behind = census.filter(|census| census.behind() > 0);
-        Ok(behind.map(|census| {
-            let verb = if census.behind() == 1 { "does" } else { "do" };
-            format!("{verb} not trust the new anchor: {census}")
-        }))
+        Ok(self.last.as_ref().and_then(Count::told))
     }
 
     /// How many pods did not trust the anchor that comes, when they were counted last.
     pub(super) fn laggards(&self) -> Option<usize> {
-        self.last.as_ref().map(|last| last.census.behind())
+        self.last.as_ref().map(Count::behind)
     }
 
     /// Whether the clock is good enough to go by.
@@ -141,9 +172,12 @@ pub(super) fn tell(notices: &Notices, anchors: &Anchors, turn: &Turn, rules: &Ru
     });
 }
 
-/// Tells that a rotation waits, once for each phase.
-pub(super) fn tell_waits(notices: &Notices, rotation: Option<&Rotation>, waits: &str) {
+/// Tells that a rotation waits; as an Event if for people, once for each phase.
+pub(super) fn tell_waits(notices: &Notices, rotation: Option<&Rotation>, waits: &Waits) {
     info!("the rotation of the trust anchor waits: {waits}");
+    let Waits::People(waits) = waits else {
+        return;
+    };
     let step = rotation.map(|rotation| (rotation.phase, &rotation.incoming, rotation.since));
     notices.tell(|| Notice::Rotation {
         waits: true,

@@ -36,7 +36,7 @@ pub(super) fn step(plan: &Plan) -> String {
         Plan::Rotate(_, turn) => format!("{turn:?}"),
         Plan::Count => "count".into(),
         Plan::Done(_, None) => "done".into(),
-        Plan::Done(_, Some(Waits(reason))) => format!("waits: {reason}"),
+        Plan::Done(_, Some(waits)) => format!("waits: {waits}"),
     }
 }
 
