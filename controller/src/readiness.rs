@@ -1,6 +1,6 @@
 //! Whether clients should be sent here.
 
-use crate::{identity::Identity, mesh_tls::NotCertified, process::Process};
+use crate::{identity::Identity, mesh_tls::NotCertified, process::Process, webhooks::Webhooks};
 use ferrule_cluster::object::Kind;
 use ferrule_identity::date;
 use std::{
@@ -77,18 +77,8 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
             return Err(NotReady::Learning(missing));
         }
         // Discovery in the same process would go on without; pods would not.
-        let certificate = process
-            .webhooks
-            .as_ref()
-            .map(|webhooks| webhooks.certificate());
-        match certificate.and_then(|certificate| certificate.not_after()) {
-            None => return Err(NotReady::Webhooks("there is no certificate yet".to_owned())),
-            Some(end) if end < now => {
-                let end = date(end);
-                let reason = format!("their certificate has expired at {end}");
-                return Err(NotReady::Webhooks(reason));
-            }
-            Some(_) => {}
+        if let Some(webhooks) = &process.webhooks {
+            check_webhooks(webhooks, now).map_err(NotReady::Webhooks)?;
         }
     }
     if let Some(identity) = &process.identity {
@@ -107,6 +97,23 @@ pub(crate) fn check(process: &Process) -> Result<(), NotReady> {
         certificate.check(now).map_err(NotReady::NotCertified)?;
     }
     Ok(())
+}
+
+/// Whether API servers can call the webhooks.
+fn check_webhooks(webhooks: &Webhooks, now: SystemTime) -> Result<(), String> {
+    let end = webhooks.certificate().not_after();
+    let end = end.ok_or_else(|| "there is no certificate yet".to_owned())?;
+    if end < now {
+        let end = date(end);
+        return Err(format!("their certificate has expired at {end}"));
+    }
+    // Pods of another control plane may be asked meanwhile; who is not ready is not.
+    match webhooks.authority() {
+        Some(authority) if !authority.is_accepted() => {
+            Err("caBundle does not have who signs their certificate yet".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is wrong although the process is ready.

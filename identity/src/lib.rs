@@ -42,9 +42,9 @@ pub use self::{
     key::{KeyError, SigningKey},
     making::{Lifetimes, MakingError},
     managed::{
-        ABORT_ROTATION, ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, Leader,
-        MANAGED_BY, ManagedIssuer, ManagedStatus, Phase, ROTATE_ANCHOR, ROTATE_ISSUER, ROTATION,
-        ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, RotationPolicy,
+        ABORT_ROTATION, ANCHOR_SECRET, Bundle, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256,
+        Leader, MANAGED_BY, ManagedIssuer, ManagedStatus, Phase, ROTATE_ANCHOR, ROTATE_ISSUER,
+        ROTATION, ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, RotationPolicy,
         RotationStatus, TRUST_ROOTS, TRUST_ROOTS_KEY,
     },
     name::{IdentityName, IdentityScope, NameError},

@@ -19,9 +19,14 @@ pub(crate) fn root() -> PathBuf {
 
 /// The rendered manifests, or why there are none. It needs no cluster.
 pub(crate) async fn render(args: &[&str]) -> Result<String> {
+    render_chart(&root().join(CHART), args).await
+}
+
+/// Another chart's.
+pub(crate) async fn render_chart(chart: &Path, args: &[&str]) -> Result<String> {
     let mut helm = Command::new(Binary::Helm.path().await?);
     helm.args(["template", "ferrule"])
-        .arg(root().join(CHART))
+        .arg(chart)
         // A Helm that is built from its module takes the cluster for an old one.
         .args(["--namespace", NAMESPACE, "--kube-version", "1.34.0"])
         .args(args);

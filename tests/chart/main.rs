@@ -12,5 +12,6 @@ mod processes;
 mod rendering;
 mod roles;
 mod running;
+mod takeover;
 mod unknown;
 mod walk;

@@ -63,9 +63,19 @@ impl<'c> Pods<'c> {
         )
     }
 
-    /// A token of a service account, for these audiences.
+    /// A token of a service account of the control plane, for these audiences.
     pub(crate) async fn token(&self, account: &str, audiences: &[&str]) -> Result<String> {
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), NAMESPACE);
+        self.token_in(NAMESPACE, account, audiences).await
+    }
+
+    /// The same of any namespace.
+    pub(crate) async fn token_in(
+        &self,
+        namespace: &str,
+        account: &str,
+        audiences: &[&str],
+    ) -> Result<String> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
         let request = json!({"spec": {"audiences": audiences, "expirationSeconds": 3600}});
         let request: TokenRequest = serde_json::from_value(request)?;
         let params = PostParams::default();
@@ -73,10 +83,13 @@ impl<'c> Pods<'c> {
         Ok(made.await?.status.context("a token")?.token)
     }
 
-    /// Writes a file that a pod would have mounted.
+    /// Writes a file that a pod would have mounted. Whoever has it open reads the old one
+    /// or the new one.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
         let path = self.folder.join(name);
-        std::fs::write(&path, text)?;
+        let written = self.folder.join(format!("{name}.new"));
+        std::fs::write(&written, text)?;
+        std::fs::rename(&written, &path)?;
         Ok(path)
     }
 }

@@ -31,9 +31,14 @@ async fn what_proxies_and_tools_depend_on_keeps_its_name() -> Result<()> {
         ("linkerd-policy", true, 8090, json!(8090)),
         ("linkerd-identity", false, 8080, json!(8080)),
         ("linkerd-identity-headless", true, 8080, json!(8080)),
-        ("linkerd-sp-validator", false, 443, json!("webhooks")),
+        ("linkerd-sp-validator", false, 443, json!(8443)),
         ("linkerd-policy-validator", false, 443, json!("webhooks")),
-        ("linkerd-proxy-injector", false, 443, json!("webhooks")),
+        (
+            "linkerd-proxy-injector",
+            false,
+            443,
+            json!("proxy-injector"),
+        ),
     ] {
         let spec = &find(&objects, "Service", name)?["spec"];
         assert_eq!(spec["clusterIP"] == "None", headless, "{name}");

@@ -11,7 +11,6 @@ use ferrule_tests::{Ferrule, Scrape, crds};
 use serde_json::json;
 use std::{
     net::{IpAddr, UdpSocket},
-    path::PathBuf,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -43,6 +42,13 @@ impl Running {
     pub(crate) async fn start(folder: TempDir, helm: &[&str], instead: Instead) -> Result<Self> {
         let cluster = audited(&folder).await?;
         install(&cluster, helm).await?;
+        let running = Self::on(cluster, folder, instead).await?;
+        leads(&running.destination, "policy-controller-write").await?;
+        Ok(running)
+    }
+
+    /// Starts all roles as the charts that are installed have them.
+    pub(crate) async fn on(cluster: Cluster, folder: TempDir, instead: Instead) -> Result<Self> {
         let pods = Pods::new(&cluster, folder.path())?;
         // Proxies are spoken to by mesh TLS though they are on this machine.
         let meshed = "--mesh-tls=always".to_owned();
@@ -52,14 +58,11 @@ impl Running {
         let identity = pods.start("linkerd-identity", &flags).await?;
         identity.ready().await?;
 
-        let file = async |name: &str, key: &str| -> Result<PathBuf> {
-            let text = config_map(&cluster, name, key).await?;
-            pods.write(name, &text)
-        };
+        let file = async |name: &str, key: &str| mounted(&cluster, &pods, name, key).await;
         let anchors = file("linkerd-identity-trust-roots", "ca-bundle\\.crt").await?;
-        let anchors = format!("--trust-anchors={}", anchors.display());
+        let anchors = format!("--trust-anchors={anchors}");
         let values = file("linkerd-config", "values").await?;
-        let values = format!("--values={}", values.display());
+        let values = format!("--values={values}");
         // API servers reach webhooks at addresses that are not this machine's alone.
         let webhooks = "--webhook-addr=0.0.0.0:0".to_owned();
         let at_once = "--drain-delay=0s".to_owned();
@@ -85,7 +88,6 @@ impl Running {
         flags.extend(instead.destination);
         let destination = pods.start(account, &flags).await?;
         destination.ready().await?;
-        leads(&destination, "policy-controller-write").await?;
         Ok(Self {
             cluster,
             identity,
@@ -133,7 +135,7 @@ async fn audited(folder: &TempDir) -> Result<Cluster> {
     .await
 }
 
-async fn install(cluster: &Cluster, helm: &[&str]) -> Result<()> {
+pub(crate) async fn install(cluster: &Cluster, helm: &[&str]) -> Result<()> {
     let namespace = ["--namespace", NAMESPACE, "--create-namespace"];
     let crds = ["install", "ferrule-crds", "charts/ferrule-crds"];
     ask(cluster, Helm, &[&crds[..], &namespace].concat()).await?;
@@ -181,11 +183,22 @@ pub(crate) async fn serve_the_webhooks(running: &Running) -> Result<()> {
 }
 
 /// An address of this machine that Kubernetes takes for one of a pod.
-fn host() -> Result<IpAddr> {
+pub(crate) fn host() -> Result<IpAddr> {
     // Nothing is sent: the system chooses from where it would be.
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.connect("192.0.2.1:9")?;
     Ok(socket.local_addr()?.ip())
+}
+
+/// A ConfigMap's text as a file, as a kubelet mounts it, and where that is.
+pub(crate) async fn mounted(
+    cluster: &Cluster,
+    pods: &Pods<'_>,
+    name: &str,
+    key: &str,
+) -> Result<String> {
+    let text = config_map(cluster, name, key).await?;
+    Ok(pods.write(name, &text)?.display().to_string())
 }
 
 async fn config_map(cluster: &Cluster, name: &str, key: &str) -> Result<String> {

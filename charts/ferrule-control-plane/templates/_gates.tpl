@@ -1,4 +1,17 @@
 {{/*
+Other gates and templates count on the chart's own defaults. `helm upgrade --reuse-values`
+brings those of another chart, if the last revision was of one. At the top of each template,
+since Helm says which of them it renders first.
+*/}}
+{{- define "ferrule.whole" -}}
+{{- range list "webhookTLS" "drain" "leaseDuration" "alerts" -}}
+{{- if not (hasKey $.Values .) -}}
+{{- fail (printf "%s is missing: these are the values of another chart, such as Linkerd's, with its defaults: say --reset-then-reuse-values in place of --reuse-values" .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 What values.schema.json cannot tell: values that do not go together. Each message names
 the value.
 */}}
@@ -16,6 +29,7 @@ the value.
 {{- fail (printf "controllerImage: %s is Linkerd's image: name Ferrule's, or leave it out" $values.controllerImage) -}}
 {{- end -}}
 {{- include "ferrule.gates.issuer" . -}}
+{{- include "ferrule.gates.kept" . -}}
 {{- include "ferrule.gates.webhook" (dict "root" . "name" "proxyInjector") -}}
 {{- include "ferrule.gates.webhook" (dict "root" . "name" "policyValidator") -}}
 {{- $injector := include "ferrule.webhook-source" (dict "root" . "section" $values.proxyInjector) -}}
@@ -67,6 +81,22 @@ the value.
 {{- end -}}
 {{- if and (ne $source "external") (ne $values.identity.issuer.secretName "linkerd-identity-issuer") -}}
 {{- fail "identity.issuer.secretName is for a Secret of somebody else: it needs identity.issuer.scheme=kubernetes.io/tls" -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Helm removes what the last revision had and this one does not: without their values, the
+trust anchors of a Linkerd that this takes over from, and the mesh with them.
+*/}}
+{{- define "ferrule.gates.kept" -}}
+{{- if eq (include "ferrule.issuer" .) "managed" -}}
+{{- range $kind, $name := dict "ConfigMap" "linkerd-identity-trust-roots" "Secret" "linkerd-identity-issuer" -}}
+{{- $live := lookup "v1" $kind $.Release.Namespace $name -}}
+{{- $annotations := dig "metadata" "annotations" dict (default dict $live) -}}
+{{- if and (eq (toString (get $annotations "meta.helm.sh/release-name")) $.Release.Name) (ne (toString (get $annotations "helm.sh/resource-policy")) "keep") -}}
+{{- fail (printf "identityTrustAnchorsPEM, identity.issuer: %s %s belongs to the release that is upgraded and would be removed, and no proxy would be trusted any more: bring the values that it was made of (helm upgrade --reset-then-reuse-values)" $kind $name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -22,7 +22,7 @@ overrides installGatewayAPI for its kinds, as there.
 {{- $asked := $all -}}
 {{- if hasKey $.Values . -}}{{- $asked = get $.Values . -}}{{- end -}}
 {{- if $asked -}}
-{{- fail "ferrule-crds does not install the Gateway API: install its own bundle (https://gateway-api.sigs.k8s.io), and set installGatewayAPI, enableHttpRoutes, enableTlsRoutes and enableTcpRoutes to false or leave them out" -}}
+{{- fail "ferrule-crds does not install the Gateway API: install its own bundle (https://gateway-api.sigs.k8s.io), and set installGatewayAPI, enableHttpRoutes, enableTlsRoutes and enableTcpRoutes to false or leave them out; what Linkerd's chart has installed of it stays" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

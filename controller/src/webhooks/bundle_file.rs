@@ -37,6 +37,7 @@ impl BundleFile {
             call_timeout: self.call_timeout,
             bundle: bundle.subscribe(),
             published: watch::Sender::new(None),
+            acceptance: None,
         };
         let read = async {
             let mut complained = false;

@@ -10,7 +10,7 @@ use rustls::{
     server::ResolvesServerCert,
     sign::{CertifiedKey, SingleCertAndKey},
 };
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{fmt::Display, path::Path, sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(crate) struct ServingCertificate {
     /// None before the first was made.
     current: watch::Sender<Option<Arc<Served>>>,
+    /// Somebody else's, which API servers verify by now ([`Handover`](super::handover)).
+    lent: watch::Sender<Option<Arc<Served>>>,
     status: FilesStatus,
 }
 
@@ -51,13 +53,15 @@ impl ServingCertificate {
     pub(crate) fn none() -> Self {
         Self {
             current: watch::Sender::new(None),
+            lent: watch::Sender::new(None),
             status: FilesStatus::default(),
         }
     }
 
     /// What connections are accepted with.
     pub(super) fn current(&self) -> Option<Arc<Served>> {
-        self.current.borrow().clone()
+        let lent = self.lent.borrow().clone();
+        lent.or_else(|| self.current.borrow().clone())
     }
 
     /// When it ends.
@@ -71,6 +75,11 @@ impl ServingCertificate {
     /// From now on serves this, from the next connection on.
     pub(super) fn set(&self, served: Served) {
         self.current.send_replace(Some(Arc::new(served)));
+    }
+
+    /// From now on serves somebody else's instead, or its own again.
+    pub(super) fn lend(&self, served: Option<Served>) {
+        self.lent.send_replace(served.map(Arc::new));
     }
 
     /// How its files fare.
@@ -158,17 +167,26 @@ fn serve(contents: &[Content]) -> anyhow::Result<Served> {
     let [certificate, key] = contents else {
         unreachable!("two files are read");
     };
-    let chain = CertificateDer::pem_slice_iter(certificate.bytes()?)
+    pair(
+        (&certificate.path().display(), certificate.bytes()?),
+        (&key.path().display(), key.bytes()?),
+    )
+}
+
+/// As [`serve`], of certificate and key in PEM, each with where it is.
+pub(super) fn pair(
+    (certificate, chain): (&dyn Display, &[u8]),
+    (key, private): (&dyn Display, &[u8]),
+) -> anyhow::Result<Served> {
+    let chain = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<Vec<_>, _>>()
         .ok()
         .filter(|chain| !chain.is_empty());
-    let certificate = certificate.path().display();
     let chain = chain.with_context(|| format!("{certificate}: no PEM certificate found"))?;
     let leaf = Certificate::from_der(&chain[0])
         .with_context(|| format!("the certificate in {certificate}"))?;
     // What the parser says may quote a line of the key.
-    let private = PrivateKeyDer::from_pem_slice(key.bytes()?);
-    let key = key.path().display();
+    let private = PrivateKeyDer::from_pem_slice(private);
     let private = private.map_err(|_| anyhow!("{key}: no PEM private key found"))?;
     let provider = CryptoProvider::get_default().expect("installed first in main");
     let certified = CertifiedKey::from_der(chain, private, provider).with_context(|| {

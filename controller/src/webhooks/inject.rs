@@ -1,8 +1,10 @@
-//! `/inject`: Pods and Services that are being created (identity-injector.md 6.4).
+//! `/inject`, and `/` as Linkerd registers it: Pods and Services that are being created
+//! (identity-injector.md 6.4).
 
 use super::{
     Webhook,
     bodies::Bodies,
+    handover,
     review::{LARGE, Review, Unanswerable, Verdict},
 };
 use crate::injection::{Injection, Outcome, Subject};
@@ -36,10 +38,13 @@ pub(super) struct Endpoint {
     pub(super) bodies: Bodies,
 }
 
-/// It, at its path.
+/// It, at its path, and at Linkerd's.
 pub(super) fn router(endpoint: Endpoint) -> Router {
     let path = endpoint.webhook.endpoint.path;
-    Router::new().route(path, post(answer).with_state(endpoint))
+    let answer = post(answer).with_state(endpoint);
+    Router::new()
+        .route(path, answer.clone())
+        .route(handover::PATH, answer)
 }
 
 async fn answer(State(endpoint): State<Endpoint>, request: extract::Request) -> Response {

@@ -12,6 +12,7 @@ mod authority;
 mod bodies;
 mod bundle_file;
 mod certificate;
+mod handover;
 mod inject;
 mod peers;
 mod policy;

@@ -3,7 +3,7 @@
 
 use super::{
     AUTHORITY, AuthorityStatus, CertificateFiles, Lifetimes, ServingCertificate,
-    authority::WebhookAuthority, bundle_file::BundleFile,
+    authority::WebhookAuthority, bundle_file::BundleFile, handover::Handover,
 };
 use crate::{
     flags::{CertificateSource, Role, ServeFlags},
@@ -104,7 +104,19 @@ impl Certificates {
                 };
                 let serving = Arc::new(ServingCertificate::none());
                 let status = Arc::<AuthorityStatus>::default();
-                let upkeep = authority.run(serving.clone(), status.clone(), stop);
+                // Where pods wait for an answer.
+                let handover = flags.has(Role::ProxyInjector);
+                let handover =
+                    handover.then(|| Handover::new(client.clone(), namespace, serving.clone()));
+                let upkeep = authority.run(serving.clone(), status.clone(), stop.clone());
+                let upkeep = async move {
+                    let handover = async {
+                        if let Some(handover) = handover {
+                            stop.run_until_cancelled(handover.run()).await;
+                        }
+                    };
+                    tokio::join!(upkeep, handover);
+                };
                 Ok(Kept {
                     serving,
                     authority: Some(status),

@@ -1,12 +1,12 @@
-//! A bundle of trust anchors as text, of which nothing good is lost.
+//! A bundle of certificates as text, of which nothing good is lost.
 
 use crate::Certificate;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The certificates in a bundle, each with its block as it was written.
-pub(super) struct Bundle {
+/// The certificates in a bundle (PEM), each with its block as it was written.
+pub struct Bundle {
     blocks: Vec<(Certificate, String)>,
     /// Whether there are blocks that hold none.
     damaged: bool,
@@ -14,7 +14,7 @@ pub(super) struct Bundle {
 
 impl Bundle {
     /// Reads block by block: one that is damaged does not hide the others.
-    pub(super) fn read(pem: &[u8]) -> Self {
+    pub fn read(pem: &[u8]) -> Self {
         let text = String::from_utf8_lossy(pem);
         let mut bundle = Self {
             blocks: Vec::new(),
@@ -40,17 +40,20 @@ impl Bundle {
         !self.damaged
     }
 
-    pub(super) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+    /// Those that can be read, in order.
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
         self.blocks.iter().map(|(certificate, _)| certificate)
     }
 
-    pub(super) fn holds(&self, certificate: &Certificate) -> bool {
+    /// Whether this certificate is in it.
+    pub fn holds(&self, certificate: &Certificate) -> bool {
         self.certificates()
             .any(|held| held.der() == certificate.der())
     }
 
     /// What there is, and after it what there is in `other` only.
-    pub(super) fn with(&self, other: &Self) -> String {
+    #[must_use]
+    pub fn with(&self, other: &Self) -> String {
         let missing = other
             .blocks
             .iter()

@@ -26,6 +26,7 @@ mod status;
 mod turns;
 
 pub use self::{
+    bundle::Bundle,
     objects::{
         ANCHOR_SECRET, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, MANAGED_BY, ROTATE_ISSUER,
         TRUST_ROOTS, TRUST_ROOTS_KEY,

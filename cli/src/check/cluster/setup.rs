@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "the control plane's namespace has no control plane",
         needs: &[Need("get", "namespaces"), Need("get", "configmaps")],
         remedy: "there is an installation already: upgrade it (helm upgrade), take it over \
-                 (docs/operations.md), or uninstall it first; -L NAME names another namespace",
+                 (docs/takeover.md), or uninstall it first; -L NAME names another namespace",
         run: |look| Box::pin(namespace_is_free(look)),
         ..SETUP
     },

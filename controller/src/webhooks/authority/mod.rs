@@ -27,8 +27,13 @@ mod record;
 
 pub(crate) use self::certificates::Lifetimes;
 
-use self::{follower::Follower, keeper::Keeper, record::Authorities};
-use super::{ServingCertificate, registrations::Registrar};
+pub(super) use self::record::Authorities;
+
+use self::{follower::Follower, keeper::Keeper};
+use super::{
+    ServingCertificate,
+    registrations::{Acceptance, Registrar},
+};
 use crate::lease::Leadership;
 use ferrule_identity::IdentityScope;
 use k8s_openapi::api::core::v1::Secret;
@@ -37,7 +42,7 @@ use rustls::pki_types::ServerName;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -65,6 +70,7 @@ pub(crate) struct WebhookAuthority {
 pub(crate) struct AuthorityStatus {
     /// Seconds since 1970; 0 for none.
     not_after: AtomicU64,
+    accepted: AtomicBool,
 }
 
 impl AuthorityStatus {
@@ -72,6 +78,16 @@ impl AuthorityStatus {
     pub(crate) fn not_after(&self) -> Option<SystemTime> {
         let seconds = self.not_after.load(Relaxed);
         (seconds > 0).then(|| UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    /// Whether API servers have ever been told to verify by it, wherever they call us:
+    /// before that, to be called is to fail.
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.accepted.load(Relaxed)
+    }
+
+    pub(super) fn accept(&self) {
+        self.accepted.store(true, Relaxed);
     }
 
     fn set(&self, not_after: SystemTime) {
@@ -111,6 +127,10 @@ impl WebhookAuthority {
             call_timeout: self.call_timeout,
             bundle: bundle.subscribe(),
             published,
+            acceptance: Some(Acceptance {
+                known: known.subscribe(),
+                status: status.clone(),
+            }),
         };
         let follower = Follower {
             secrets,

@@ -19,7 +19,7 @@ const PREVIOUS_UNTIL: &str = "previous-ca-until";
 
 /// All authorities that leaves may be verified by.
 #[derive(Clone, Debug)]
-pub(super) struct Authorities {
+pub(in super::super) struct Authorities {
     /// Signs.
     pub(super) current: Authority,
     /// Will sign.
@@ -174,6 +174,11 @@ impl Authorities {
             ),
             ..Secret::default()
         }
+    }
+
+    /// The certificate of the one that signs, PEM.
+    pub(in super::super) fn signing(&self) -> &str {
+        &self.current.certificate
     }
 
     /// The certificates that leaves are verified by, PEM.

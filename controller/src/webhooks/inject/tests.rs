@@ -121,6 +121,18 @@ fn patch_of(answer: &Value) -> Option<Patch> {
     Some(serde_json::from_slice(&patch).expect("a JSON patch"))
 }
 
+/// Where Linkerd's chart registers it, while it takes over again.
+#[tokio::test]
+async fn it_is_also_at_the_path_of_linkerds() {
+    let (router, _, _) = webhook(Server::Answers);
+    let review = review_of(&pod()).to_string();
+    let (_, ours) = send(&router, "/inject?timeout=10s", review.clone()).await;
+    let (status, theirs) = send(&router, "/?timeout=10s", review).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(patch_of(&theirs).is_some());
+    assert_eq!(theirs, ours);
+}
+
 #[test]
 fn the_api_server_says_how_long_it_waits() {
     for (uri, seconds) in [
