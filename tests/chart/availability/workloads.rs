@@ -1,0 +1,191 @@
+//! Proxies of a workload, and the objects that they are told about.
+
+use super::replicas::Replicas;
+use crate::{helm::apply, processes::Pods, running::PATIENCE};
+use anyhow::{Context as _, Result, ensure};
+use ferrule_proto::{destination::DestinationProfile, inbound, outbound};
+use ferrule_tests::{
+    Certificate, CertifyFailure, EndpointSet, StreamFailure, TestProxy, Transport, Watched,
+};
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime},
+};
+use tokio::time::{Instant, sleep};
+
+const NAME: &str = "default.shop.serviceaccount.identity.linkerd.cluster.local";
+const IDENTITY: &str = "linkerd-identity.linkerd.serviceaccount.identity.linkerd.cluster.local";
+const DESTINATION: &str =
+    "linkerd-destination.linkerd.serviceaccount.identity.linkerd.cluster.local";
+const PORT: u16 = 8080;
+
+/// A proxy with a stream of each kind.
+pub(super) struct Workload {
+    _proxy: TestProxy,
+    certificate: Watched<Certificate, CertifyFailure>,
+    endpoints: Watched<EndpointSet, StreamFailure>,
+    profile: Watched<DestinationProfile, StreamFailure>,
+    inbound: Watched<inbound::Server, StreamFailure>,
+    outbound: Watched<outbound::OutboundPolicy, StreamFailure>,
+}
+
+/// Makes the Service, its pod and its Server.
+pub(super) async fn create(replicas: &Replicas) -> Result<()> {
+    let cluster = &replicas.cluster;
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {"ports": [{"name": "http", "port": 80, "targetPort": PORT}]},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "web-0", "namespace": "shop", "labels": {"app": "web"}},
+        "spec": {"containers": [{
+            "name": "web", "image": "web", "ports": [{"containerPort": PORT}],
+        }]},
+    });
+    apply(cluster, &[service, pod]).await?;
+    change(replicas, 0).await
+}
+
+/// Every kind of stream has something else to tell after this; `number` is at most 250.
+pub(super) async fn change(replicas: &Replicas, number: u8) -> Result<()> {
+    let opaque = number % 2 == 1;
+    let ports = if opaque { "80" } else { "" };
+    let protocol = if opaque { "opaque" } else { "HTTP/1" };
+    let objects = [
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "name": "web", "namespace": "shop",
+                "annotations": {"config.linkerd.io/opaque-ports": ports},
+            },
+            "spec": {"ports": [{"name": "http", "port": 80, "targetPort": PORT}]},
+        }),
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": "web-1", "namespace": "shop",
+                "labels": {"kubernetes.io/service-name": "web"},
+            },
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address(number)], "conditions": {"ready": true}}],
+            "ports": [{"name": "http", "port": PORT, "protocol": "TCP"}],
+        }),
+        json!({
+            "apiVersion": "policy.linkerd.io/v1beta3", "kind": "Server",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {
+                "podSelector": {"matchLabels": {"app": "web"}}, "port": PORT,
+                "proxyProtocol": protocol,
+            },
+        }),
+    ];
+    // A validator that has just been killed may be asked; whoever applies tries again.
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = apply(&replicas.cluster, &objects).await {
+        ensure!(Instant::now() < deadline, "{error:#}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+fn address(number: u8) -> String {
+    format!("10.128.77.{}", number + 1)
+}
+
+impl Workload {
+    /// Certified, and with everything told that there is.
+    pub(super) async fn start(replicas: &Replicas) -> Result<Self> {
+        let pods = Pods::new(&replicas.cluster, replicas.folder.path())?;
+        let token = pods
+            .token_in("shop", "default", &["identity.l5d.io"])
+            .await?;
+        let anchors = replicas.folder.path().join("linkerd-identity-trust-roots");
+        let services: Api<Service> = Api::namespaced(replicas.cluster.client()?, "shop");
+        let web = services
+            .get("web")
+            .await?
+            .spec
+            .and_then(|spec| spec.cluster_ip);
+        let web = format!("{}:80", web.context("an address")?);
+        let proxy = TestProxy::builder(NAME)
+            .identity(replicas.identity.addr(), IDENTITY)
+            .destination(replicas.destination.addr(), DESTINATION)
+            .policy(replicas.policy.addr(), DESTINATION)
+            .transport(Transport::MeshTls)
+            .token_file(pods.write("workload-token", &token)?)
+            .trust_anchors(std::fs::read_to_string(anchors)?)
+            .workload("{\"ns\":\"shop\",\"pod\":\"web-0\"}")
+            .context("{\"ns\":\"shop\",\"pod\":\"web-0\"}")
+            .inbound_ports([PORT])
+            .refresh(Duration::from_millis(300), Duration::from_secs(3600))
+            .backoff(Duration::from_millis(100), Duration::from_secs(1))
+            .start()
+            .await?;
+        let workload = Self {
+            certificate: proxy.certificate(),
+            endpoints: proxy.endpoints("web.shop.svc.cluster.local:80"),
+            profile: proxy.profile(&web),
+            inbound: proxy.inbound(PORT),
+            outbound: proxy.outbound(web.parse()?),
+            _proxy: proxy,
+        };
+        workload.certificate.first().await?;
+        Ok(workload)
+    }
+
+    /// Waits until all streams tell what was made so by [`change`].
+    pub(super) async fn is_told(&self, number: u8) -> Result<()> {
+        let opaque = number % 2 == 1;
+        let address = address(number).parse()?;
+        let what = format!("change {number}");
+        let endpoints = self.endpoints.until(&what, |set| {
+            let mut addresses = set.keys().map(SocketAddr::ip);
+            addresses.next() == Some(address) && addresses.next().is_none()
+        });
+        endpoints.await?;
+        let profile = |profile: &DestinationProfile| profile.opaque_protocol == opaque;
+        self.profile.until(&what, profile).await?;
+        let inbound = self.inbound.until(&what, |server| {
+            use inbound::proxy_protocol::Kind;
+            let kind = server
+                .protocol
+                .as_ref()
+                .and_then(|protocol| protocol.kind.as_ref());
+            matches!(kind, Some(Kind::Opaque(_))) == opaque
+        });
+        inbound.await?;
+        let outbound = self.outbound.until(&what, |policy| {
+            use outbound::proxy_protocol::Kind;
+            let kind = policy
+                .protocol
+                .as_ref()
+                .and_then(|protocol| protocol.kind.as_ref());
+            matches!(kind, Some(Kind::Opaque(_))) == opaque
+        });
+        outbound.await?;
+        self.is_certified()
+    }
+
+    /// Its certificate has not expired meanwhile.
+    fn is_certified(&self) -> Result<()> {
+        let seen = self.certificate.seen();
+        let held = seen.value.context("a certificate")?;
+        let now = SystemTime::now();
+        ensure!(
+            held.valid_until() > now,
+            "it was not renewed: {:?}",
+            seen.failure
+        );
+        Ok(())
+    }
+
+    /// How often it was certified.
+    pub(super) fn certified(&self) -> usize {
+        self.certificate.seen().messages
+    }
+}
