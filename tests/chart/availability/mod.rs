@@ -50,6 +50,7 @@ async fn any_replica_may_end_while_proxies_are_told_and_pods_are_injected() -> R
     let never_two = replicas.never_two();
     let mut number = 0;
     for end in [End::Kill, End::Terminate] {
+        let refused = admissions.refused();
         for lease in LEASES {
             let holder = replicas.holder(lease).await?;
             number += 1;
@@ -66,6 +67,12 @@ async fn any_replica_may_end_while_proxies_are_told_and_pods_are_injected() -> R
             }
         }
         admissions.go_on(By::Ferrule).await?;
+        let refused = admissions.refused() - refused;
+        println!("{end:?}: {refused} pods were created at the second attempt");
+        ensure!(
+            end == End::Kill || refused == 0,
+            "who is told to end drains"
+        );
     }
     for workload in &workloads {
         workload.is_told(number).await?;

@@ -43,6 +43,8 @@ pub(crate) struct Admissions {
 struct Told {
     by_linkerd: usize,
     by_ferrule: usize,
+    /// Refused at first, and created in the end.
+    refused: usize,
     failures: Vec<String>,
 }
 
@@ -60,9 +62,11 @@ impl Admissions {
         let counts = told.clone();
         let task = tokio::spawn(async move {
             loop {
-                let outcome = create_within(&pods, patience).await;
+                let mut refused = 0;
+                let outcome = create_within(&pods, patience, &mut refused).await;
                 {
                     let mut told = lock(&counts);
+                    told.refused += usize::from(refused > 0);
                     match outcome {
                         Ok(By::Linkerd) => told.by_linkerd += 1,
                         Ok(_) => told.by_ferrule += 1,
@@ -98,6 +102,11 @@ impl Admissions {
         Ok(())
     }
 
+    /// How many were refused at first.
+    pub(crate) fn refused(&self) -> usize {
+        lock(&self.told).refused
+    }
+
     /// How many were injected; none may have failed.
     pub(crate) fn end(self) -> Result<usize> {
         self.task.abort();
@@ -107,12 +116,16 @@ impl Admissions {
     }
 }
 
-async fn create_within(pods: &Api<Pod>, patience: Duration) -> Result<By, String> {
+async fn create_within(
+    pods: &Api<Pod>,
+    patience: Duration,
+    refused: &mut usize,
+) -> Result<By, String> {
     let deadline = Instant::now() + patience;
     loop {
         match create(pods).await {
             // What is there without a proxy stays so.
-            Err(error) if error != UNINJECTED && Instant::now() < deadline => {}
+            Err(error) if error != UNINJECTED && Instant::now() < deadline => *refused += 1,
             outcome => return outcome,
         }
         sleep(PAUSE).await;
