@@ -156,6 +156,11 @@ async fn a_release_that_was_linkerds_is_a_good_installation_and_can_be_linkerds_
     // And once more.
     guide::follow(cluster, "The take-over", &charts).await?;
     Snapshot::of(cluster).await?.is(&first)?;
+    // Helm has kept what Linkerd's was.
+    helm(cluster, &["rollback", CONTROL_PLANE, "--force-conflicts"]).await?;
+    Snapshot::of(cluster).await?.is(&first)?;
+    only(cluster, &LINKERDS, true).await?;
+    only(cluster, &FERRULES, false).await?;
     // Releases may go; what users have does not.
     helm(cluster, &["uninstall", CONTROL_PLANE]).await?;
     helm(cluster, &["uninstall", CRDS]).await?;
