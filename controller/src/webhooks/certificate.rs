@@ -10,8 +10,16 @@ use rustls::{
     server::ResolvesServerCert,
     sign::{CertifiedKey, SingleCertAndKey},
 };
-use std::{fmt::Display, path::Path, sync::Arc, time::SystemTime};
-use tokio::sync::watch;
+use std::{
+    fmt::Display,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Called so in a Secret of type `kubernetes.io/tls`.
@@ -21,6 +29,8 @@ const NAMES: Names = Names {
     subject: "the webhooks' certificate",
     last_good: "the last good certificate of the webhooks stays in use",
 };
+/// How long a connection waits for what is about to be registered.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// HTTP/2 first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -28,9 +38,19 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub(crate) struct ServingCertificate {
     /// None before the first was made.
     current: watch::Sender<Option<Arc<Served>>>,
-    /// Somebody else's, which API servers verify by now ([`Handover`](super::handover)).
-    lent: watch::Sender<Option<Arc<Served>>>,
+    /// Somebody else's ([`Handover`](super::handover)).
+    lent: watch::Sender<Lent>,
     status: FilesStatus,
+}
+
+/// Whether API servers verify by somebody else's certificate.
+#[derive(Default)]
+pub(super) enum Lent {
+    #[default]
+    No,
+    /// They may any moment, until then: it is there, and not registered as far as is known.
+    Soon(Instant),
+    Yes(Arc<Served>),
 }
 
 /// A certificate, ready to be served.
@@ -53,15 +73,29 @@ impl ServingCertificate {
     pub(crate) fn none() -> Self {
         Self {
             current: watch::Sender::new(None),
-            lent: watch::Sender::new(None),
+            lent: watch::Sender::new(Lent::No),
             status: FilesStatus::default(),
         }
     }
 
-    /// What connections are accepted with.
-    pub(super) fn current(&self) -> Option<Arc<Served>> {
-        let lent = self.lent.borrow().clone();
-        lent.or_else(|| self.current.borrow().clone())
+    /// What a new connection is accepted with.
+    pub(super) async fn for_connection(&self) -> Option<Arc<Served>> {
+        let mut lent = self.lent.subscribe();
+        let soon = match *lent.borrow() {
+            Lent::Soon(until) => Some(until),
+            _ => None,
+        };
+        if let Some(until) = soon {
+            // API servers keep connections, but for another registration, of which they may
+            // know before us.
+            let until = until.min(Instant::now() + PATIENCE);
+            let told = lent.wait_for(|lent| !matches!(lent, Lent::Soon(_)));
+            let _ = timeout_at(until, told).await.is_ok();
+        }
+        match &*self.lent.borrow() {
+            Lent::Yes(lent) => Some(lent.clone()),
+            _ => self.current.borrow().clone(),
+        }
     }
 
     /// When it ends.
@@ -78,8 +112,8 @@ impl ServingCertificate {
     }
 
     /// From now on serves somebody else's instead, or its own again.
-    pub(super) fn lend(&self, served: Option<Served>) {
-        self.lent.send_replace(served.map(Arc::new));
+    pub(super) fn lend(&self, lent: Lent) {
+        self.lent.send_replace(lent);
     }
 
     /// How its files fare.
@@ -123,7 +157,8 @@ impl CertificateFiles {
                 if let Some(served) = self.files.look(&serving.status, serve).await {
                     adopt(&serving, served);
                 }
-                if let Some(served) = serving.current() {
+                let served = serving.current.borrow().clone();
+                if let Some(served) = served {
                     self.warn_of_its_end(&served);
                 }
             }
@@ -205,4 +240,49 @@ fn server_config(certified: CertifiedKey) -> anyhow::Result<Arc<ServerConfig>> {
         .with_cert_resolver(resolver);
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).into();
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+
+    fn served() -> Served {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::default();
+        let certificate = certificate.self_signed(&key).expect("signed").pem();
+        let (key, name) = (key.serialize_pem(), "here");
+        pair((&name, certificate.as_bytes()), (&name, key.as_bytes())).expect("good")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_waits_for_what_may_be_registered_any_moment_and_not_for_long() {
+        let certificate = ServingCertificate::none();
+        certificate.set(served());
+        let own = certificate.for_connection().await.expect("its own");
+        let theirs = Arc::new(served());
+        for (until, registered, lent, waits) in [
+            (60, None, false, 1000),
+            (60, Some(300), true, 300),
+            (0, Some(300), false, 0),
+        ] {
+            let until = Instant::now() + Duration::from_secs(until);
+            certificate.lend(Lent::Soon(until));
+            let start = Instant::now();
+            let register = async {
+                if let Some(after) = registered {
+                    tokio::time::sleep(Duration::from_millis(after)).await;
+                    certificate.lend(Lent::Yes(theirs.clone()));
+                }
+            };
+            let connect = async {
+                let with = certificate.for_connection().await.expect("one of them");
+                (with, start.elapsed().as_millis())
+            };
+            let ((with, waited), ()) = tokio::join!(connect, register);
+            assert!(Arc::ptr_eq(&with, if lent { &theirs } else { &own }));
+            assert_eq!(waited, waits);
+        }
+    }
 }

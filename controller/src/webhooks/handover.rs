@@ -4,9 +4,15 @@
 //! Its chart makes a certificate, puts it into a Secret and into `caBundle`, and takes our
 //! rights to write there. Its Service selects our pods until its own are ready. So they
 //! answer at its path and with its certificate: what is registered stays as it is, and no
-//! pod passes uninjected. The Secret was watched before, so it is known.
+//! pod passes uninjected. The Secret was watched before, so it is known; and since API
+//! servers may know of the registration before us, connections that begin when the Secret
+//! has just come wait a moment to see whose it is.
 
-use super::{ServingCertificate, certificate::pair, registrations};
+use super::{
+    ServingCertificate,
+    certificate::{Lent, Served, pair},
+    registrations,
+};
 use futures::StreamExt as _;
 use k8s_openapi::{
     ByteString,
@@ -17,7 +23,7 @@ use kube::{
     runtime::watcher::{self, watch_object},
 };
 use std::{pin::pin, sync::Arc, time::Duration};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// What Linkerd's chart calls the Secret (operations.md 5.4).
 const SECRET: &str = "linkerd-proxy-injector-k8s-tls";
@@ -25,6 +31,8 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 /// Where Linkerd registers all its webhooks.
 pub(super) const PATH: &str = "/";
+/// How long Helm may take from the Secret to the registration.
+const SOON: Duration = Duration::from_secs(30);
 /// How long to wait after a failure.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -51,6 +59,7 @@ impl Handover {
         let mut configurations = pin!(watch_object(configurations, registrations::INJECTOR));
         let mut secrets = pin!(watch_object(secrets, SECRET));
         let (mut registered, mut secret) = (false, None);
+        let mut soon = Instant::now();
         let mut lent = false;
         loop {
             tokio::select! {
@@ -62,18 +71,25 @@ impl Handover {
                     Err(error) => wait_after(&error).await,
                 },
                 Some(told) = secrets.next() => match told {
-                    Ok(told) => secret = told,
+                    Ok(told) => {
+                        secret = told;
+                        soon = Instant::now() + SOON;
+                    }
                     Err(error) => wait_after(&error).await,
                 },
             }
-            let theirs = secret.as_ref().filter(|_| registered);
-            let theirs = theirs.map(served).transpose();
+            let theirs = secret.as_ref().map(served).transpose();
             let theirs = theirs.unwrap_or_else(|error| {
                 tracing::warn!("Linkerd's certificate cannot be served: {error:#}");
                 None
             });
-            if theirs.is_some() != lent {
-                lent = theirs.is_some();
+            let theirs = match theirs {
+                Some(theirs) if registered => Lent::Yes(Arc::new(theirs)),
+                Some(_) => Lent::Soon(soon),
+                None => Lent::No,
+            };
+            if matches!(theirs, Lent::Yes(_)) != lent {
+                lent = !lent;
                 match lent {
                     true => tracing::info!(
                         "Linkerd's injector is registered: answering with its certificate"
@@ -100,7 +116,7 @@ async fn wait_after(error: &watcher::Error) {
     sleep(PAUSE).await;
 }
 
-fn served(secret: &Secret) -> anyhow::Result<super::certificate::Served> {
+fn served(secret: &Secret) -> anyhow::Result<Served> {
     let bytes = |key: &str| -> &[u8] {
         let data = secret.data.as_ref();
         data.and_then(|data| data.get(key))

@@ -62,15 +62,15 @@ pub(super) async fn serve(
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
-            // A new certificate counts from the next connection. Without one there is
-            // nothing to say; API servers try again.
-            let Some(served) = certificate.current() else {
-                continue;
-            };
-            let acceptor = TlsAcceptor::from(served.config.clone());
+            let certificate = certificate.clone();
             let (router, stop) = (router.clone(), stop.clone());
             conversations.spawn(async move {
-                converse(stream, acceptor, router, stop).await;
+                // A new certificate counts from the next connection. Without one there is
+                // nothing to say; API servers try again.
+                if let Some(served) = certificate.for_connection().await {
+                    let acceptor = TlsAcceptor::from(served.config.clone());
+                    converse(stream, acceptor, router, stop).await;
+                }
                 drop((place, room));
             });
         }

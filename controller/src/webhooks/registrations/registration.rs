@@ -150,8 +150,7 @@ mod tests {
     use serde_json::{Value, json};
     use std::time::Duration;
 
-    fn registration(metadata: Value, client: Value) -> Registration {
-        let mut metadata = metadata;
+    fn registration(mut metadata: Value, client: &Value) -> Registration {
         metadata["name"] = "linkerd-proxy-injector-webhook-config".into();
         let configuration = json!({
             "metadata": metadata,
@@ -194,7 +193,7 @@ mod tests {
             (json!({"url": "nonsense"}), None, false),
         ] {
             let labels = label.map(|of| json!({NAMESPACE_LABEL: of}));
-            let registration = registration(json!({"labels": labels}), client.clone());
+            let registration = registration(json!({"labels": labels}), &client);
             assert_eq!(!registration.entries.is_empty(), ours, "{client} {label:?}");
         }
     }
@@ -224,7 +223,7 @@ mod tests {
                 "service": {"namespace": "linkerd", "name": "any", "path": "/inject"},
             });
             let annotations = until.map(|until| json!({FORMER_UNTIL: until}));
-            let registration = registration(json!({"annotations": annotations}), client);
+            let registration = registration(json!({"annotations": annotations}), &client);
             let entry = &registration.entries[0];
             let wanted = Bundle::read(registration.wanted(entry, &ours, now).as_bytes());
             let holds = |pem: &str| {
