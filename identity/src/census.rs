@@ -25,23 +25,35 @@ const PAGE: u32 = 250;
 /// How many workloads a text names.
 const NAMED: usize = 3;
 
-/// Workloads that do not trust an anchor.
+/// Workloads that do not trust all of some anchors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// How many pods with a proxy there are.
     pub pods: usize,
-    /// By namespace and owner (such as `deployment/web`; a pod without an owner is its
-    /// own), how many of its pods do not trust the anchor.
+    /// By namespace and owner (such as `deployment/web`, with the group for kinds that
+    /// are not Kubernetes' own; a pod without an owner is its own), how many of its pods
+    /// do not trust one of the anchors.
     pub laggards: BTreeMap<(String, String), usize>,
 }
 
-/// The anchor that is asked for.
+/// The anchors that are asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Its SHA-256.
-    pub fingerprint: &'a str,
-    /// Since when it is published: who read the bundle later trusts it.
+    /// Their SHA-256: all of them.
+    pub fingerprints: &'a [String],
+    /// Since when they are published: who read the bundle later trusts them.
     pub published: Option<Timestamp>,
+    /// Whether pods count that are about to end.
+    pub ending: bool,
+}
+
+/// The pods that are asked about.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Among<'a> {
+    /// Those of this namespace; of all without one.
+    pub namespace: Option<&'a str>,
+    /// Those that this label selector selects, as it is written in a request.
+    pub labels: Option<&'a str>,
 }
 
 impl Census {
@@ -55,8 +67,28 @@ impl Census {
         control_plane: &str,
         wanted: Wanted<'_>,
     ) -> kube::Result<Self> {
-        let pods: Api<MeshPod> = Api::all_with(client.clone(), &ApiResource::erase::<Pod>(&()));
-        let selector = format!("{CONTROL_PLANE}={control_plane}");
+        Self::take_among(client, control_plane, wanted, Among::default()).await
+    }
+
+    /// The same of some of the pods.
+    ///
+    /// # Errors
+    /// The API server's.
+    pub async fn take_among(
+        client: &Client,
+        control_plane: &str,
+        wanted: Wanted<'_>,
+        among: Among<'_>,
+    ) -> kube::Result<Self> {
+        let resource = ApiResource::erase::<Pod>(&());
+        let pods: Api<MeshPod> = match among.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        let mut selector = format!("{CONTROL_PLANE}={control_plane}");
+        if let Some(labels) = among.labels.filter(|labels| !labels.is_empty()) {
+            selector = format!("{selector},{labels}");
+        }
         let mut params = ListParams::default().labels(&selector).limit(PAGE);
         let mut bundles = Bundles::default();
         let mut census = Self::default();
@@ -72,7 +104,7 @@ impl Census {
         }
     }
 
-    /// How many pods do not trust the anchor.
+    /// How many pods do not trust one of the anchors.
     pub fn behind(&self) -> usize {
         self.laggards.values().sum()
     }
@@ -81,13 +113,16 @@ impl Census {
         let Some(proxy) = proxy(pod) else {
             return;
         };
+        if !wanted.ending && pod.metadata.deletion_timestamp.is_some() {
+            return;
+        }
         self.pods += 1;
         let anchors = proxy.env.iter().find(|env| env.name == ANCHORS);
         let trusts = match anchors {
             Some(Env {
                 value: Some(bundle),
                 ..
-            }) => bundles.hold(bundle, wanted.fingerprint),
+            }) => bundles.hold(bundle, wanted.fingerprints),
             // It reads the bundle when it starts.
             Some(_) => wanted
                 .published
@@ -130,14 +165,15 @@ fn plural(count: usize) -> &'static str {
 struct Bundles(HashMap<String, bool>);
 
 impl Bundles {
-    fn hold(&mut self, bundle: &str, fingerprint: &str) -> bool {
+    fn hold(&mut self, bundle: &str, fingerprints: &[String]) -> bool {
         if let Some(known) = self.0.get(bundle) {
             return *known;
         }
         let anchors = TrustAnchors::from_pem(bundle.as_bytes());
         let holds = anchors.is_ok_and(|anchors| {
-            let mut all = anchors.certificates().iter();
-            all.any(|anchor| anchor.fingerprint() == fingerprint)
+            let held = anchors.certificates();
+            let is_held = |wanted: &String| held.iter().any(|one| one.fingerprint() == wanted);
+            fingerprints.iter().all(is_held)
         });
         self.0.insert(bundle.to_owned(), holds);
         holds
@@ -224,9 +260,13 @@ fn owner(pod: &MeshPod) -> String {
     };
     let hash = pod.labels().get(TEMPLATE_HASH);
     let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
-    match deployment {
-        Some(name) if owner.kind == "ReplicaSet" => format!("deployment/{name}"),
-        _ => format!("{}/{}", owner.kind.to_lowercase(), owner.name),
+    let (group, _) = owner.api_version.split_once('/').unwrap_or_default();
+    let kind = owner.kind.to_lowercase();
+    match (deployment, group) {
+        (Some(name), "apps") if owner.kind == "ReplicaSet" => format!("deployment/{name}"),
+        (_, "" | "apps" | "batch") => format!("{kind}/{}", owner.name),
+        // There are others with kinds of the same names.
+        _ => format!("{kind}.{group}/{}", owner.name),
     }
 }
 
@@ -287,9 +327,11 @@ mod tests {
                 {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4", "uid": "1"}],
         }});
         let none = json!({});
+        let fingerprints = [new.certificates()[0].fingerprint().to_owned()];
         let wanted = Wanted {
-            fingerprint: new.certificates()[0].fingerprint(),
+            fingerprints: &fingerprints,
             published: Some("2026-01-01T12:00:00Z".parse().unwrap()),
+            ending: true,
         };
         let mut census = Census::default();
         let mut bundles = Bundles::default();
@@ -320,5 +362,63 @@ mod tests {
             census.to_string(),
             "4 pods of 3 workloads: shop/deployment/web, shop/pod/alone, shop/pod/early"
         );
+    }
+
+    #[test]
+    fn each_anchor_counts_and_who_ends_need_not() {
+        let (old, new) = (anchor(), anchor());
+        let sha256 = |anchors: &TrustAnchors| anchors.certificates()[0].fingerprint().to_owned();
+        let both = [sha256(&old), sha256(&new)];
+        let pem = |anchors: &TrustAnchors| {
+            let text = String::from_utf8_lossy(anchors.pem()).into_owned();
+            json!({"name": ANCHORS, "value": text})
+        };
+        let ends = json!({"metadata": {"deletionTimestamp": "2026-01-01T12:00:00Z"}});
+        let pods = [
+            pod("old", &pem(&old), &json!({})),
+            pod("new", &pem(&new), &json!({})),
+            pod("ends", &pem(&old), &ends),
+        ];
+        for (fingerprints, ending, behind) in [
+            (&both[..], true, 3),
+            (&both[..], false, 2),
+            (&both[1..], false, 1),
+            (&both[1..], true, 2),
+            (&both[..0], true, 0),
+        ] {
+            let wanted = Wanted {
+                fingerprints,
+                published: None,
+                ending,
+            };
+            let (mut census, mut bundles) = (Census::default(), Bundles::default());
+            for pod in &pods {
+                census.count(pod, wanted, &mut bundles);
+            }
+            assert_eq!(census.behind(), behind, "{fingerprints:?} {ending}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_others_are_told_from_kubernetes_own() {
+        for (api_version, kind, hash, expected) in [
+            ("apps/v1", "ReplicaSet", "5d4", "deployment/web"),
+            ("apps/v1", "ReplicaSet", "other", "replicaset/web-5d4"),
+            ("apps/v1", "StatefulSet", "5d4", "statefulset/web-5d4"),
+            ("batch/v1", "Job", "5d4", "job/web-5d4"),
+            (
+                "apps.kruise.io/v1beta1",
+                "StatefulSet",
+                "5d4",
+                "statefulset.apps.kruise.io/web-5d4",
+            ),
+        ] {
+            let owned = json!({"metadata": {
+                "labels": {TEMPLATE_HASH: hash},
+                "ownerReferences": [
+                    {"apiVersion": api_version, "kind": kind, "name": "web-5d4", "uid": "1"}],
+            }});
+            assert_eq!(owner(&pod("p", &json!({"name": "X"}), &owned)), expected);
+        }
     }
 }

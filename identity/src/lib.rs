@@ -30,7 +30,7 @@ mod token;
 pub use self::{
     anchors::TrustAnchors,
     authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step},
-    census::{Census, Wanted},
+    census::{Among, Census, Wanted},
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage, date},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,

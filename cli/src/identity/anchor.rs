@@ -218,15 +218,12 @@ impl RotateAnchor {
             output::print(&format!("under way already: {line}"))?;
         }
         // Of an anchor that nobody has: everybody is to be restarted.
+        let rotation = told.rotation.as_ref();
+        let incoming = rotation.map(|rotation| rotation.incoming.clone());
         let wanted = Wanted {
-            fingerprint: told
-                .rotation
-                .as_ref()
-                .map_or("", |rotation| &rotation.incoming),
-            published: told
-                .rotation
-                .as_ref()
-                .and_then(|rotation| rotation.published),
+            fingerprints: &[incoming.unwrap_or_default()],
+            published: rotation.and_then(|rotation| rotation.published),
+            ending: true,
         };
         let census = Census::take(client, &self.namespace, wanted).await;
         let census = census.map_err(failed("list pods"))?;

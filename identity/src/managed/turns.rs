@@ -79,8 +79,9 @@ impl Turns {
         if known.is_none() {
             let begun = Instant::now();
             let wanted = Wanted {
-                fingerprint: &rotation.incoming,
+                fingerprints: std::slice::from_ref(&rotation.incoming),
                 published: rotation.published,
+                ending: true,
             };
             let census = Census::take(&self.client, &self.control_plane, wanted);
             let census = census
