@@ -20,6 +20,7 @@ mod metrics;
 mod open_files;
 mod process;
 mod readiness;
+mod restarts;
 mod serve;
 mod shutdown;
 mod source;

@@ -7,7 +7,7 @@ use crate::{
     injection::Injection,
     lease::Leadership,
     mesh_tls::{Handshakes, OwnCertificate},
-    status,
+    restarts, status,
     webhooks::Webhooks,
 };
 use ferrule_cluster::{
@@ -54,6 +54,8 @@ pub(crate) struct Process {
     pub(crate) leases: Vec<Leadership>,
     /// What the status writer did; all zero where there is none.
     pub(crate) status_writes: Arc<status::Stats>,
+    /// What became of workloads that do not trust all trust anchors; likewise.
+    pub(crate) restarts: Arc<restarts::Stats>,
     draining: AtomicBool,
 }
 
@@ -91,6 +93,7 @@ impl Process {
             webhooks: None,
             leases: Vec::new(),
             status_writes: Arc::default(),
+            restarts: Arc::default(),
             draining: AtomicBool::new(false),
         }
     }

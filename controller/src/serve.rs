@@ -15,6 +15,7 @@ use crate::{
     open_files,
     process::Process,
     readiness,
+    restarts::{self, Restarts},
     shutdown::{self, Drain, Signals},
     source, status,
     webhooks::{Certificates, Webhooks},
@@ -77,6 +78,14 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
         let injection = process.injection.clone();
         let webhooks = Webhooks::new(kept.serving, kept.authority, &flags.roles, injection);
         process.webhooks = Some(Arc::new(webhooks));
+    }
+
+    let cluster = watching.as_ref().zip(leases.as_mut());
+    if let (Some(settings), Some((client, leases))) = (flags.restarts(), cluster) {
+        let leadership = leases.lead(restarts::LEASE);
+        let (timeout, stats) = (leases.terms().call_timeout(), process.restarts.clone());
+        let restarts = Restarts::new(client.clone(), settings, leadership, timeout, stats);
+        parts.spawn("the restarts", restarts.run(stop.clone()));
     }
 
     // source -> index -> views

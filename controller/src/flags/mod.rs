@@ -6,6 +6,7 @@ mod lease;
 mod listen;
 mod mesh;
 mod policy;
+mod restarts;
 mod values;
 mod webhook;
 
@@ -16,11 +17,12 @@ pub(crate) use self::{
     listen::{ListenFlags, MeshTls},
     mesh::MeshFlags,
     policy::PolicyFlags,
+    restarts::RestartFlags,
     values::LogFilter,
     webhook::{CertificateSource, WebhookFlags},
 };
 
-use crate::webhooks;
+use crate::{restarts::Settings, webhooks};
 use clap::{Args, ValueEnum};
 use ferrule_cli::duration;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -53,6 +55,8 @@ pub(crate) struct ServeFlags {
     pub(crate) webhook: WebhookFlags,
     #[command(flatten)]
     pub(crate) injector: InjectorFlags,
+    #[command(flatten)]
+    pub(crate) restarts: RestartFlags,
     #[command(flatten)]
     pub(crate) lease: LeaseFlags,
     #[command(flatten)]
@@ -192,6 +196,20 @@ impl ServeFlags {
         self.has(Role::Policy) && !self.is_embedded() && self.policy.write_statuses
     }
 
+    /// How workloads are restarted that do not trust all trust anchors, where they are:
+    /// it comes with destination, which holds no key.
+    pub(crate) fn restarts(&self) -> Option<Settings> {
+        let flags = &self.restarts;
+        let restarts =
+            flags.restart_workloads && self.has(Role::Destination) && !self.is_embedded();
+        restarts.then(|| Settings {
+            control_plane: self.mesh.control_plane_namespace.clone(),
+            bundle: flags.trust_roots_config_map.clone(),
+            interval: flags.restart_interval,
+            settle: flags.restart_settle,
+        })
+    }
+
     /// Whether the process has this role.
     pub(crate) fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
@@ -281,6 +299,7 @@ mod tests {
             ("--lease-duration", "3500ms", "whole seconds"),
             ("--patch-timeout-ms", "0", "1.."),
             ("--write-statuses", "maybe", "true"),
+            ("--restart-interval", "often", "20s"),
         ] {
             let error = parse(&[&format!("{flag}={value}")]).unwrap_err();
             assert!(error.contains(flag), "{flag}: {error}");
@@ -392,6 +411,15 @@ mod tests {
             (&["--manifests=."], false),
         ] {
             assert_eq!(parse(args).unwrap().writes_statuses(), writes, "{args:?}");
+        }
+        for (args, restarts) in [
+            (&["--restart-workloads"][..], true),
+            (&[], false),
+            (&["--restart-workloads", "--roles=identity"], false),
+            (&["--restart-workloads", "--manifests=."], false),
+        ] {
+            let settings = parse(args).unwrap().restarts();
+            assert_eq!(settings.is_some(), restarts, "{args:?}");
         }
         for (lease, patch, timeout) in [
             ("30s", "5000", Duration::from_secs(5)),

@@ -11,6 +11,7 @@ mod identity;
 mod injection;
 mod leases;
 mod mesh_tls;
+mod restarts;
 mod runtime;
 mod statuses;
 mod streams;
@@ -38,7 +39,7 @@ pub(crate) async fn scrape(process: &Arc<Process>, format: Format) -> String {
 
 fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
     let mut registry = Registry::default();
-    let collectors: [Box<dyn Collector>; 13] = [
+    let collectors: [Box<dyn Collector>; 14] = [
         Box::new(build::Build),
         Box::new(cluster::Cluster(process.clone())),
         Box::new(streams::Streams(process.clone())),
@@ -50,6 +51,7 @@ fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
         Box::new(injection::Injector(process.clone())),
         Box::new(leases::Leases(process.clone())),
         Box::new(statuses::Statuses(process.clone())),
+        Box::new(restarts::Restarts(process.clone())),
         Box::new(runtime::Runtime),
         Box::new(system::System(process.clone())),
     ];

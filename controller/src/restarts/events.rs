@@ -1,0 +1,128 @@
+//! Tells people at the workload what was done about it, or why not.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{Event, EventSource, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use kube::{
+    Api, Client,
+    api::{ObjectMeta, PostParams},
+};
+use std::time::Duration;
+
+const COMPONENT: &str = "linkerd-destination";
+/// How long an Event may take to be written; it is given up then.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The API server takes no longer messages.
+const LONGEST: usize = 1000;
+/// The most of an object's name that is in an Event's.
+const LONGEST_NAME: usize = 200;
+
+/// Why an Event is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Restarted,
+    Waits,
+    Refused,
+    Stuck,
+    Futile,
+    Unreadable,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Restarted => "RestartedForTrustAnchor",
+            Self::Waits => "RestartForTrustAnchorWaits",
+            Self::Refused => "RestartForTrustAnchorRefused",
+            Self::Stuck => "RestartForTrustAnchorStuck",
+            Self::Futile => "RestartForTrustAnchorInVain",
+            Self::Unreadable => "RestartForTrustAnchorUnreadable",
+        }
+    }
+
+    fn is_normal(self) -> bool {
+        matches!(self, Self::Restarted | Self::Waits)
+    }
+}
+
+/// What an Event is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About<'a> {
+    pub(super) api_version: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) name: &'a str,
+    pub(super) uid: Option<&'a str>,
+}
+
+/// Writes Events and the log.
+pub(super) struct Teller(Client);
+
+impl Teller {
+    pub(super) fn new(client: &Client) -> Self {
+        Self(client.clone())
+    }
+
+    /// Tells of it. What cannot be written is in the log.
+    pub(super) async fn tell(&self, about: About<'_>, reason: Reason, text: &str) {
+        let About {
+            kind,
+            namespace,
+            name,
+            ..
+        } = about;
+        if reason.is_normal() {
+            tracing::info!(kind, namespace, name, "{text}");
+        } else {
+            tracing::warn!(kind, namespace, name, "{text}");
+        }
+        let events: Api<Event> = Api::namespaced(self.0.clone(), namespace);
+        let params = PostParams::default();
+        let event = event(about, reason, text);
+        let written = super::within(TIMEOUT, events.create(&params, &event)).await;
+        if let Err(error) = written {
+            tracing::debug!("an Event cannot be written: {error}");
+        }
+    }
+}
+
+fn event(about: About<'_>, reason: Reason, text: &str) -> Event {
+    let now = Time(Timestamp::now());
+    let short = &about.name[..about.name.floor_char_boundary(LONGEST_NAME)];
+    Event {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}.", short.trim_end_matches(['.', '-']))),
+            namespace: Some(about.namespace.to_owned()),
+            ..ObjectMeta::default()
+        },
+        involved_object: ObjectReference {
+            api_version: Some(about.api_version.to_owned()),
+            kind: Some(about.kind.to_owned()),
+            name: Some(about.name.to_owned()),
+            namespace: Some(about.namespace.to_owned()),
+            uid: about.uid.map(ToOwned::to_owned),
+            ..ObjectReference::default()
+        },
+        reason: Some(reason.as_str().to_owned()),
+        message: Some(text.chars().take(LONGEST).collect()),
+        type_: Some(
+            if reason.is_normal() {
+                "Normal"
+            } else {
+                "Warning"
+            }
+            .to_owned(),
+        ),
+        source: Some(EventSource {
+            component: Some(COMPONENT.to_owned()),
+            host: None,
+        }),
+        reporting_component: Some(COMPONENT.to_owned()),
+        first_timestamp: Some(now.clone()),
+        last_timestamp: Some(now),
+        count: Some(1),
+        ..Event::default()
+    }
+}

@@ -1,0 +1,124 @@
+//! The one rollout that is under way.
+
+use super::{
+    Outcome,
+    choose::in_vain,
+    events::{About, Reason},
+    journal::Entry,
+    term::{Next, Term, since},
+    workload::{Look as _, Progress, Workload},
+};
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How often it is looked at, and once it has failed.
+pub(super) const LOOK: Duration = Duration::from_secs(2);
+const LOOK_FAILED: Duration = Duration::from_secs(5);
+/// By then a write that nobody answered has been done, or never will be.
+const WRITTEN: Duration = Duration::from_secs(30);
+
+impl Term<'_> {
+    /// Waits for the end of a rollout.
+    pub(super) async fn attend(&mut self, mut entry: Entry) -> kube::Result<Next> {
+        let found = self
+            .objects
+            .get(entry.kind, &entry.namespace, &entry.name)
+            .await?;
+        let found = found.filter(|workload| workload.uid().as_ref() == Some(&entry.uid));
+        let Some(workload) = found else {
+            tracing::info!("{entry} is gone");
+            return self.close(entry).await;
+        };
+        if workload.restarted_for() != Some(&entry.bundle) {
+            if since(entry.begun) < WRITTEN {
+                return Ok(Next::In(LOOK));
+            }
+            tracing::info!("the restart of {entry} was not begun, or was taken back");
+            return self.close(entry).await;
+        }
+        let has_failed = match workload.progress(entry.kind) {
+            Progress::Complete => return self.finish(entry, &workload).await,
+            Progress::Failed => true,
+            Progress::Underway => self.is_late(&entry, &workload),
+        };
+        if has_failed && !entry.failed {
+            entry.failed = true;
+            self.write(entry.clone()).await?;
+            self.stats.count(Outcome::Failed);
+            let text = "its restart for the trust anchors does not end: nothing else is \
+                        restarted until all of its pods are up to date and ready";
+            self.tell(&entry, Reason::Stuck, text).await;
+        }
+        self.stats.set_stuck(entry.failed);
+        Ok(Next::In(if entry.failed { LOOK_FAILED } else { LOOK }))
+    }
+
+    /// Whether it has not got on for too long.
+    fn is_late(&mut self, entry: &Entry, workload: &Workload) -> bool {
+        let numbers = workload.numbers(entry.kind);
+        match &self.progress {
+            Some((last, since)) if *last == numbers => since.elapsed() > workload.patience(),
+            _ => {
+                self.progress = Some((numbers, Instant::now()));
+                false
+            }
+        }
+    }
+
+    /// All of its pods are new.
+    async fn finish(&mut self, mut entry: Entry, workload: &Workload) -> kube::Result<Next> {
+        let kind = entry.kind.lower_case();
+        let who = (entry.namespace.clone(), format!("{kind}/{}", entry.name));
+        let bundle = self.bundle.clone();
+        let behind = match bundle.filter(|bundle| bundle.id == entry.bundle) {
+            Some(bundle) => self.behind(&bundle, &who, workload).await?,
+            // There is another already, for which pods are counted next.
+            None => 0,
+        };
+        self.settled.insert(who);
+        entry.futile = behind > 0;
+        if entry.failed {
+            tracing::info!("{entry} is well again: restarts go on");
+        } else {
+            self.stats.count(if entry.futile {
+                Outcome::InVain
+            } else {
+                Outcome::Finished
+            });
+        }
+        if entry.futile {
+            self.tell(&entry, Reason::Futile, &in_vain(behind)).await;
+        }
+        self.close(entry).await
+    }
+
+    /// There is nothing more to wait for.
+    pub(super) async fn close(&mut self, mut entry: Entry) -> kube::Result<Next> {
+        entry.ended = Some(Timestamp::now());
+        self.write(entry).await?;
+        self.progress = None;
+        self.stats.set_stuck(false);
+        Ok(Next::Now)
+    }
+
+    pub(super) async fn write(&mut self, entry: Entry) -> kube::Result<()> {
+        // After an error nobody knows what is there.
+        self.last = None;
+        self.journal.write(&entry).await?;
+        self.last = Some(Some(entry));
+        Ok(())
+    }
+
+    async fn tell(&mut self, entry: &Entry, reason: Reason, text: &str) {
+        let about = About {
+            api_version: "apps/v1",
+            kind: entry.kind.as_str(),
+            namespace: &entry.namespace,
+            name: &entry.name,
+            uid: Some(&entry.uid),
+        };
+        self.tell_once(about, reason, text).await;
+    }
+}
