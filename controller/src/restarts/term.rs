@@ -141,7 +141,11 @@ impl<'a> Term<'a> {
             self.bundle = Bundle::read(self.client, control_plane, bundle).await?;
         }
         if self.last.is_none() {
-            self.last = Some(self.journal.read().await?);
+            let last = self.journal.read().await?;
+            if let Some(entry) = last.as_ref().filter(|entry| entry.ended.is_none()) {
+                tracing::info!("going on with the restart of {entry}");
+            }
+            self.last = Some(last);
         }
         let last = self.last.clone().flatten();
         if let Some(entry) = last.filter(|entry| entry.ended.is_none()) {
