@@ -95,6 +95,7 @@ fn everything() -> Result<Value> {
         "identityTrustAnchorsPEM": anchor,
         "identity": {
             "tokenReview": "local", "eventPolicy": "all",
+            "trustAnchorRotation": {"restartWorkloads": true},
             "issuer": {"tls": {"crtPEM": issuer, "keyPEM": key}},
         },
         "proxyInjector": webhook, "policyValidator": webhook,

@@ -19,7 +19,14 @@ const EVENT_AGAIN: Duration = Duration::from_secs(12);
 
 #[tokio::test]
 async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -> Result<()> {
-    let running = Running::start(TempDir::new()?, &[], Instead::default()).await?;
+    let restarts = "--set=identity.trustAnchorRotation.restartWorkloads=true";
+    let instead = Instead {
+        destination: ["--restart-interval=0s", "--restart-settle=3s"]
+            .map(ToOwned::to_owned)
+            .to_vec(),
+        ..Instead::default()
+    };
+    let running = Running::start(TempDir::new()?, &[restarts], instead).await?;
     leads(&running.injector, WEBHOOK_CA).await?;
     serve_the_webhooks(&running).await?;
     inject(&running).await?;
@@ -30,6 +37,7 @@ async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -
     ask_for_what_nobody_knows(&running).await?;
     mend_the_authority(&running, "linkerd-proxy-injector").await?;
     rotate(&running).await?;
+    rotate_the_anchor(&running).await?;
     // The same event again, later: it is counted up.
     sleep(EVENT_AGAIN.saturating_sub(told.elapsed())).await;
     let scale = [
@@ -54,7 +62,7 @@ async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -
     running.injector.terminate()?;
     leads(&running.destination, WEBHOOK_CA).await?;
     mend_the_authority(&running, "linkerd-destination").await?;
-    nothing_differs(&running.cluster).await?;
+    nothing_differs(&running.cluster, &[restarts]).await?;
     let (grants, asked) = running.end().await?;
     let unused = grants.iter().filter(|grant| grant.used(&asked) == 0);
     let unused: Vec<_> = unused.map(ToString::to_string).collect();
@@ -284,10 +292,87 @@ async fn rotate(running: &Running) -> Result<()> {
     .await
 }
 
+/// Another trust anchor, for which workloads of all kinds are restarted that want it.
+async fn rotate_the_anchor(running: &Running) -> Result<()> {
+    let cluster = &running.cluster;
+    let _kubelet = cluster.kubelet(Some("shop"), &["n1"]).await?;
+    let workload = |kind: &str, more: Value| {
+        let name = kind.to_lowercase();
+        let mut object = json!({
+            "apiVersion": "apps/v1", "kind": kind,
+            "metadata": {"name": name, "namespace": "shop"},
+            "spec": {
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {"containers": [{"name": "web", "image": "web"}]},
+                },
+            },
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            object["spec"][key] = value.clone();
+        }
+        object
+    };
+    let surge = json!({"maxSurge": 1, "maxUnavailable": 0});
+    let workloads = [
+        workload("StatefulSet", json!({"replicas": 2})),
+        workload(
+            "DaemonSet",
+            json!({"updateStrategy": {"rollingUpdate": surge}}),
+        ),
+    ];
+    apply(cluster, &workloads).await?;
+    for (kind, field, count) in [
+        ("statefulset/statefulset", "availableReplicas", "2"),
+        ("daemonset/daemonset", "numberAvailable", "1"),
+        ("deployment/web", "availableReplicas", "1"),
+    ] {
+        let output = format!("--output=jsonpath={{.status.{field}}}");
+        let args = [kind, "--namespace=shop", &output];
+        until(cluster, &args, |available| available == count).await?;
+    }
+    let opt_in = [
+        "annotate",
+        "namespace/shop",
+        "ferrule.io/restart-for-trust-anchor=enabled",
+    ];
+    ask(cluster, Kubectl, &opt_in).await?;
+    let in_namespace = ["--namespace", NAMESPACE];
+    let rotate = [
+        "annotate",
+        "secret/ferrule-trust-anchor",
+        "ferrule.io/rotate-trust-anchor=now",
+    ];
+    ask(cluster, Kubectl, &[&rotate[..], &in_namespace].concat()).await?;
+    let roots = "linkerd-identity-trust-roots";
+    let map = format!("configmap/{roots}");
+    let bundle = "--output=jsonpath={.data.ca-bundle\\.crt}";
+    let bundle = [&[map.as_str(), bundle][..], &in_namespace].concat();
+    let both = |text: &str| text.matches("BEGIN CERTIFICATE").count() == 2;
+    until(cluster, &bundle, both).await?;
+    // As the injector's kubelet would.
+    let text = ask(cluster, Kubectl, &[&["get"], &bundle[..]].concat()).await?;
+    std::fs::write(running.folder.path().join(roots), text)?;
+    let restarted = |scrape: &ferrule_tests::Scrape| {
+        let finished = [("result", "finished")];
+        scrape.sum("trust_anchor_restarts_total", &finished) == Some(3.0)
+    };
+    let told = "three workloads are restarted, and their pods trust the new anchor";
+    running.destination.scraped(told, restarted).await?;
+    let reasons = "--output=jsonpath={.items[*].reason}";
+    until(
+        cluster,
+        &["events", "--namespace=shop", reasons],
+        |reasons| reasons.contains("RestartedForTrustAnchor"),
+    )
+    .await
+}
+
 /// What the processes have written is in no field of the chart: applying it again would
 /// change nothing.
-async fn nothing_differs(cluster: &Cluster) -> Result<()> {
-    let manifests = render(&[]).await?;
+async fn nothing_differs(cluster: &Cluster, helm: &[&str]) -> Result<()> {
+    let manifests = render(helm).await?;
     let diff = ["diff", "--server-side", "--filename=-"];
     let diff = printed(&diff, pipe(cluster, &diff, &manifests).await?)?;
     ensure!(diff.is_empty(), "{diff}");
