@@ -58,6 +58,33 @@ async fn a_rollout_that_fails_stops_all_until_it_is_well_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_rollout_that_was_undone_is_not_begun_again() -> Result<()> {
+    let mesh = Mesh::new().await?;
+    let (failing, waiting) = (
+        mesh.apps("a-undone", Some("enabled")).await?,
+        mesh.apps("b-waiting", Some("enabled")).await?,
+    );
+    let kubelet = failing.kubelet().await?;
+    let _kubelet = waiting.kubelet().await?;
+    let hasty = json!({"spec": {"replicas": 1, "progressDeadlineSeconds": 2}});
+    failing.put(Deployment, "web", &hasty).await?;
+    failing.ready(Deployment, "web", 1).await?;
+    waiting.deployment("web", 1).await?;
+    drop(kubelet);
+    mesh.publish().await?;
+    let ferrule = mesh.ferrule().await?;
+    failing.told("web", "RestartForTrustAnchorStuck").await?;
+    // The pod that was there before is there still.
+    failing.undo("web").await?;
+    failing.ready(Deployment, "web", 1).await?;
+    restarts(&[&ferrule], "finished", 1.0).await?;
+    ensure!(waiting.is_restarted(Deployment, "web").await?);
+    failing.told("web", "RestartForTrustAnchorRefused").await?;
+    ensure!(!failing.is_restarted(Deployment, "web").await?);
+    restarts(&[&ferrule], "failed", 1.0).await
+}
+
+#[tokio::test]
 async fn who_is_no_better_for_being_new_is_not_restarted_again() -> Result<()> {
     let mesh = Mesh::new().await?;
     let (stale, well) = (

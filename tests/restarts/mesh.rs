@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 /// Rollouts one after another take some seconds each.
 const PATIENCE: Duration = Duration::from_secs(120);
 const OPT_IN: &str = "ferrule.io/restart-for-trust-anchor";
+const RESTARTED_FOR: &str = "ferrule.io/restarted-for-trust-bundle";
 const ROOTS: &str = "linkerd-identity-trust-roots";
 
 /// A mesh whose control plane is in a namespace of its own.
@@ -184,6 +185,17 @@ impl Apps {
         found.with_context(|| format!("{kind:?} {name}"))
     }
 
+    /// As `kubectl rollout undo` does with a restart.
+    pub(crate) async fn undo(&self, name: &str) -> Result<()> {
+        let annotations = json!({"annotations": {RESTARTED_FOR: null}});
+        let patch = json!({"spec": {"template": {"metadata": annotations}}});
+        let params = PatchParams::default();
+        self.api(Kind::Deployment)
+            .patch(name, &params, &Patch::Merge(patch))
+            .await?;
+        Ok(())
+    }
+
     /// Whether it was restarted, ever.
     pub(crate) async fn is_restarted(&self, kind: Kind, name: &str) -> Result<bool> {
         Ok(is_restarted(&self.get(kind, name).await?))
@@ -263,7 +275,7 @@ impl Apps {
 
 fn is_restarted(object: &DynamicObject) -> bool {
     let annotations = &object.data["spec"]["template"]["metadata"]["annotations"];
-    annotations["ferrule.io/restarted-for-trust-bundle"].is_string()
+    annotations[RESTARTED_FOR].is_string()
 }
 
 /// Waits until so many restarts ended so, by all of these processes.

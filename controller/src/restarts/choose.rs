@@ -13,7 +13,7 @@ use super::{
 };
 use jiff::Timestamp;
 use kube::ResourceExt as _;
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use tokio::time::Instant;
 
 /// A workload whose pods do not trust the bundle.
@@ -71,11 +71,13 @@ impl Term<'_> {
                 let found = self.objects.budgets(&who.0).await?;
                 budgets.insert(who.0.clone(), found);
             }
+            let uid = laggard.workload.uid().unwrap_or_default();
             let verdict = Case {
                 kind: laggard.kind,
                 workload: &laggard.workload,
                 opt_in: laggard.opt_in,
                 bundle: &bundle.id,
+                has_failed: self.spared(bundle).contains(&uid),
                 budgets: &budgets[&who.0],
             };
             match self.look(&laggard, verdict.judge(), bundle).await? {
@@ -95,6 +97,13 @@ impl Term<'_> {
             count.again = count.again.max(Instant::now() + pause);
         }
         Ok(Next::In(pause))
+    }
+
+    /// Whose restart for this bundle has failed.
+    fn spared(&self, bundle: &Bundle) -> &[String] {
+        let last = self.last.as_ref().and_then(Option::as_ref);
+        let last = last.filter(|last| last.bundle == bundle.id);
+        last.map_or(&[], |last| &last.spared)
     }
 
     /// A laggard, if somebody wants it to be restarted.
@@ -129,10 +138,11 @@ impl Term<'_> {
             }
             return Ok(None);
         };
-        if !kinds.contains_key(&kind) {
-            kinds.insert(kind, self.objects.workloads(kind).await?);
-        }
-        let of_workload = said(&kinds[&kind], namespace, name);
+        let of_kind = match kinds.entry(kind) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(unknown) => unknown.insert(self.objects.workloads(kind).await?),
+        };
+        let of_workload = said(of_kind, namespace, name);
         let opt_in = OptIn::of(&of_namespace, &of_workload);
         let problem = of_workload.problem();
         if opt_in == OptIn::No && problem.is_none() {
@@ -212,6 +222,7 @@ impl Term<'_> {
             ended: None,
             failed: false,
             futile: false,
+            spared: self.spared(bundle).to_vec(),
         };
         if !self.leadership.is_leader() {
             return Ok(Looked::Begun);

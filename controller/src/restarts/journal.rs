@@ -14,6 +14,8 @@ use std::{fmt, time::Duration};
 /// On the Lease: an [`Entry`] as JSON.
 const ANNOTATION: &str = "ferrule.io/restart";
 const MANAGER: &str = "ferrule";
+/// More failures for one bundle than anybody looks on at; an annotation is not for lists.
+const MOST_SPARED: usize = 64;
 
 /// The restart that was begun last. It is written before the workload is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,20 @@ pub(super) struct Entry {
     /// Whether its new pods do not trust the bundle, either.
     #[serde(default)]
     pub(super) futile: bool,
+    /// The uids of workloads whose restart for this bundle has failed: nobody wants to
+    /// see that twice.
+    #[serde(default)]
+    pub(super) spared: Vec<String>,
+}
+
+impl Entry {
+    /// Its rollout has failed.
+    pub(super) fn fail(&mut self) {
+        self.failed = true;
+        self.spared.push(self.uid.clone());
+        let over = self.spared.len().saturating_sub(MOST_SPARED);
+        self.spared.drain(..over);
+    }
 }
 
 impl fmt::Display for Entry {

@@ -31,20 +31,17 @@ impl Term<'_> {
             tracing::info!("{entry} is gone");
             return self.close(entry).await;
         };
+        let progress = workload.progress(entry.kind);
         if workload.restarted_for() != Some(&entry.bundle) {
-            if since(entry.begun) < WRITTEN {
-                return Ok(Next::In(LOOK));
-            }
-            tracing::info!("the restart of {entry} was not begun, or was taken back");
-            return self.close(entry).await;
+            return self.disowned(entry, &workload, progress).await;
         }
-        let has_failed = match workload.progress(entry.kind) {
+        let has_failed = match progress {
             Progress::Complete => return self.finish(entry, &workload).await,
             Progress::Failed => true,
             Progress::Underway => self.is_late(&entry, &workload),
         };
         if has_failed && !entry.failed {
-            entry.failed = true;
+            entry.fail();
             self.write(entry.clone()).await?;
             self.stats.count(Outcome::Failed);
             let text = "its restart for the trust anchors does not end: nothing else is \
@@ -53,6 +50,29 @@ impl Term<'_> {
         }
         self.stats.set_stuck(entry.failed);
         Ok(Next::In(if entry.failed { LOOK_FAILED } else { LOOK }))
+    }
+
+    /// What is rolled out is not what was written: it was not written, or somebody has
+    /// taken it back.
+    async fn disowned(
+        &mut self,
+        entry: Entry,
+        workload: &Workload,
+        progress: Progress,
+    ) -> kube::Result<Next> {
+        let is_over = match progress {
+            Progress::Complete => true,
+            // Somebody else's rollout, and its failure is theirs.
+            Progress::Underway | Progress::Failed => {
+                !entry.failed && self.is_late(&entry, workload)
+            }
+        };
+        if is_over && since(entry.begun) >= WRITTEN {
+            tracing::info!("the restart of {entry} was not begun, or was taken back");
+            return self.close(entry).await;
+        }
+        self.stats.set_stuck(entry.failed);
+        Ok(Next::In(LOOK))
     }
 
     /// Whether it has not got on for too long.

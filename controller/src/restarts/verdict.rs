@@ -29,6 +29,8 @@ pub(super) struct Case<'a> {
     pub(super) opt_in: OptIn,
     /// What its pods should trust.
     pub(super) bundle: &'a str,
+    /// Whether its restart for that has failed before.
+    pub(super) has_failed: bool,
     /// All of its namespace.
     pub(super) budgets: &'a [Budget],
 }
@@ -53,6 +55,9 @@ impl Case<'_> {
         let Self { kind, workload, .. } = self;
         if workload.is_injected_by_hand() {
             return Some("its proxy and what that trusts are in its pod template".to_owned());
+        }
+        if self.has_failed {
+            return Some("the rollout of its last restart has failed and was undone".to_owned());
         }
         let wanted = workload.numbers(kind).wanted;
         match workload.rollout(kind) {

@@ -55,6 +55,7 @@ fn judge(kind: Kind, workload: &Workload, opt_in: OptIn, budgets: &[Budget]) -> 
         workload,
         opt_in,
         bundle: BUNDLE,
+        has_failed: false,
         budgets,
     };
     case.judge()
@@ -269,6 +270,23 @@ fn nothing_is_restarted_that_is_not_at_rest() {
             is(&verdict, expected),
             "{more}: {verdict:?}, not {expected}"
         );
+    }
+}
+
+#[test]
+fn what_has_failed_is_not_tried_again() {
+    let workload = workload(Kind::Deployment, 3, &json!({}));
+    for (has_failed, expected) in [(false, "restart"), (true, "refused: was undone")] {
+        let case = Case {
+            kind: Kind::Deployment,
+            workload: &workload,
+            opt_in: OptIn::ByWorkload,
+            bundle: BUNDLE,
+            has_failed,
+            budgets: &[],
+        };
+        let verdict = case.judge();
+        assert!(is(&verdict, expected), "{verdict:?}, not {expected}");
     }
 }
 
