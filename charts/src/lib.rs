@@ -1,4 +1,4 @@
-//! The charts' values, read from their `values.yaml` with its comments.
+//! The charts, and their values, read from their `values.yaml` with its comments.
 //!
 //! ```text
 //!  values.yaml ──> Rows ──> values.schema.json   what Helm refuses
@@ -8,10 +8,12 @@
 //!
 //! One file says a value's default, its meaning and what may stand there, so none of
 //! the three can say something else. The words of the comments are listed in
-//! [`Tag`](values::Tag).
+//! [`Tag`](values::Tag). The charts' files are [`embedded`], so that a binary can bring
+//! them along.
 
 #![forbid(unsafe_code)]
 
+pub mod embedded;
 pub mod generated;
 mod readme;
 mod schema;

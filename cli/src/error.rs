@@ -1,4 +1,4 @@
-use crate::{api_addr::ApiAddr, hint::Asked, policy::TargetError};
+use crate::{InstallError, api_addr::ApiAddr, hint::Asked, policy::TargetError};
 use std::{fmt, io, time::Duration};
 use tonic::{Code, Status};
 
@@ -170,6 +170,9 @@ pub enum Error {
     /// The chart's values cannot be read.
     #[error(transparent)]
     Values(#[from] ferrule_proxy_injector::ValuesError),
+    /// No manifests can be printed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
     /// Something of the control plane cannot be read from the cluster.
     #[error(
         "cannot read ConfigMap {what} from the cluster: {reason}\n\

@@ -2,6 +2,8 @@
 //!
 //! [`Diagnostics`] asks a running Ferrule what a proxy would be told, over the
 //! same gRPC calls a proxy makes, and prints the answer for people or for programs.
+//! [`Install`], [`Upgrade`], [`Prune`] and [`Uninstall`] print what a cluster is to have,
+//! or no more, for kubectl.
 //! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
 //! [`Check`] says what is wrong with a cluster's mesh, and what of manifests would be
 //! refused, or not understood.
@@ -25,6 +27,7 @@ mod follow;
 mod hint;
 mod identity;
 mod inject;
+mod install;
 mod manifest;
 mod mesh_pod;
 mod message;
@@ -32,6 +35,8 @@ mod output;
 mod policy;
 mod profile;
 mod profile_fields;
+mod read;
+mod selector;
 mod staleness;
 mod state_dir;
 mod token;
@@ -44,6 +49,7 @@ pub use self::{
     error::{Error, Refusal},
     identity::Identity,
     inject::{Inject, Uninject},
+    install::{Helm, Install, InstallError, Prune, Uninstall, Upgrade},
     policy::TargetError,
     state_dir::StateDir,
     token::Token,

@@ -1,6 +1,7 @@
-//! The `ferrule` binary: `ferrule serve` runs roles of the control plane,
-//! `ferrule diagnostics` and `ferrule identity` ask a running one, `ferrule check`
-//! looks at a cluster before and after an installation, and at manifests.
+//! The `ferrule` binary: `ferrule serve` runs roles of the control plane, `ferrule install`
+//! and its like print what a cluster is to have of it, `ferrule diagnostics` and `ferrule
+//! identity` ask a running one, `ferrule check` looks at a cluster before and after an
+//! installation, and at manifests.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -29,9 +30,15 @@ mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use ferrule_cli::{Check, Diagnostics, Identity, Inject, Token, Uninject};
+use ferrule_cli::{
+    Check, Diagnostics, Identity, Inject, Install, Prune, Token, Uninject, Uninstall, Upgrade,
+};
 use flags::ServeFlags;
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io,
+    process::{ExitCode, Output, Stdio},
+};
 
 // Gives memory back to the system in the background, also what the TLS library's C
 // code frees; its settings are compiled in (.cargo/config.toml).
@@ -51,6 +58,14 @@ struct Ferrule {
 enum Command {
     /// Run roles of the control plane
     Serve(Box<ServeFlags>),
+    /// Print a control plane, or the definitions of its kinds, for kubectl apply
+    Install(Box<Install>),
+    /// Print the control plane that there is, as this version has it, for kubectl apply
+    Upgrade(Box<Upgrade>),
+    /// Print what is left over after an upgrade, for kubectl delete
+    Prune(Box<Prune>),
+    /// Print what a control plane consists of, for kubectl delete
+    Uninstall(Uninstall),
     /// Ask a running Ferrule what it tells proxies
     #[command(visible_alias = "dg")]
     Diagnostics(Diagnostics),
@@ -98,6 +113,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags),
+        Command::Install(install) => Ok(ask(install.run(helm))?),
+        Command::Upgrade(upgrade) => Ok(ask(upgrade.run(helm))?),
+        Command::Prune(prune) => Ok(ask(prune.run(helm))?),
+        Command::Uninstall(uninstall) => Ok(ask(uninstall.run())?),
         Command::Diagnostics(diagnostics) => Ok(ask(diagnostics.run())?),
         Command::Check(check) => Ok(ask(check.run())?),
         Command::Inject(inject) => Ok(ask(inject.run())?),
@@ -114,6 +133,12 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Runs the user's `helm`, which may read values from standard input.
+fn helm(args: &[OsString]) -> io::Result<Output> {
+    let mut helm = std::process::Command::new("helm");
+    helm.args(args).stdin(Stdio::inherit()).output()
 }
 
 /// Waits for what a person asked for.

@@ -191,9 +191,16 @@ impl Ferrule {
     /// # Errors
     /// If it cannot be run, or prints no text.
     pub async fn command(args: &[&str]) -> anyhow::Result<Printed> {
+        printed(Self::program().await?.args(args)).await
+    }
+
+    /// The binary, to be run in some other way.
+    ///
+    /// # Errors
+    /// If it cannot be built.
+    pub async fn program() -> anyhow::Result<Command> {
         let binary = tokio::task::spawn_blocking(binary).await??;
-        let mut command = Command::new(binary);
-        printed(command.args(args)).await
+        Ok(Command::new(binary))
     }
 
     /// Asks it to end, as a kubelet does.

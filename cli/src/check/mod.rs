@@ -4,6 +4,7 @@ mod cluster;
 mod manifests;
 
 pub use self::cluster::reference;
+pub(crate) use self::cluster::{COMPONENT, CONFIG, CONTROL_PLANE, is_supported, own_definitions};
 
 use self::{cluster::ClusterCheck, manifests::Manifests};
 use crate::{Error, output};

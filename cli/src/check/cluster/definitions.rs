@@ -82,10 +82,15 @@ pub(super) fn own_kinds() -> impl Iterator<Item = Kind> {
         .filter(|kind| GROUPS.contains(&kind.group()))
 }
 
+/// Their definitions.
+pub(crate) fn own_names() -> impl Iterator<Item = String> {
+    own_kinds().map(name)
+}
+
 /// Definitions that are looked at.
 pub(super) fn names() -> impl Iterator<Item = String> {
     let gateway = Kind::ALL.into_iter().filter(|kind| kind.group() == GATEWAY);
-    own_kinds().chain(gateway).map(name)
+    own_names().chain(gateway.map(name))
 }
 
 fn serves(definition: &Definition, version: &str) -> bool {

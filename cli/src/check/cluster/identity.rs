@@ -170,7 +170,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// What of a key proxies (their TLS library) and our issuers can do.
-fn is_supported(certificate: &ferrule_identity::Certificate, is_anchor: bool) -> bool {
+pub(crate) fn is_supported(certificate: &ferrule_identity::Certificate, is_anchor: bool) -> bool {
     match certificate.public_key().algorithm() {
         KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => true,
         KeyAlgorithm::Rsa(bits) => is_anchor && *bits >= 2048,

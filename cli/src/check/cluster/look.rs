@@ -22,10 +22,10 @@ use kube::{Api, Client, ResourceExt as _, api::ListParams, client::Body};
 use std::{collections::BTreeMap, rc::Rc};
 
 /// What control-plane pods are known by.
-pub(super) const COMPONENT: &str = "linkerd.io/control-plane-component";
+pub(crate) const COMPONENT: &str = "linkerd.io/control-plane-component";
 /// What meshed pods, and all objects of a control plane, are known by.
-pub(super) const CONTROL_PLANE: &str = "linkerd.io/control-plane-ns";
-pub(super) const CONFIG: &str = "linkerd-config";
+pub(crate) const CONTROL_PLANE: &str = "linkerd.io/control-plane-ns";
+pub(crate) const CONFIG: &str = "linkerd-config";
 const VALUES: &str = "values";
 
 /// What the user wants to be looked at.

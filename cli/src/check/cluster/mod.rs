@@ -20,7 +20,6 @@ mod look;
 mod objects;
 mod pods;
 mod progress;
-mod read;
 mod reference;
 mod report;
 mod rights;
@@ -31,6 +30,11 @@ mod table;
 mod webhooks;
 
 pub use self::reference::reference;
+pub(crate) use self::{
+    definitions::own_names as own_definitions,
+    identity::is_supported,
+    look::{COMPONENT, CONFIG, CONTROL_PLANE},
+};
 
 use self::{
     look::{Look, Scope},
@@ -39,7 +43,7 @@ use self::{
     row::Mode,
 };
 use super::Output;
-use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration};
+use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration, read};
 use clap::{Args, builder::FalseyValueParser};
 use std::{rc::Rc, time::Duration};
 

@@ -2,7 +2,6 @@
 
 mod certificate;
 mod reach;
-mod selector;
 
 use self::{
     certificate::{in_date_for_long, valid},
@@ -443,7 +442,7 @@ async fn kube_system(look: &Look) -> Answer {
     let entries = INJECTOR.ours(look).await?;
     let asked = entries
         .iter()
-        .filter(|entry| selector::selects(entry.namespaces.as_ref(), &labels));
+        .filter(|entry| crate::selector::selects(entry.namespaces.as_ref(), &labels));
     none_of(asked.map(|entry| {
         let policy = &entry.failure_policy;
         format!("{} selects it, with failurePolicy {policy}", entry.name)

@@ -2,11 +2,14 @@
 //! these as well, and nothing is stored. That something is stored that should have been
 //! refused, or injected, is how a webhook shows that is away and may be done without.
 
-use super::{Webhook, namespace_labels, selector::selects};
-use crate::check::cluster::{
-    look::Look,
+use super::{Webhook, namespace_labels};
+use crate::{
+    check::cluster::{
+        look::Look,
+        row::{Answer, Problem},
+    },
     read::is_denied,
-    row::{Answer, Problem},
+    selector::selects,
 };
 use kube::{ResourceExt as _, client::Body};
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Objects from the API server, and why there are none.
 
-use crate::api::root_cause;
+use crate::{Error, api::root_cause};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
@@ -15,18 +15,28 @@ const PAGE: u32 = 500;
 
 /// Why something cannot be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// The user may not: a verb and what it is about.
     Forbidden(String),
     /// What the API server says.
     Failed(String),
 }
 
-pub(super) type Read<T> = Result<T, Unread>;
+impl From<Unread> for Error {
+    fn from(unread: Unread) -> Self {
+        let (what, reason) = match unread {
+            Unread::Forbidden(access) => (access, "you may not".to_owned()),
+            Unread::Failed(reason) => ("do what is asked".to_owned(), reason),
+        };
+        Self::ApiServer { what, reason }
+    }
+}
+
+pub(crate) type Read<T> = Result<T, Unread>;
 
 /// What was read once, for all checks that ask.
 #[derive(Debug)]
-pub(super) struct Once<T>(OnceCell<Read<T>>);
+pub(crate) struct Once<T>(OnceCell<Read<T>>);
 
 impl<T> Default for Once<T> {
     fn default() -> Self {
@@ -35,14 +45,14 @@ impl<T> Default for Once<T> {
 }
 
 impl<T> Once<T> {
-    pub(super) async fn get(&self, read: impl Future<Output = Read<T>>) -> Read<&T> {
+    pub(crate) async fn get(&self, read: impl Future<Output = Read<T>>) -> Read<&T> {
         let found = self.0.get_or_init(|| read).await;
         found.as_ref().map_err(Clone::clone)
     }
 }
 
 /// A kind of objects that is known when this is compiled.
-pub(super) trait Known:
+pub(crate) trait Known:
     Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug
 {
 }
@@ -50,7 +60,7 @@ pub(super) trait Known:
 impl<K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug> Known for K {}
 
 /// `pods`, `jobs.batch`.
-pub(super) fn resource(group: &str, plural: &str) -> String {
+pub(crate) fn resource(group: &str, plural: &str) -> String {
     match group {
         "" => plural.to_owned(),
         group => format!("{plural}.{group}"),
@@ -62,7 +72,7 @@ fn resource_of<K: Known>() -> String {
 }
 
 /// What an error means to who asked for something.
-pub(super) fn unread(verb: &str, resource: &str) -> impl FnOnce(kube::Error) -> Unread + use<> {
+pub(crate) fn unread(verb: &str, resource: &str) -> impl FnOnce(kube::Error) -> Unread + use<> {
     let access = format!("{verb} {resource}");
     move |error| match error {
         kube::Error::Api(status) if status.code == 403 && is_denied(&status.message) => {
@@ -74,18 +84,18 @@ pub(super) fn unread(verb: &str, resource: &str) -> impl FnOnce(kube::Error) -> 
 }
 
 /// Whether it is the user who may not: admission says 403, too.
-pub(super) fn is_denied(message: &str) -> bool {
+pub(crate) fn is_denied(message: &str) -> bool {
     message.contains(" cannot ")
 }
 
 /// One object, if it is there.
-pub(super) async fn get<K: Known>(api: Api<K>, name: &str) -> Read<Option<K>> {
+pub(crate) async fn get<K: Known>(api: Api<K>, name: &str) -> Read<Option<K>> {
     let found = api.get_opt(name).await;
     found.map_err(unread("get", &resource_of::<K>()))
 }
 
 /// Hands every object to `take`, page by page; none of a kind that is not served.
-pub(super) async fn each<K: Known>(
+pub(crate) async fn each<K: Known>(
     api: Api<K>,
     params: ListParams,
     mut take: impl FnMut(K),
@@ -105,7 +115,7 @@ pub(super) async fn each<K: Known>(
 }
 
 /// All objects, each made smaller on arrival.
-pub(super) async fn all<K: Known, T>(
+pub(crate) async fn all<K: Known, T>(
     api: Api<K>,
     params: ListParams,
     trim: impl Fn(K) -> T,
@@ -116,7 +126,7 @@ pub(super) async fn all<K: Known, T>(
 }
 
 /// Objects of a namespace.
-pub(super) fn of<K>(client: &Client, namespace: &str) -> Api<K>
+pub(crate) fn of<K>(client: &Client, namespace: &str) -> Api<K>
 where
     K: Known + Resource<Scope = NamespaceResourceScope>,
 {
@@ -124,7 +134,7 @@ where
 }
 
 /// Asks a question that is an object, such as a SubjectAccessReview.
-pub(super) async fn ask<K: Known + Serialize>(api: Api<K>, question: &K) -> Read<K> {
+pub(crate) async fn ask<K: Known + Serialize>(api: Api<K>, question: &K) -> Read<K> {
     let answer = api.create(&PostParams::default(), question).await;
     answer.map_err(unread("create", &resource_of::<K>()))
 }

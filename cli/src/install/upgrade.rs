@@ -1,0 +1,170 @@
+//! `ferrule upgrade`: the control plane that there is, by this version's chart.
+
+use super::{
+    Chart, ControlPlaneFlags, Helm, Output, Place, Rendered, Renderer, ValueFlags, complete, gates,
+    installed::{Installed, Source},
+    print,
+};
+use crate::{
+    Error, output,
+    read::{get, of},
+};
+use clap::Args;
+use ferrule_identity::{TRUST_ROOTS, TRUST_ROOTS_KEY, TrustAnchors};
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition as Definition,
+};
+use kube::{Api, Client};
+use serde_json::json;
+use std::ffi::OsString;
+
+const EXAMPLES: &str = "\
+It keeps the values that were given to `install` and to `upgrade` before, and takes this
+version's defaults for the rest; flags come on top. The trust anchors and the issuer
+stay as they are in the cluster, unless new ones are given: then it is refused what
+running workloads would not trust. `ferrule prune` says what is to go afterwards.
+
+Examples:
+  ferrule upgrade --crds | kubectl apply -f -
+  ferrule upgrade | kubectl apply -f -
+  ferrule upgrade --set controllerReplicas=3 | kubectl apply -f -";
+
+/// Prints the control plane that there is, as this version has it, for kubectl apply.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Upgrade {
+    /// Print the definitions of kinds, which come first
+    #[arg(long)]
+    crds: bool,
+
+    /// Though the issuer is not good, or running workloads would not trust what it signs
+    #[arg(long)]
+    force: bool,
+
+    /// How to print the manifests
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+
+    #[command(flatten)]
+    flags: ControlPlaneFlags,
+
+    #[command(flatten)]
+    values: ValueFlags,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Upgrade {
+    /// Prints manifests to standard output, and what changes of certificates to standard
+    /// error.
+    ///
+    /// # Errors
+    /// When there is nothing to upgrade, and when manifests cannot be rendered or should
+    /// not be applied.
+    pub async fn run(self, helm: Helm) -> Result<(), Error> {
+        let client = self.place.client().await?;
+        let renderer = self.place.renderer(helm, Some(&client)).await?;
+        let namespace = &self.place.control_plane_namespace;
+        if self.crds {
+            let rendered = definitions(&client, &renderer, &self.values).await?;
+            gates::stored_versions(&client, &rendered).await?;
+            return print(&rendered, self.output);
+        }
+        gates::definitions(&client).await?;
+        let installed = Installed::read(&client, namespace).await?;
+        let mut rendered = rendered(&installed, &renderer, &self.flags, &self.values).await?;
+        let values = rendered.values()?;
+        gates::values(&values)?;
+        if Source::of(&installed.values) == Source::External {
+            gates::issuer_is_looked_at(&values)?;
+        }
+        let published = published(&client, namespace).await?;
+        if !self.force {
+            gates::is_the_same_mesh(&installed.values, &values)?;
+        }
+        let judged = gates::Brought::judge(&rendered, namespace, &values, published.as_deref());
+        let brought = match judged {
+            // An issuer that has expired must not keep anybody from upgrading.
+            Err(error) if self.force => {
+                output::note(&format!("warning: {error}"));
+                None
+            }
+            judged => judged?,
+        };
+        tell_changes(published.as_deref(), &rendered);
+        if let Some(brought) = brought.filter(|_| !self.force) {
+            brought.is_trusted(&client, namespace).await?;
+        }
+        gates::nodes(&client, &values).await?;
+        complete(&mut rendered, namespace, &values);
+        print(&rendered, self.output)
+    }
+}
+
+/// What runs, by this version's chart and with further values.
+pub(super) async fn rendered(
+    installed: &Installed,
+    renderer: &Renderer,
+    flags: &ControlPlaneFlags,
+    values: &ValueFlags,
+) -> Result<Rendered, Error> {
+    let kept = renderer.values("kept", &installed.kept().await?)?;
+    let mut args: Vec<OsString> = vec!["--values".into(), kept.into()];
+    args.extend(flags.args(renderer)?);
+    args.extend(values.args());
+    Ok(renderer.render(Chart::ControlPlane, &args)?)
+}
+
+/// The definitions; the kind that is an option is kept where it is.
+async fn definitions(
+    client: &Client,
+    renderer: &Renderer,
+    values: &ValueFlags,
+) -> Result<Rendered, Error> {
+    let link = "links.multicluster.linkerd.io";
+    let found: Option<Definition> = get(Api::all(client.clone()), link).await?;
+    let is_ours = found.is_some_and(|found| {
+        let annotations = found.metadata.annotations.unwrap_or_default();
+        let by = annotations.get("linkerd.io/created-by");
+        by.is_some_and(|by| by.starts_with("ferrule/"))
+    });
+    let kept = renderer.values("kept", &json!({"installLink": is_ours}))?;
+    let mut args: Vec<OsString> = vec!["--values".into(), kept.into()];
+    args.extend(values.args());
+    Ok(renderer.render(Chart::Definitions, &args)?)
+}
+
+/// What everybody trusts now.
+async fn published(client: &Client, namespace: &str) -> Result<Option<String>, Error> {
+    let found: Option<ConfigMap> = get(of(client, namespace), TRUST_ROOTS).await?;
+    Ok(found.and_then(|map| map.data?.remove(TRUST_ROOTS_KEY)))
+}
+
+/// Says which trust anchors come and go.
+fn tell_changes(published: Option<&str>, rendered: &Rendered) {
+    let new = rendered.find("ConfigMap", TRUST_ROOTS);
+    let new = new.and_then(|map| map["data"][TRUST_ROOTS_KEY].as_str());
+    let read = |pem: Option<&str>| TrustAnchors::from_pem(pem?.as_bytes()).ok();
+    let (Some(old), Some(new)) = (read(published), read(new)) else {
+        return;
+    };
+    let told = |from: &TrustAnchors, other: &TrustAnchors, what: &str| {
+        let all = from.certificates().iter();
+        for anchor in all.filter(|anchor| !other.contains(anchor)) {
+            let subject = anchor.subject();
+            output::note(&format!("warning: trust anchor {subject} {what}"));
+        }
+    };
+    told(
+        &new,
+        &old,
+        "is new: workloads trust it once they are restarted",
+    );
+    told(
+        &old,
+        &new,
+        "goes: what is signed under it is refused from now on",
+    );
+}

@@ -1,0 +1,106 @@
+//! What stands in a terminal: ferrule and kubectl, helm on PATH, and a kubeconfig.
+
+use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::{Binary, Cluster};
+use ferrule_tests::{Ferrule, Printed};
+use serde_json::Value;
+use std::{ffi::OsString, path::PathBuf, process::Stdio};
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+pub(crate) struct Shell {
+    pub(crate) cluster: Cluster,
+    path: OsString,
+    kubectl: PathBuf,
+}
+
+impl Shell {
+    pub(crate) async fn new(cluster: Cluster) -> Result<Self> {
+        let helm = Binary::Helm.path().await?;
+        let folder = helm.parent().context("a folder")?.to_owned();
+        ensure!(helm.ends_with("helm"), "{helm:?} is called otherwise");
+        Ok(Self {
+            cluster,
+            path: folder.into(),
+            kubectl: Binary::Kubectl.path().await?.clone(),
+        })
+    }
+
+    /// What a command of ferrule prints.
+    pub(crate) async fn ferrule(&self, args: &[&str]) -> Result<Printed> {
+        let mut command = Ferrule::program().await?;
+        command.args(args).env("PATH", &self.path);
+        self.run(command, "").await
+    }
+
+    /// The same where there is no helm.
+    pub(crate) async fn without_helm(&self, args: &[&str]) -> Result<Printed> {
+        let mut command = Ferrule::program().await?;
+        command.args(args).env("PATH", "/nowhere");
+        self.run(command, "").await
+    }
+
+    /// What a command that succeeds prints.
+    pub(crate) async fn told(&self, args: &[&str]) -> Result<String> {
+        let printed = self.ferrule(args).await?;
+        ensure!(printed.code == Some(0), "{args:?}: {printed:?}");
+        Ok(printed.stdout)
+    }
+
+    /// What a command that fails says; it prints nothing, so that nothing is applied.
+    pub(crate) async fn refused(&self, args: &[&str]) -> Result<String> {
+        let printed = self.ferrule(args).await?;
+        ensure!(
+            printed.code == Some(1) && printed.stdout.is_empty(),
+            "{args:?}: {printed:?}"
+        );
+        Ok(printed.stderr)
+    }
+
+    /// `ferrule ... | kubectl ...`
+    pub(crate) async fn pipe(&self, ferrule: &[&str], kubectl: &[&str]) -> Result<String> {
+        let manifests = self.told(ferrule).await?;
+        self.kubectl(kubectl, &manifests).await
+    }
+
+    /// What kubectl prints, which succeeds.
+    pub(crate) async fn kubectl(&self, args: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(&self.kubectl);
+        command.args(args);
+        let printed = self.run(command, input).await?;
+        ensure!(printed.code == Some(0), "{args:?}: {printed:?}");
+        Ok(printed.stdout)
+    }
+
+    /// An object; `Null` if it is not there.
+    pub(crate) async fn get(&self, args: &[&str]) -> Result<Value> {
+        let args = [&["get", "--output=json", "--ignore-not-found"], args].concat();
+        let text = self.kubectl(&args, "").await?;
+        match text.trim() {
+            "" => Ok(Value::Null),
+            text => Ok(serde_json::from_str(text)?),
+        }
+    }
+
+    async fn run(&self, mut command: Command, input: &str) -> Result<Printed> {
+        command
+            .env("KUBECONFIG", self.cluster.kubeconfig())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn()?;
+        let mut stdin = child.stdin.take().context("stdin is piped")?;
+        let written = async {
+            // It may end before it has read all.
+            let _ = stdin.write_all(input.as_bytes()).await;
+            drop(stdin);
+        };
+        let ((), output) = tokio::join!(written, child.wait_with_output());
+        let output = output?;
+        Ok(Printed {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout)?,
+            stderr: String::from_utf8(output.stderr)?,
+        })
+    }
+}
