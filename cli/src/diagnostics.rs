@@ -10,6 +10,7 @@ use crate::{
     policy::{self, PolicyAsk},
     profile,
     staleness::{self, Staleness},
+    why_not_injected::WhyNotInjected,
 };
 use clap::{Args, Subcommand};
 use ferrule_proto::destination::GetDestination;
@@ -33,6 +34,8 @@ enum Question {
     /// what goes out to a Service or an address
     #[command(after_help = policy::EXAMPLES)]
     Policy(PolicyAsk),
+    /// Say why a pod has no proxy, or not the one that it would get today
+    WhyNotInjected(Box<WhyNotInjected>),
     /// Compare what it holds of the cluster with what the API server has
     #[command(after_help = staleness::EXAMPLES)]
     Staleness(Staleness),
@@ -87,6 +90,7 @@ impl Diagnostics {
             Question::Endpoints(ask) => endpoints::run(ask).await,
             Question::Profile(ask) => profile::run(ask).await,
             Question::Policy(ask) => policy::run(ask).await,
+            Question::WhyNotInjected(why) => why.run().await,
             Question::Staleness(ask) => ask.run().await,
         };
         output::seen_enough(result)
@@ -149,6 +153,7 @@ mod tests {
                 Question::Endpoints(ask) | Question::Profile(ask) => ask.server.api_addr,
                 Question::Policy(ask) => ask.server.api_addr,
                 Question::Staleness(ask) => ask.server.api_addr,
+                Question::WhyNotInjected(_) => unreachable!("it asks the API server"),
             };
             // The variable may be set where this runs.
             if std::env::var_os("FERRULE_API_ADDR").is_none() {

@@ -170,6 +170,9 @@ pub enum Error {
     /// The chart's values cannot be read.
     #[error(transparent)]
     Values(#[from] ferrule_proxy_injector::ValuesError),
+    /// What is asked about is not there.
+    #[error("{0}")]
+    NoSubject(String),
     /// No manifests can be printed.
     #[error(transparent)]
     Install(#[from] InstallError),

@@ -5,6 +5,7 @@
 //! [`Install`], [`Upgrade`], [`Prune`] and [`Uninstall`] print what a cluster is to have,
 //! or no more, for kubectl.
 //! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
+//! [`WhyNotInjected`] says why a pod has no proxy.
 //! [`Check`] says what is wrong with a cluster's mesh, and what of manifests would be
 //! refused, or not understood.
 //! [`Identity`] shows the certificates of a running Ferrule, and [`Token`] makes
@@ -39,7 +40,9 @@ mod read;
 mod selector;
 mod staleness;
 mod state_dir;
+mod subject;
 mod token;
+mod why_not_injected;
 
 pub use self::{
     api_addr::DEFAULT_API_ADDR,
@@ -53,4 +56,5 @@ pub use self::{
     policy::TargetError,
     state_dir::StateDir,
     token::Token,
+    why_not_injected::WhyNotInjected,
 };

@@ -32,6 +32,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use ferrule_cli::{
     Check, Diagnostics, Identity, Inject, Install, Prune, Token, Uninject, Uninstall, Upgrade,
+    WhyNotInjected,
 };
 use flags::ServeFlags;
 use std::{
@@ -75,6 +76,8 @@ enum Command {
     Inject(Box<Inject>),
     /// Take proxies, and what asks for them, out of manifests
     Uninject(Uninject),
+    /// Say why a pod has no proxy, or not the one that it would get today
+    WhyNotInjected(Box<WhyNotInjected>),
     /// Look at certificates
     Identity(Identity),
     /// Make tokens where there is no cluster to make them
@@ -121,6 +124,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(check) => Ok(ask(check.run())?),
         Command::Inject(inject) => Ok(ask(inject.run())?),
         Command::Uninject(uninject) => Ok(uninject.run()?),
+        Command::WhyNotInjected(why) => Ok(ask(why.run())?),
         Command::Identity(identity) => Ok(ask(identity.run())?),
         Command::Token(token) => Ok(token.run()?),
         Command::Version => {

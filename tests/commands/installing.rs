@@ -1,7 +1,7 @@
 //! A control plane that is installed, upgraded, pruned and uninstalled by what the command
 //! prints.
 
-use crate::shell::Shell;
+use crate::shell::{APPLY, Shell};
 use anyhow::{Result, ensure};
 use ferrule_test_cluster::{Binary, Cluster, Options};
 use ferrule_tests::TestAuthority;
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path};
 use tempfile::TempDir;
 
-const APPLY: &[&str] = &["apply", "-f", "-"];
 const DELETE: &[&str] = &["delete", "-f", "-"];
 const ANCHORS: &[&str] = &["-n=linkerd", "configmap/linkerd-identity-trust-roots"];
 const ISSUER: &[&str] = &["-n=linkerd", "secret/linkerd-identity-issuer"];

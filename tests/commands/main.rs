@@ -2,5 +2,6 @@
 //! and a real API server behind it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod injection;
 mod installing;
 mod shell;

@@ -7,6 +7,9 @@ use serde_json::Value;
 use std::{ffi::OsString, path::PathBuf, process::Stdio};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
+/// What manifests are piped into.
+pub(crate) const APPLY: &[&str] = &["apply", "-f", "-"];
+
 pub(crate) struct Shell {
     pub(crate) cluster: Cluster,
     path: OsString,
