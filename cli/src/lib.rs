@@ -5,6 +5,7 @@
 //! [`Install`], [`Upgrade`], [`Prune`] and [`Uninstall`] print what a cluster is to have,
 //! or no more, for kubectl.
 //! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
+//! [`Profile`] makes ServiceProfiles.
 //! [`WhyNotInjected`] says why a pod has no proxy.
 //! [`Check`] says what is wrong with a cluster's mesh, and what of manifests would be
 //! refused, or not understood.
@@ -38,6 +39,7 @@ mod profile;
 mod profile_fields;
 mod read;
 mod selector;
+mod service_profile;
 mod staleness;
 mod state_dir;
 mod subject;
@@ -54,6 +56,7 @@ pub use self::{
     inject::{Inject, Uninject},
     install::{Helm, Install, InstallError, Prune, Uninstall, Upgrade},
     policy::TargetError,
+    service_profile::Profile,
     state_dir::StateDir,
     token::Token,
     why_not_injected::WhyNotInjected,

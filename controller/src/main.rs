@@ -31,8 +31,8 @@ mod webhooks;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use ferrule_cli::{
-    Check, Diagnostics, Identity, Inject, Install, Prune, Token, Uninject, Uninstall, Upgrade,
-    WhyNotInjected,
+    Check, Diagnostics, Identity, Inject, Install, Profile, Prune, Token, Uninject, Uninstall,
+    Upgrade, WhyNotInjected,
 };
 use flags::ServeFlags;
 use std::{
@@ -76,6 +76,8 @@ enum Command {
     Inject(Box<Inject>),
     /// Take proxies, and what asks for them, out of manifests
     Uninject(Uninject),
+    /// Print a ServiceProfile: a template, or one made of an OpenAPI document or a .proto
+    Profile(Box<Profile>),
     /// Say why a pod has no proxy, or not the one that it would get today
     WhyNotInjected(Box<WhyNotInjected>),
     /// Look at certificates
@@ -124,6 +126,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(check) => Ok(ask(check.run())?),
         Command::Inject(inject) => Ok(ask(inject.run())?),
         Command::Uninject(uninject) => Ok(uninject.run()?),
+        Command::Profile(profile) => Ok(ask(profile.run())?),
         Command::WhyNotInjected(why) => Ok(ask(why.run())?),
         Command::Identity(identity) => Ok(ask(identity.run())?),
         Command::Token(token) => Ok(token.run()?),

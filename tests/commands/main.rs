@@ -4,4 +4,5 @@
 
 mod injection;
 mod installing;
+mod profiles;
 mod shell;
