@@ -6,6 +6,7 @@
 //! or no more, for kubectl.
 //! [`Inject`] and [`Uninject`] put proxies, or what asks for them, into manifests.
 //! [`Profile`] makes ServiceProfiles.
+//! [`Authz`] says which objects let requests in.
 //! [`WhyNotInjected`] says why a pod has no proxy.
 //! [`Check`] says what is wrong with a cluster's mesh, and what of manifests would be
 //! refused, or not understood.
@@ -17,6 +18,7 @@ mod admin;
 mod announce;
 mod api;
 mod api_addr;
+mod authz;
 mod check;
 mod cluster;
 mod diagnostics;
@@ -48,6 +50,7 @@ mod why_not_injected;
 
 pub use self::{
     api_addr::DEFAULT_API_ADDR,
+    authz::Authz,
     check::{Check, reference as checks_reference},
     diagnostics::Diagnostics,
     duration::duration,

@@ -31,8 +31,8 @@ mod webhooks;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use ferrule_cli::{
-    Check, Diagnostics, Identity, Inject, Install, Profile, Prune, Token, Uninject, Uninstall,
-    Upgrade, WhyNotInjected,
+    Authz, Check, Diagnostics, Identity, Inject, Install, Profile, Prune, Token, Uninject,
+    Uninstall, Upgrade, WhyNotInjected,
 };
 use flags::ServeFlags;
 use std::{
@@ -78,6 +78,8 @@ enum Command {
     Uninject(Uninject),
     /// Print a ServiceProfile: a template, or one made of an OpenAPI document or a .proto
     Profile(Box<Profile>),
+    /// List what lets requests to a workload in
+    Authz(Box<Authz>),
     /// Say why a pod has no proxy, or not the one that it would get today
     WhyNotInjected(Box<WhyNotInjected>),
     /// Look at certificates
@@ -127,6 +129,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Inject(inject) => Ok(ask(inject.run())?),
         Command::Uninject(uninject) => Ok(uninject.run()?),
         Command::Profile(profile) => Ok(ask(profile.run())?),
+        Command::Authz(authz) => Ok(ask(authz.run())?),
         Command::WhyNotInjected(why) => Ok(ask(why.run())?),
         Command::Identity(identity) => Ok(ask(identity.run())?),
         Command::Token(token) => Ok(token.run()?),

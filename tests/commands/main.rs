@@ -2,6 +2,7 @@
 //! and a real API server behind it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authorizations;
 mod injection;
 mod installing;
 mod profiles;
