@@ -4,8 +4,10 @@ use crate::{
     Error,
     announce::Announcer,
     api_addr::ServerFlags,
+    bundle::{self, Bundle},
     endpoints,
     error::Refusal,
+    metrics::{self, ControllerMetrics, ProxyMetrics},
     output::{self, Format},
     policy::{self, PolicyAsk},
     profile,
@@ -36,6 +38,15 @@ enum Question {
     Policy(PolicyAsk),
     /// Say why a pod has no proxy, or not the one that it would get today
     WhyNotInjected(Box<WhyNotInjected>),
+    /// Print the metrics of a workload's proxies
+    #[command(after_help = metrics::PROXY_EXAMPLES)]
+    ProxyMetrics(ProxyMetrics),
+    /// Print the metrics of the control plane
+    #[command(visible_alias = "cp-metrics", after_help = metrics::CONTROLLER_EXAMPLES)]
+    ControllerMetrics(ControllerMetrics),
+    /// Write what others need to see of a mesh to help into one file, without secrets
+    #[command(after_help = bundle::EXAMPLES)]
+    Bundle(Bundle),
     /// Compare what it holds of the cluster with what the API server has
     #[command(after_help = staleness::EXAMPLES)]
     Staleness(Staleness),
@@ -91,6 +102,9 @@ impl Diagnostics {
             Question::Profile(ask) => profile::run(ask).await,
             Question::Policy(ask) => policy::run(ask).await,
             Question::WhyNotInjected(why) => why.run().await,
+            Question::ProxyMetrics(metrics) => metrics.run().await,
+            Question::ControllerMetrics(metrics) => metrics.run().await,
+            Question::Bundle(bundle) => bundle.run().await,
             Question::Staleness(ask) => ask.run().await,
         };
         output::seen_enough(result)
@@ -153,7 +167,7 @@ mod tests {
                 Question::Endpoints(ask) | Question::Profile(ask) => ask.server.api_addr,
                 Question::Policy(ask) => ask.server.api_addr,
                 Question::Staleness(ask) => ask.server.api_addr,
-                Question::WhyNotInjected(_) => unreachable!("it asks the API server"),
+                other => unreachable!("{other:?} is not asked there"),
             };
             // The variable may be set where this runs.
             if std::env::var_os("FERRULE_API_ADDR").is_none() {

@@ -125,6 +125,14 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// A file cannot be written.
+    #[error("cannot write {name}: {reason}")]
+    Unwritable {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// Manifests are files.
     #[error("{0} is a URL, which is not read here; use: curl -sSfL {0} | ferrule inject -")]
     Url(String),

@@ -5,5 +5,6 @@
 mod authorizations;
 mod injection;
 mod installing;
+mod metrics;
 mod profiles;
 mod shell;

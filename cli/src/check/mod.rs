@@ -4,13 +4,21 @@ mod cluster;
 mod manifests;
 
 pub use self::cluster::reference;
-pub(crate) use self::cluster::{COMPONENT, CONFIG, CONTROL_PLANE, is_supported, own_definitions};
+pub(crate) use self::cluster::{
+    COMPONENT, CONFIG, CONTROL_PLANE, is_supported, of_cluster, own_definitions,
+};
 
 use self::{cluster::ClusterCheck, manifests::Manifests};
 use crate::{Error, output};
 use clap::Args;
 
 const EXAMPLES: &str = "\
+Without --manifests it asks the API server, before an installation (--pre) or after
+it; it only reads, but for dry runs, and what the user may not read is skipped with a
+warning. With --manifests it looks at files as the webhooks and the mesh will,
+without a cluster. Errors are exit code 1; what each check means and what to do is in
+docs/checks.md.
+
 Examples:
   ferrule check --pre
   ferrule check
@@ -20,12 +28,6 @@ Examples:
   kustomize build . | ferrule check --manifests -";
 
 /// Looks for what is wrong with a cluster's mesh, or with manifests.
-///
-/// Without --manifests it asks the API server, before an installation (--pre) or after
-/// it; it only reads, but for dry runs, and what the user may not read is skipped with a
-/// warning. With --manifests it looks at files as the webhooks and the mesh will,
-/// without a cluster. Errors are exit code 1; what each check means and what to do is in
-/// docs/checks.md.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Check {

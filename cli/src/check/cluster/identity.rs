@@ -4,7 +4,10 @@ use super::{
     look::Look,
     row::{Answer, Category, Need, Problem, ROW, Row, Severity, none_of},
 };
-use crate::identity::{Certificate, Validity, ask_at};
+use crate::{
+    identity::{Certificate, Validity, ask_at},
+    pod_page::{Unreached, page},
+};
 use ferrule_identity::{
     CertificateError, ChainError, IdentityScope, Issuer, IssuerError, IssuerScheme, KeyAlgorithm,
     PathError, TrustAnchors,
@@ -15,7 +18,6 @@ use std::{
     collections::BTreeMap,
     time::{Duration, SystemTime},
 };
-use tokio::time::timeout;
 
 const ROTATE: &str = "replace it while it is good: docs/certificates.md, \"Replacing the trust \
                       anchor by hand\"";
@@ -390,25 +392,16 @@ async fn ask_identity(look: &Look) -> Result<Vec<(String, Loaded)>, Problem> {
     Ok(all)
 }
 
-/// The metrics of a pod, by way of the API server; `None` if it cannot reach it.
+/// The metrics of a pod; `None` if the API server cannot reach it.
 async fn metrics(look: &Look, pod: &Pod) -> Result<Option<String>, Problem> {
     const ADMIN: u16 = 9990;
     /// The API server may wait long for who cannot be reached.
     const REACH: Duration = Duration::from_secs(5);
     let (namespace, name) = (look.namespace(), pod.name_any());
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}:{ADMIN}/proxy/metrics");
-    let request = http::Request::get(path).body(Vec::new());
-    let request = request.map_err(|error| Problem::found(error.to_string()))?;
-    let answer = timeout(REACH, look.client.request_text(request)).await;
-    let Ok(answer) = answer else {
-        return Ok(None);
-    };
-    match answer {
+    match page(&look.client, namespace, &name, ADMIN, "/metrics", REACH).await {
         Ok(text) => Ok(Some(text)),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            Err(Problem::Forbidden("get pods/proxy".to_owned()))
-        }
-        Err(_) => Ok(None),
+        Err(Unreached::Forbidden) => Err(Problem::Forbidden("get pods/proxy".to_owned())),
+        Err(Unreached::Late(_) | Unreached::Failed(_)) => Ok(None),
     }
 }
 

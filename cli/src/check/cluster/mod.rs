@@ -45,7 +45,11 @@ use self::{
 use super::Output;
 use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration, read};
 use clap::{Args, builder::FalseyValueParser};
+use kube::Client;
+use serde_json::Value;
 use std::{rc::Rc, time::Duration};
+
+const CNI_NAMESPACE: &str = "linkerd-cni";
 
 /// A cluster that is looked at.
 #[derive(Debug, Args)]
@@ -86,7 +90,7 @@ pub(super) struct ClusterCheck {
     control_plane_namespace: String,
 
     /// The namespace of the CNI plugin
-    #[arg(long, value_name = "NAME", default_value = "linkerd-cni")]
+    #[arg(long, value_name = "NAME", default_value = CNI_NAMESPACE)]
     cni_namespace: String,
 
     /// The admin listener of an identity process, to see which issuer it signs with
@@ -104,6 +108,22 @@ pub(super) struct ClusterCheck {
 
     #[command(flatten)]
     cluster: ClusterFlags,
+}
+
+/// What is found of a cluster, its workloads too, at one look; as `-o json` prints it.
+pub(crate) async fn of_cluster(client: &Client, namespace: &str) -> Value {
+    let rows = table::of(Mode::DataPlane, false);
+    let scope = Rc::new(Scope {
+        namespace: namespace.to_owned(),
+        cni_namespace: CNI_NAMESPACE.to_owned(),
+        data_plane: None,
+        wants_cni: false,
+        api_addr: None,
+    });
+    let look = || Ok(Look::new(client, &scope));
+    let done = engine::run(&rows, look, Duration::ZERO, &mut Progress::new()).await;
+    let style = Style::of_stdout(true, false);
+    Report { done, style }.json()
 }
 
 impl ClusterCheck {

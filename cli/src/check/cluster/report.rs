@@ -184,7 +184,7 @@ impl Report {
     }
 
     /// What `linkerd check -o json` prints, and more (operations.md 12.1).
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         let categories = Category::ALL.into_iter().filter_map(|category| {
             let of = self
                 .done
