@@ -46,6 +46,8 @@ clippy:
 .PHONY: docs-check
 docs-check:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
+	$(CARGO) test --package ferrule-controller --bin ferrule --locked --quiet -- the_page_in_docs
+	$(CARGO) test --package ferrule-cli --lib --locked --quiet -- the_page_in_docs
 
 .PHONY: deny
 deny: $(DENY)
@@ -77,11 +79,13 @@ charts-check:
 	$(CARGO) test --package ferrule-charts --locked --quiet
 
 .PHONY: docs
-docs: ## Write the pages of docs/ that are generated: annotations, checks
+docs: ## Write the pages of docs/ that are generated: annotations, checks, commands
 	$(CARGO) run --quiet --package ferrule-proxy-injector --example annotations > docs/annotations.md.new
 	mv docs/annotations.md.new docs/annotations.md
 	$(CARGO) run --quiet --package ferrule-cli --example checks > docs/checks.md.new
 	mv docs/checks.md.new docs/checks.md
+	$(CARGO) run --quiet --package ferrule-controller -- reference > docs/commands.md.new
+	mv docs/commands.md.new docs/commands.md
 
 .PHONY: cluster
 cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to export

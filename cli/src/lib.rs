@@ -49,6 +49,7 @@ mod staleness;
 mod state_dir;
 mod subject;
 mod token;
+mod version;
 mod why_not_injected;
 
 pub use self::{
@@ -65,5 +66,6 @@ pub use self::{
     service_profile::Profile,
     state_dir::StateDir,
     token::Token,
+    version::Version,
     why_not_injected::WhyNotInjected,
 };

@@ -21,6 +21,7 @@ mod metrics;
 mod open_files;
 mod process;
 mod readiness;
+mod reference;
 mod restarts;
 mod serve;
 mod shutdown;
@@ -32,7 +33,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use ferrule_cli::{
     Authz, Check, Diagnostics, Identity, Inject, Install, Profile, Prune, Token, Uninject,
-    Uninstall, Upgrade, WhyNotInjected,
+    Uninstall, Upgrade, Version, WhyNotInjected,
 };
 use flags::ServeFlags;
 use std::{
@@ -86,13 +87,16 @@ enum Command {
     Identity(Identity),
     /// Make tokens where there is no cluster to make them
     Token(Token),
-    /// Print the version
-    Version,
+    /// Print versions, of this command and of the control plane
+    Version(Box<Version>),
     /// Print a completion script for a shell
     Completion {
         /// The shell to complete in
         shell: Shell,
     },
+    /// Print docs/commands.md
+    #[command(hide = true)]
+    Reference,
 }
 
 fn main() -> ExitCode {
@@ -133,8 +137,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::WhyNotInjected(why) => Ok(ask(why.run())?),
         Command::Identity(identity) => Ok(ask(identity.run())?),
         Command::Token(token) => Ok(token.run()?),
-        Command::Version => {
-            println!("ferrule {}", env!("CARGO_PKG_VERSION"));
+        Command::Version(version) => Ok(ask(version.run())?),
+        Command::Reference => {
+            print!("{}", reference::reference(Ferrule::command()));
             Ok(())
         }
         Command::Completion { shell } => {

@@ -312,8 +312,22 @@ async fn a_release_of_helm_and_linkerds_control_plane_are_left_alone() -> Result
     helm.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     helm.args(["install", "mesh", "charts/ferrule-control-plane"]);
     helm.args(["--namespace=linkerd", "--create-namespace"]);
+    let none = shell.ferrule(&["version"]).await?;
+    ensure!(
+        none.code == Some(0) && none.stdout.ends_with("Server version: unavailable\n"),
+        "{none:?}"
+    );
+    ensure!(
+        none.stderr
+            .contains("no control plane in namespace linkerd"),
+        "{none:?}"
+    );
     let done = tokio::process::Command::from(helm).output().await?;
     ensure!(done.status.success(), "{done:?}");
+    let version = env!("CARGO_PKG_VERSION");
+    let told = shell.told(&["version", "--proxy"]).await?;
+    let expected = format!("Client version: {version}\nServer version: {version}\n");
+    ensure!(told == expected, "{told}");
     for command in ["install", "upgrade", "prune"] {
         let refused = shell.refused(&[command]).await?;
         ensure!(

@@ -21,16 +21,16 @@ use serde_json::Value;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
+By default pod templates and Namespaces are annotated, and the injector in the
+cluster does the rest as pods are created; all else of a manifest stays as it was
+written. With --manual the proxy is in the manifest itself.
+
 Examples:
   ferrule inject web.yaml | kubectl apply -f -
   kubectl get deploy -o yaml | ferrule inject --proxy-log-level debug - | kubectl apply -f -
   ferrule inject --manual --values values.yaml --trust-anchors ca.crt web.yaml";
 
 /// Asks for proxies in manifests, or puts them there.
-///
-/// By default pod templates and Namespaces are annotated, and the injector in the
-/// cluster does the rest as pods are created; all else of a manifest stays as it was
-/// written. With --manual the proxy is in the manifest itself.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Inject {
