@@ -2,7 +2,8 @@
 
 use super::{
     backend::Distribution,
-    filter, limit,
+    filter::{self, Filter},
+    limit,
     route::{self, Route, Rule},
     sheet::Sheet,
 };
@@ -149,12 +150,8 @@ fn grpc_rows(routes: &[GrpcRoute]) -> Vec<Vec<String>> {
 
 fn opaque_rows(routes: &[OpaqueRoute]) -> Vec<Vec<String>> {
     let rows = routes.iter().flat_map(|route| {
-        let rules = route.rules.iter().map(|rule| Rule {
-            matches: "any".to_owned(),
-            filters: filter::text(&rule.filters),
-            backends: backends(rule.backends.as_ref()),
-            limits: String::new(),
-        });
+        let rules = route.rules.iter();
+        let rules = rules.map(|rule| of_connections(&rule.filters, rule.backends.as_ref()));
         let route = Route {
             metadata: route.metadata.as_ref(),
             kind: "opaque",
@@ -167,12 +164,8 @@ fn opaque_rows(routes: &[OpaqueRoute]) -> Vec<Vec<String>> {
 
 fn tls_rows(routes: &[TlsRoute]) -> Vec<Vec<String>> {
     let rows = routes.iter().flat_map(|route| {
-        let rules = route.rules.iter().map(|rule| Rule {
-            matches: "any".to_owned(),
-            filters: filter::text(&rule.filters),
-            backends: backends(rule.backends.as_ref()),
-            limits: String::new(),
-        });
+        let rules = route.rules.iter();
+        let rules = rules.map(|rule| of_connections(&rule.filters, rule.backends.as_ref()));
         let route = Route {
             metadata: route.metadata.as_ref(),
             kind: "TLS",
@@ -181,6 +174,16 @@ fn tls_rows(routes: &[TlsRoute]) -> Vec<Vec<String>> {
         route.rows(rules)
     });
     rows.collect()
+}
+
+/// A rule for whole connections: there is nothing in them that it could match, or limit.
+fn of_connections(filters: &[impl Filter], distribution: Option<&impl Distribution>) -> Rule {
+    Rule {
+        matches: "any".to_owned(),
+        filters: filter::text(filters),
+        backends: backends(distribution),
+        limits: String::new(),
+    }
 }
 
 fn backends(distribution: Option<&impl Distribution>) -> String {

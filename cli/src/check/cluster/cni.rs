@@ -2,6 +2,7 @@
 
 use super::{
     look::Look,
+    presence::there,
     read::{get, of},
     row::{Answer, Category, Need, Problem, ROW, Row, Severity, none_of},
 };
@@ -25,20 +26,17 @@ const CNI: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "cni-plugin-cm-exists",
-        anchor: "cni-plugin-cm-exists",
         title: "ConfigMap linkerd-cni-config is there",
         needs: &[Need("get", "configmaps")],
         run: |look| {
             Box::pin(async {
-                let found = get::<ConfigMap>(of(&look.client, wanted(look).await?), CONFIG).await?;
-                there(found.is_some(), "ConfigMap", CONFIG)
+                there::<ConfigMap>(of(&look.client, wanted(look).await?), [CONFIG]).await
             })
         },
         ..CNI
     },
     Row {
         id: "cni-plugin-cr-exists",
-        anchor: "cni-plugin-cr-exists",
         title: "ClusterRole linkerd-cni is there",
         needs: &[
             Need("get", "configmaps"),
@@ -47,15 +45,13 @@ pub(super) const ROWS: &[Row] = &[
         run: |look| {
             Box::pin(async {
                 wanted(look).await?;
-                let found = get::<ClusterRole>(look.everywhere(), NAME).await?;
-                there(found.is_some(), "ClusterRole", NAME)
+                there::<ClusterRole>(look.everywhere(), [NAME]).await
             })
         },
         ..CNI
     },
     Row {
         id: "cni-plugin-crb-exists",
-        anchor: "cni-plugin-crb-exists",
         title: "ClusterRoleBinding linkerd-cni is there",
         needs: &[
             Need("get", "configmaps"),
@@ -64,42 +60,35 @@ pub(super) const ROWS: &[Row] = &[
         run: |look| {
             Box::pin(async {
                 wanted(look).await?;
-                let found = get::<ClusterRoleBinding>(look.everywhere(), NAME).await?;
-                there(found.is_some(), "ClusterRoleBinding", NAME)
+                there::<ClusterRoleBinding>(look.everywhere(), [NAME]).await
             })
         },
         ..CNI
     },
     Row {
         id: "cni-plugin-sa-exists",
-        anchor: "cni-plugin-sa-exists",
         title: "ServiceAccount linkerd-cni is there",
         needs: &[Need("get", "configmaps"), Need("get", "serviceaccounts")],
         run: |look| {
             Box::pin(async {
-                let found =
-                    get::<ServiceAccount>(of(&look.client, wanted(look).await?), NAME).await?;
-                there(found.is_some(), "ServiceAccount", NAME)
+                there::<ServiceAccount>(of(&look.client, wanted(look).await?), [NAME]).await
             })
         },
         ..CNI
     },
     Row {
         id: "cni-plugin-ds-exists",
-        anchor: "cni-plugin-ds-exists",
         title: "DaemonSet linkerd-cni is there",
         needs: &[Need("get", "configmaps"), Need("get", "daemonsets.apps")],
         run: |look| {
             Box::pin(async {
-                let found = get::<DaemonSet>(of(&look.client, wanted(look).await?), NAME).await?;
-                there(found.is_some(), "DaemonSet", NAME)
+                there::<DaemonSet>(of(&look.client, wanted(look).await?), [NAME]).await
             })
         },
         ..CNI
     },
     Row {
         id: "cni-plugin-ready",
-        anchor: "cni-plugin-ready",
         title: "the CNI plugin is ready on every node that it is for",
         retried: true,
         after: &["cni-plugin-ds-exists"],
@@ -121,10 +110,6 @@ async fn wanted(look: &Look) -> Result<&str, Problem> {
         true => Ok(&look.scope.cni_namespace),
         false => Err(Problem::not_applicable("cniEnabled is not set")),
     }
-}
-
-fn there(is_there: bool, kind: &str, name: &str) -> Answer {
-    none_of((!is_there).then(|| format!("there is no {kind} {name}")))
 }
 
 async fn ready(look: &Look) -> Answer {

@@ -2,16 +2,15 @@
 
 use super::{
     look::Look,
-    read::{Known, get},
+    presence::there,
+    read::get,
     row::{Answer, Category, Need, Problem, ROW, Row, Severity, none_of},
     webhooks::{INJECTOR, POLICY, PROFILE, Webhook},
 };
-use futures::future::join_all;
 use k8s_openapi::api::{
     core::v1::{Namespace, ServiceAccount},
     rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
-use kube::Api;
 
 /// Who the control plane's pods are.
 const ACCOUNTS: [&str; 3] = [
@@ -34,7 +33,6 @@ const CONFIG: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-existence-ns",
-        anchor: "l5d-existence-ns",
         title: "the control plane's namespace is there",
         after: ROW.after,
         needs: &[Need("get", "namespaces")],
@@ -54,46 +52,33 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-existence-sa",
-        anchor: "l5d-existence-sa",
         title: "the control plane's ServiceAccounts are there",
         needs: &[Need("get", "serviceaccounts")],
-        run: |look| {
-            Box::pin(async {
-                let names = ACCOUNTS.map(str::to_owned);
-                all_there::<ServiceAccount>(look.here(), "ServiceAccount", &names).await
-            })
-        },
+        run: |look| Box::pin(async { there::<ServiceAccount>(look.here(), ACCOUNTS).await }),
         ..CONFIG
     },
     Row {
         id: "l5d-existence-cr",
-        anchor: "l5d-existence-cr",
         title: "the control plane's ClusterRoles are there",
         needs: &[Need("get", "clusterroles.rbac.authorization.k8s.io")],
         run: |look| {
-            Box::pin(async {
-                let names = role_names(look);
-                all_there::<ClusterRole>(look.everywhere(), "ClusterRole", &names).await
-            })
+            Box::pin(async { there::<ClusterRole>(look.everywhere(), role_names(look)).await })
         },
         ..CONFIG
     },
     Row {
         id: "l5d-existence-crb",
-        anchor: "l5d-existence-crb",
         title: "the control plane's ClusterRoleBindings are there",
         needs: &[Need("get", "clusterrolebindings.rbac.authorization.k8s.io")],
         run: |look| {
             Box::pin(async {
-                let (names, kind) = (role_names(look), "ClusterRoleBinding");
-                all_there::<ClusterRoleBinding>(look.everywhere(), kind, &names).await
+                there::<ClusterRoleBinding>(look.everywhere(), role_names(look)).await
             })
         },
         ..CONFIG
     },
     Row {
         id: "l5d-existence-mwc",
-        anchor: "l5d-existence-mwc",
         title: "the injector's webhook is registered",
         needs: &[Need(
             "get",
@@ -104,7 +89,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-existence-vwc",
-        anchor: "l5d-existence-vwc",
         title: "the webhooks for ServiceProfiles and policies are registered",
         needs: &[Need(
             "get",
@@ -115,7 +99,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-proxy-init-run-as-root",
-        anchor: "l5d-proxy-init-run-as-root",
         title: "proxy-init runs as root where nodes run Docker",
         severity: Severity::Error,
         after: &["l5d-existence-linkerd-config"],
@@ -131,22 +114,6 @@ fn role_names(look: &Look) -> [String; 4] {
     let namespace = look.namespace();
     let roles = ["destination", "policy", "identity", "proxy-injector"];
     roles.map(|role| format!("linkerd-{namespace}-{role}"))
-}
-
-async fn all_there<K: Known>(api: Api<K>, kind: &str, names: &[String]) -> Answer {
-    let reads = names.iter().map(|name| {
-        let api = api.clone();
-        async move {
-            get(api, name)
-                .await
-                .map(|found| found.is_none().then_some(name))
-        }
-    });
-    let mut missing = Vec::new();
-    for read in join_all(reads).await {
-        missing.extend(read?.map(|name| format!("there is no {kind} {name}")));
-    }
-    none_of(missing)
 }
 
 async fn registered(look: &Look, webhooks: &[&Webhook]) -> Answer {

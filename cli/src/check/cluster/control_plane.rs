@@ -30,7 +30,6 @@ const CONTROL_PLANE: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-version-control",
-        anchor: "l5d-version-control",
         category: Category::Version,
         title: "the control plane's version is known",
         severity: Severity::Fatal,
@@ -43,7 +42,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-version-control-mismatched",
-        anchor: "l5d-version-control-mismatched",
         category: Category::Version,
         title: "the control plane's version is this command's",
         after: &["l5d-version-control"],
@@ -67,7 +65,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "ferrule-write-leases",
-        anchor: "ferrule-write-leases",
         title: "for all that is written one replica holds the Lease, and renews it",
         retried: true,
         after: &["l5d-api-control-ready"],
@@ -84,7 +81,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "ferrule-default-deny-probes",
-        anchor: "ferrule-default-deny-probes",
         title: "where nobody may call by default, probes may",
         after: &["l5d-existence-linkerd-config"],
         needs: &[Need("get", "configmaps"), Need("list", "namespaces")],
@@ -96,7 +92,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "ferrule-token-projection",
-        anchor: "ferrule-bound-tokens",
+        anchor: Some("ferrule-bound-tokens"),
         title: "proxies are given tokens that end with their pods, and are good for identity alone",
         after: &["l5d-existence-linkerd-config"],
         needs: &[Need("get", "configmaps")],
@@ -117,7 +113,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-control-plane-replicas",
-        anchor: "l5d-control-plane-replicas",
         category: Category::HighAvailability,
         title: "in high availability each component has several replicas that are available",
         retried: true,
@@ -129,7 +124,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-ha-nodes",
-        anchor: "l5d-ha-nodes",
         category: Category::HighAvailability,
         title: "in high availability there are at least three nodes",
         after: &["l5d-existence-linkerd-config"],
@@ -140,7 +134,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-extension-namespaces",
-        anchor: "l5d-extension-namespaces",
         category: Category::Extensions,
         title: "no extension is in two namespaces",
         after: ROW.after,

@@ -40,7 +40,6 @@ const DATA_PLANE: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-identity-data-plane-proxies-certs-match-ca",
-        anchor: "l5d-identity-data-plane-proxies-certs-match-ca",
         category: Category::DataPlaneIdentity,
         title: "proxies trust what is published now",
         after: &["l5d-identity-trust-roots-valid"],
@@ -50,7 +49,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "ferrule-bound-tokens",
-        anchor: "ferrule-bound-tokens",
         category: Category::DataPlaneIdentity,
         title: "proxies show tokens that end with their pods, and are good for identity alone",
         after: ROW.after,
@@ -67,7 +65,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-data-plane-exists",
-        anchor: "l5d-data-plane-exists",
         title: "the namespace that was named is there",
         severity: Severity::Fatal,
         after: ROW.after,
@@ -90,7 +87,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-data-plane-ready",
-        anchor: "l5d-data-plane-ready",
         title: "all proxies are ready",
         severity: Severity::Fatal,
         retried: true,
@@ -106,7 +102,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-data-plane-version",
-        anchor: "l5d-data-plane-version",
         title: "proxies are of the version that is injected now",
         needs: &[Need("list", "pods"), Need("get", "configmaps")],
         run: |look| Box::pin(versions(look)),
@@ -114,7 +109,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-data-plane-pod-labels",
-        anchor: "l5d-data-plane-pod-labels",
         title: "pods have no labels that only the injector writes, or that are annotations",
         remedy: "remove the label from the pod template; what the mesh reads of a pod is in \
                  docs/annotations.md",
@@ -130,7 +124,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-data-plane-services-labels",
-        anchor: "l5d-data-plane-services-labels",
         title: "only Services that are mirrors have labels of mirrors",
         needs: &[Need("list", "services")],
         remedy: "remove the label",
@@ -152,7 +145,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-data-plane-services-annotations",
-        anchor: "l5d-data-plane-services-annotations",
         title: "no Service asks for a proxy",
         needs: &[Need("list", "services")],
         remedy: "put linkerd.io/inject on the pod template or the namespace: on a Service it means \
@@ -168,7 +160,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "linkerd-opaque-ports-definition",
-        anchor: "linkerd-opaque-ports-definition",
         title: "Services and their pods agree on which ports are opaque",
         needs: &[Need("list", "pods"), Need("list", "services")],
         remedy: "write the same config.linkerd.io/opaque-ports on the Service and on the pod \

@@ -22,7 +22,6 @@ const INSTALL: &str = "install the chart of CRDs: helm upgrade --install ferrule
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "gateway-api-crd",
-        anchor: "gateway-api-crd",
         category: Category::GatewayApi,
         title: "HTTPRoute and GRPCRoute of the Gateway API are installed in a version that is read",
         severity: Severity::Warning,
@@ -35,7 +34,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "gateway-api-crd-stored-versions",
-        anchor: "gateway-api-crd",
+        anchor: Some("gateway-api-crd"),
         category: Category::GatewayApi,
         title: "no definition has stored versions that it does not know any more",
         severity: Severity::Warning,
@@ -48,7 +47,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-existence-crd",
-        anchor: "l5d-existence-crd",
         category: Category::Definitions,
         title: "all CRDs of the mesh are installed, with the newest version",
         severity: Severity::Fatal,
@@ -60,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-existence-crd-config",
-        anchor: "l5d-existence-crd",
+        anchor: Some("l5d-existence-crd"),
         category: Category::Config,
         title: "all CRDs of the mesh are installed, with the newest version",
         severity: Severity::Fatal,

@@ -25,7 +25,6 @@ const EXISTENCE: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-existence-linkerd-config",
-        anchor: "l5d-existence-linkerd-config",
         title: "ConfigMap linkerd-config is there and can be read",
         severity: Severity::Fatal,
         after: ROW.after,
@@ -36,7 +35,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-existence-replicasets",
-        anchor: "l5d-existence-replicasets",
         title: "the control plane's ReplicaSets can make their pods",
         severity: Severity::Fatal,
         retried: true,
@@ -48,7 +46,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-existence-unschedulable-pods",
-        anchor: "l5d-existence-unschedulable-pods",
         title: "every pod of the control plane has a node",
         severity: Severity::Warning,
         retried: true,
@@ -60,7 +57,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-api-control-ready",
-        anchor: "l5d-api-control-ready",
         title: "destination, identity and proxy-injector each have a pod that is ready",
         severity: Severity::Fatal,
         retried: true,
@@ -73,7 +69,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-cluster-networks-cidr",
-        anchor: "l5d-cluster-networks-cidr",
         title: "the nodes' pod networks are in clusterNetworks",
         needs: &[Need("get", "configmaps"), Need("list", "nodes")],
         remedy: NETWORKS,
@@ -82,7 +77,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-cluster-networks-pods",
-        anchor: "l5d-cluster-networks-pods",
         title: "all pods' addresses are in clusterNetworks",
         needs: &[Need("get", "configmaps"), Need("list", "pods")],
         remedy: NETWORKS,
@@ -91,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-cluster-networks-services",
-        anchor: "l5d-cluster-networks-pods",
+        anchor: Some("l5d-cluster-networks-pods"),
         title: "all Services' addresses are in clusterNetworks",
         needs: &[Need("get", "configmaps"), Need("list", "services")],
         remedy: NETWORKS,

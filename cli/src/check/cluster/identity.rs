@@ -37,7 +37,7 @@ const IDENTITY: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-identity-trust-roots-valid",
-        anchor: "l5d-identity-cert-config-valid",
+        anchor: Some("l5d-identity-cert-config-valid"),
         title: "the trust anchors can be read",
         needs: ANCHORS,
         remedy: "write PEM certificates into key ca-bundle.crt of ConfigMap \
@@ -47,7 +47,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-cert-config-valid",
-        anchor: "l5d-identity-cert-config-valid",
         title: "the issuer's certificate and key can be read, and belong together",
         needs: ISSUER,
         remedy: "write both into Secret linkerd-identity-issuer: crt.pem and key.pem, or with \
@@ -57,7 +56,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-trustAnchors-use-supported-crypto",
-        anchor: "l5d-identity-trustAnchors-use-supported-crypto",
         title: "the trust anchors have keys that proxies understand",
         after: &["l5d-identity-trust-roots-valid"],
         needs: ANCHORS,
@@ -76,7 +74,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-issuer-cert-uses-supported-crypto",
-        anchor: "l5d-identity-issuer-cert-uses-supported-crypto",
         title: "the issuer has a key that can sign for proxies",
         needs: ISSUER,
         remedy: "make another: ECDSA P-256 (or P-384)",
@@ -90,7 +87,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-trustAnchors-are-time-valid",
-        anchor: "l5d-identity-trustAnchors-are-time-valid",
         title: "the trust anchors are in date",
         after: &["l5d-identity-trust-roots-valid"],
         needs: ANCHORS,
@@ -102,7 +98,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-issuer-cert-is-time-valid",
-        anchor: "l5d-identity-issuer-cert-is-time-valid",
         title: "the issuer is in date",
         needs: ISSUER,
         remedy: EXPIRED,
@@ -111,7 +106,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-trustAnchors-not-expiring-soon",
-        anchor: "l5d-identity-trustAnchors-not-expiring-soon",
         title: "the trust anchors will be in date for long",
         severity: Severity::Warning,
         after: &["l5d-identity-trustAnchors-are-time-valid"],
@@ -124,7 +118,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-issuer-cert-not-expiring-soon",
-        anchor: "l5d-identity-issuer-cert-not-expiring-soon",
         title: "the issuer will be in date for long",
         severity: Severity::Warning,
         after: &["l5d-identity-issuer-cert-is-time-valid"],
@@ -137,7 +130,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-issuer-cert-issued-by-trust-anchor",
-        anchor: "l5d-identity-issuer-cert-issued-by-trust-anchor",
         title: "the issuer is signed by a trust anchor, and signs what proxies accept",
         severity: Severity::Error,
         after: &[
@@ -153,7 +145,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-identity-issuer-loaded",
-        anchor: "l5d-identity-issuer-loaded",
         title: "identity signs with the issuer that is in the Secret",
         severity: Severity::Warning,
         after: &["l5d-identity-cert-config-valid", "l5d-api-control-ready"],

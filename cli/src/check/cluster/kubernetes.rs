@@ -21,10 +21,21 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(10);
 const CLOCKS: &str = "have the clocks of all nodes, and of this machine, set by NTP: certificates \
                       are good from one moment to another";
 
+/// Before an installation and after it.
+const NODE_CLOCKS: Row = Row {
+    anchor: Some("pre-k8s-clock-skew"),
+    title: "the clocks of nodes agree with this machine's",
+    severity: Severity::Warning,
+    needs: &[Need("list", "nodes")],
+    remedy: CLOCKS,
+    run: |look| Box::pin(node_clocks(look)),
+    ..ROW
+};
+
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "k8s-api-client",
-        anchor: "k8s-api",
+        anchor: Some("k8s-api"),
         title: "there is a kubeconfig that says where the API server is",
         severity: Severity::Fatal,
         after: &[],
@@ -33,7 +44,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "k8s-api-version",
-        anchor: "k8s-api",
+        anchor: Some("k8s-api"),
         title: "the API server answers",
         severity: Severity::Fatal,
         after: &["k8s-api-client"],
@@ -44,7 +55,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "k8s-api-clock-skew",
-        anchor: "pre-k8s-clock-skew",
+        anchor: Some("pre-k8s-clock-skew"),
         title: "the clocks of the API server and of this machine agree",
         severity: Severity::Warning,
         needs: &[Need("get", "/version")],
@@ -54,7 +65,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "k8s-version",
-        anchor: "k8s-version",
         category: Category::KubernetesVersion,
         title: "the API server is of a version that is supported",
         needs: &[Need("get", "/version")],
@@ -64,25 +74,13 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "pre-k8s-clock-skew",
-        anchor: "pre-k8s-clock-skew",
         category: Category::Setup,
-        title: "the clocks of nodes agree with this machine's",
-        severity: Severity::Warning,
-        needs: &[Need("list", "nodes")],
-        remedy: CLOCKS,
-        run: |look| Box::pin(node_clocks(look)),
-        ..ROW
+        ..NODE_CLOCKS
     },
     Row {
         id: "l5d-identity-clock-skew",
-        anchor: "pre-k8s-clock-skew",
         category: Category::Identity,
-        title: "the clocks of nodes agree with this machine's",
-        severity: Severity::Warning,
-        needs: &[Need("list", "nodes")],
-        remedy: CLOCKS,
-        run: |look| Box::pin(node_clocks(look)),
-        ..ROW
+        ..NODE_CLOCKS
     },
 ];
 

@@ -19,6 +19,7 @@ mod kubernetes;
 mod look;
 mod objects;
 mod pods;
+mod presence;
 mod progress;
 mod reference;
 mod report;

@@ -27,7 +27,7 @@ const OBJECTS: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "ferrule-namespace-annotations",
-        anchor: "ferrule-annotations",
+        anchor: Some("ferrule-annotations"),
         title: "annotations of namespaces are understood",
         needs: &[Need("list", "namespaces")],
         remedy: "change the annotation, or remove it: the names and what they may be are in \
@@ -37,7 +37,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "ferrule-stored-objects",
-        anchor: "ferrule-stored-objects",
         title: "policies and ServiceProfiles that are stored are understood",
         needs: &[
             Need("list", "servers.policy.linkerd.io"),

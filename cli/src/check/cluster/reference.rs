@@ -13,17 +13,17 @@ pub fn reference() -> String {
         let _ = writeln!(page, "\n## {}\n\n{}", category.name(), when(category));
         let mut anchors: Vec<&str> = Vec::new();
         for row in table::of_category(category) {
-            if !anchors.contains(&row.anchor) {
-                anchors.push(row.anchor);
+            if !anchors.contains(&row.anchor()) {
+                anchors.push(row.anchor());
             }
         }
         for anchor in anchors {
             // Names of one anchor in several categories go to the first.
-            let first = table::all().into_iter().find(|row| row.anchor == anchor);
+            let first = table::all().into_iter().find(|row| row.anchor() == anchor);
             if first.is_some_and(|row| row.category == category) {
                 let _ = writeln!(page, "\n<a id=\"{anchor}\"></a>");
             }
-            let rows = table::of_category(category).filter(|row| row.anchor == anchor);
+            let rows = table::of_category(category).filter(|row| row.anchor() == anchor);
             rows.for_each(|row| page += &section(row));
         }
     }
@@ -143,8 +143,8 @@ mod tests {
     fn every_anchor_is_on_the_page_once() {
         let page = reference();
         for row in table::all() {
-            let anchor = format!("<a id=\"{}\"></a>", row.anchor);
-            assert_eq!(page.matches(&anchor).count(), 1, "{}", row.anchor);
+            let anchor = format!("<a id=\"{}\"></a>", row.anchor());
+            assert_eq!(page.matches(&anchor).count(), 1, "{}", row.anchor());
         }
     }
 }

@@ -152,7 +152,7 @@ impl Report {
                 let _ = writeln!(
                     text,
                     "    to do: {remedy}\n    see {}",
-                    hint(done.row.anchor)
+                    hint(done.row.anchor())
                 );
             }
         }
@@ -236,7 +236,7 @@ fn check(done: &Done) -> Option<Value> {
         } => {
             check["error"] = cause.clone().into();
             check["remedy"] = remedy.clone().into();
-            check["hint"] = hint(row.anchor).into();
+            check["hint"] = hint(row.anchor()).into();
             if *is_error { "error" } else { "warning" }
         }
     }

@@ -15,7 +15,7 @@ use kube::ResourceExt as _;
 
 const RIGHTS: Row = Row {
     category: Category::Config,
-    anchor: "l5d-rbac",
+    anchor: Some("l5d-rbac"),
     after: &["l5d-existence-ns"],
     needs: &[
         Need("create", "subjectaccessreviews.authorization.k8s.io"),

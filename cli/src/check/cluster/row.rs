@@ -9,8 +9,8 @@ pub(super) struct Row {
     /// Stable: runbooks and filters go by it. Of checks that share an anchor each has
     /// something more.
     pub(super) id: &'static str,
-    /// Where its page tells of it; Linkerd's, where it has such a check.
-    pub(super) anchor: &'static str,
+    /// Where its page tells of it, if that is not its id: where several share one.
+    pub(super) anchor: Option<&'static str>,
     pub(super) category: Category,
     /// What is so when it succeeds.
     pub(super) title: &'static str,
@@ -26,10 +26,17 @@ pub(super) struct Row {
     pub(super) run: for<'a> fn(&'a Look) -> Answering<'a>,
 }
 
+impl Row {
+    /// Where its page tells of it; Linkerd's, where it has such a check.
+    pub(super) fn anchor(&self) -> &'static str {
+        self.anchor.unwrap_or(self.id)
+    }
+}
+
 /// What most rows have.
 pub(super) const ROW: Row = Row {
     id: "",
-    anchor: "",
+    anchor: None,
     category: Category::KubernetesApi,
     title: "",
     severity: Severity::Error,

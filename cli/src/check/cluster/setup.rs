@@ -23,7 +23,7 @@ const RIGHTS: &str = "install as somebody with the role cluster-admin, or have s
 
 const SETUP: Row = Row {
     category: Category::Setup,
-    anchor: "pre-k8s",
+    anchor: Some("pre-k8s"),
     needs: ASK,
     remedy: RIGHTS,
     ..ROW
@@ -32,7 +32,7 @@ const SETUP: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "pre-ns",
-        anchor: "pre-ns",
+        anchor: Some("pre-ns"),
         title: "the control plane's namespace has no control plane",
         needs: &[Need("get", "namespaces"), Need("get", "configmaps")],
         remedy: "there is an installation already: upgrade it (helm upgrade), take it over \
@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "pre-k8s-cluster-k8s",
-        anchor: "pre-k8s-cluster-k8s",
+        anchor: Some("pre-k8s-cluster-k8s"),
         title: "objects that belong to no namespace may be created (tried by a dry run)",
         needs: &[
             Need("create", "namespaces"),

@@ -88,7 +88,7 @@ mod tests {
                 "{}",
                 row.id
             );
-            assert!(!row.anchor.is_empty(), "{}", row.id);
+            assert!(!row.anchor().is_empty(), "{}", row.id);
             let is_about_the_api = row.category == Category::KubernetesApi;
             assert!(is_about_the_api || !row.needs.is_empty(), "{}", row.id);
             assert_eq!(

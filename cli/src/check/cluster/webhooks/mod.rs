@@ -132,7 +132,6 @@ const REACHED: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-proxy-injector-webhook-cert-valid",
-        anchor: "l5d-proxy-injector-webhook-cert-valid",
         title: "the injector's certificate is good, and the API server can verify it",
         after: &["l5d-existence-mwc"],
         needs: READ_INJECTOR,
@@ -141,7 +140,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-proxy-injector-webhook-cert-not-expiring-soon",
-        anchor: "l5d-webhook-cert-not-expiring-soon",
+        anchor: Some("l5d-webhook-cert-not-expiring-soon"),
         title: "the injector's certificate will be good for long",
         after: &["l5d-proxy-injector-webhook-cert-valid"],
         needs: READ_INJECTOR,
@@ -150,7 +149,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-sp-validator-webhook-cert-valid",
-        anchor: "l5d-sp-validator-webhook-cert-valid",
         title: "the ServiceProfile webhook's certificate is good, and the API server can verify it",
         after: &["l5d-existence-vwc"],
         run: |look| Box::pin(valid(look, &PROFILE)),
@@ -158,7 +156,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-sp-validator-webhook-cert-not-expiring-soon",
-        anchor: "l5d-webhook-cert-not-expiring-soon",
+        anchor: Some("l5d-webhook-cert-not-expiring-soon"),
         title: "the ServiceProfile webhook's certificate will be good for long",
         after: &["l5d-sp-validator-webhook-cert-valid"],
         run: |look| Box::pin(in_date_for_long(look, &PROFILE)),
@@ -166,7 +164,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-policy-validator-webhook-cert-valid",
-        anchor: "l5d-policy-validator-webhook-cert-valid",
         title: "the policy webhook's certificate is good, and the API server can verify it",
         after: &["l5d-existence-vwc"],
         run: |look| Box::pin(valid(look, &POLICY)),
@@ -174,7 +171,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-policy-validator-webhook-cert-not-expiring-soon",
-        anchor: "l5d-webhook-cert-not-expiring-soon",
+        anchor: Some("l5d-webhook-cert-not-expiring-soon"),
         title: "the policy webhook's certificate will be good for long",
         after: &["l5d-policy-validator-webhook-cert-valid"],
         run: |look| Box::pin(in_date_for_long(look, &POLICY)),
@@ -182,7 +179,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-proxy-injector-webhook-endpoints",
-        anchor: "l5d-webhook-endpoints",
+        anchor: Some("l5d-webhook-endpoints"),
         title: "the injector's Service has endpoints",
         after: &["l5d-existence-mwc"],
         needs: BACKED_INJECTOR,
@@ -191,7 +188,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-sp-validator-webhook-endpoints",
-        anchor: "l5d-webhook-endpoints",
+        anchor: Some("l5d-webhook-endpoints"),
         title: "the ServiceProfile webhook's Service has endpoints",
         after: &["l5d-existence-vwc"],
         run: |look| Box::pin(backed(look, &PROFILE)),
@@ -199,7 +196,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-policy-validator-webhook-endpoints",
-        anchor: "l5d-webhook-endpoints",
+        anchor: Some("l5d-webhook-endpoints"),
         title: "the policy webhook's Service has endpoints",
         after: &["l5d-existence-vwc"],
         run: |look| Box::pin(backed(look, &POLICY)),
@@ -207,7 +204,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-proxy-injector-webhook-reachable",
-        anchor: "l5d-webhook-reachable",
+        anchor: Some("l5d-webhook-reachable"),
         title: "a pod that asks for a proxy gets one (tried by a dry run)",
         after: &["l5d-existence-mwc"],
         needs: &[
@@ -220,7 +217,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-sp-validator-webhook-reachable",
-        anchor: "l5d-webhook-reachable",
+        anchor: Some("l5d-webhook-reachable"),
         title: "a ServiceProfile that means nothing is refused (tried by a dry run)",
         after: &["l5d-existence-vwc"],
         needs: &[
@@ -233,7 +230,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-policy-validator-webhook-reachable",
-        anchor: "l5d-webhook-reachable",
+        anchor: Some("l5d-webhook-reachable"),
         title: "a policy that means nothing is refused (tried by a dry run)",
         after: &["l5d-existence-vwc"],
         needs: &[
@@ -246,7 +243,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-webhook-failure-policy",
-        anchor: "l5d-webhook-failure-policy",
         title: "an injector that pods wait for has a replica to spare",
         category: Category::Webhooks,
         severity: Severity::Warning,
@@ -259,7 +255,6 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "l5d-webhook-kube-system",
-        anchor: "l5d-webhook-kube-system",
         title: "the injector is not asked about kube-system",
         category: Category::Webhooks,
         severity: Severity::Warning,
