@@ -1,9 +1,25 @@
 //! Standard output: aligned columns for people, JSON for programs.
 
 use crate::Error;
+use clap::{Args, builder::FalseyValueParser};
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
+
+/// Whether there are colours.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Colours {
+    /// No colours, on a terminal either
+    #[arg(long, env = "NO_COLOR", value_parser = FalseyValueParser::new())]
+    no_color: bool,
+}
+
+impl Colours {
+    /// Whether standard output is for a person who wants them.
+    pub(crate) fn are_wanted(self) -> bool {
+        io::stdout().is_terminal() && !self.no_color
+    }
+}
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -16,7 +16,7 @@ use self::{
 use crate::{
     Error, check,
     cluster::ClusterFlags,
-    output::{self, Format},
+    output::{self, Colours, Format},
     read::{all, each, get, of},
     subject::{Subject, SubjectName},
 };
@@ -60,6 +60,9 @@ pub struct WhyNotInjected {
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
 
+    #[command(flatten)]
+    colours: Colours,
+
     /// The namespace of the control plane
     #[arg(
         short = 'L',
@@ -85,7 +88,7 @@ impl WhyNotInjected {
         let facts = self.facts(&client).await?;
         let explanation = explain(&facts);
         let printed = match self.output {
-            Format::Table => output::print_as_it_is(&explanation.text()),
+            Format::Table => output::print_as_it_is(&explanation.text(self.colours.are_wanted())),
             Format::Json => output::print_json(&explanation),
         };
         output::seen_enough(printed.map_err(Error::from))

@@ -44,8 +44,8 @@ use self::{
     row::Mode,
 };
 use super::Output;
-use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration, read};
-use clap::{Args, builder::FalseyValueParser};
+use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration, output::Colours, read};
+use clap::Args;
 use kube::Client;
 use serde_json::Value;
 use std::{rc::Rc, time::Duration};
@@ -103,9 +103,8 @@ pub(super) struct ClusterCheck {
     #[arg(long)]
     verbose: bool,
 
-    /// No colours, on a terminal either
-    #[arg(long, env = "NO_COLOR", value_parser = FalseyValueParser::new())]
-    no_color: bool,
+    #[command(flatten)]
+    colours: Colours,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -123,7 +122,7 @@ pub(crate) async fn of_cluster(client: &Client, namespace: &str) -> Value {
     });
     let look = || Ok(Look::new(client, &scope));
     let done = engine::run(&rows, look, Duration::ZERO, &mut Progress::new()).await;
-    let style = Style::of_stdout(true, false);
+    let style = Style::of_stdout(false, false);
     Report { done, style }.json()
 }
 
@@ -147,7 +146,7 @@ impl ClusterCheck {
         fails: impl Fn(usize, usize) -> bool,
     ) -> Result<(), Error> {
         let rows = table::of(self.mode(), self.linkerd_cni_enabled);
-        let style = Style::of_stdout(self.no_color, self.verbose);
+        let style = Style::of_stdout(self.colours.are_wanted(), self.verbose);
         let client = self.cluster.client().await;
         let scope = Rc::new(Scope {
             namespace: self.control_plane_namespace,

@@ -25,11 +25,10 @@ pub(super) struct Style {
 }
 
 impl Style {
-    pub(super) fn of_stdout(no_colour: bool, is_verbose: bool) -> Self {
-        let is_terminal = io::stdout().is_terminal();
+    pub(super) fn of_stdout(has_colours: bool, is_verbose: bool) -> Self {
         Self {
-            is_terminal,
-            has_colours: is_terminal && !no_colour,
+            is_terminal: io::stdout().is_terminal(),
+            has_colours,
             is_verbose,
         }
     }

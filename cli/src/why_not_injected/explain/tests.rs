@@ -239,5 +239,10 @@ pod shop/web-1 gets no proxy:
 
 note: config.linkerd.io/proxy-log-levle is not known and has no effect
 ";
-    assert_eq!(told.text(), expected);
+    assert_eq!(told.text(false), expected);
+    let coloured = told.text(true);
+    assert!(
+        coloured.starts_with("\x1b[31mpod shop/web-1 gets no proxy:\x1b[0m\n"),
+        "{coloured}"
+    );
 }
