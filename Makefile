@@ -45,6 +45,8 @@ clippy:
 
 .PHONY: docs-check
 docs-check:
+	$(CARGO) test --package ferrule-controller --bin ferrule --locked --quiet \
+	  the_page_of_metrics_is_what_is_registered
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
 	$(CARGO) test --package ferrule-controller --bin ferrule --locked --quiet -- the_page_in_docs
 	$(CARGO) test --package ferrule-cli --lib --locked --quiet -- the_page_in_docs
@@ -79,13 +81,15 @@ charts-check:
 	$(CARGO) test --package ferrule-charts --locked --quiet
 
 .PHONY: docs
-docs: ## Write the pages of docs/ that are generated: annotations, checks, commands
+docs: ## Write what is generated in docs/: annotations, checks, commands, tables of metrics
 	$(CARGO) run --quiet --package ferrule-proxy-injector --example annotations > docs/annotations.md.new
 	mv docs/annotations.md.new docs/annotations.md
 	$(CARGO) run --quiet --package ferrule-cli --example checks > docs/checks.md.new
 	mv docs/checks.md.new docs/checks.md
 	$(CARGO) run --quiet --package ferrule-controller -- reference > docs/commands.md.new
 	mv docs/commands.md.new docs/commands.md
+	FERRULE_WRITE_DOCS=1 $(CARGO) test --quiet --package ferrule-controller --bin ferrule \
+	  the_page_of_metrics_is_what_is_registered
 
 .PHONY: cluster
 cluster: ## Start a real Kubernetes API by hand and print the KUBECONFIG to export

@@ -37,6 +37,7 @@ const LIVE_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Process {
     pub(crate) started: Instant,
     pub(crate) started_at: SystemTime,
+    roles: Vec<Role>,
     /// Destination and policy; they share an index.
     pub(crate) discovery: Option<Discovery>,
     pub(crate) identity: Option<Identity>,
@@ -80,10 +81,12 @@ pub(crate) struct Discovery {
 }
 
 impl Process {
-    pub(crate) fn new() -> Self {
+    /// One that is to have these roles; its parts come later.
+    pub(crate) fn new(roles: &[Role]) -> Self {
         Self {
             started: Instant::now(),
             started_at: SystemTime::now(),
+            roles: roles.to_vec(),
             discovery: None,
             identity: None,
             injection: None,
@@ -96,6 +99,11 @@ impl Process {
             restarts: Arc::default(),
             draining: AtomicBool::new(false),
         }
+    }
+
+    /// Whether it has this role.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
     }
 
     /// The calls of each method that is served here, with the role that serves it.

@@ -47,7 +47,7 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let client = source::client(&flags.source, &requests).await?;
     let stop = CancellationToken::new();
     let mut parts = Parts::default();
-    let mut process = Process::new();
+    let mut process = Process::new(&flags.roles);
     let watching = source::watching_client(&flags.source, &requests).await?;
     process.api_requests = client.is_some().then_some(requests);
     let mut leases = leases(flags, watching.as_ref());

@@ -9,6 +9,7 @@ mod brought;
 mod cases;
 mod helm;
 mod installation;
+mod monitoring;
 mod processes;
 mod rendering;
 mod roles;

@@ -2,14 +2,12 @@
 
 use crate::{
     cases::{Cases, authority, texts},
-    helm::{NAMESPACE, find, objects, render, root},
+    helm::{NAMESPACE, find, objects, render},
 };
 use anyhow::{Context as _, Result};
 use ferrule_proxy_injector::Values;
 use ferrule_tests::Ferrule;
-use regex::Regex;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path};
 
 #[tokio::test]
 async fn two_renderings_are_the_same_bytes() -> Result<()> {
@@ -308,56 +306,4 @@ async fn the_binary_takes_the_flags_of_every_case() -> Result<()> {
         }
     }
     Ok(())
-}
-
-#[tokio::test]
-async fn alerts_and_dashboards_are_about_metrics_that_exist() -> Result<()> {
-    let documented = std::fs::read_to_string(root().join("docs/metrics.md"))?;
-    let of_proxies = [
-        "request_total",
-        "response_total",
-        "response_latency_ms_bucket",
-        "tcp_open_connections",
-        "tcp_read_bytes_total",
-        "inbound_http_authz_deny_total",
-        "gateway_alive",
-    ];
-    let mut expressions = Vec::new();
-    let rendered = objects(&["--set=alerts.enabled=true"]).await?;
-    let rules = find(&rendered, "PrometheusRule", "ferrule-control-plane")?;
-    for group in rules["spec"]["groups"].as_array().context("groups")? {
-        for rule in group["rules"].as_array().context("rules")? {
-            expressions.push(rule["expr"].as_str().context("an expression")?.to_owned());
-        }
-    }
-    assert!(expressions.len() > 15, "{expressions:?}");
-    let dashboards = root().join("charts/ferrule-control-plane/dashboards");
-    for dashboard in ["control-plane.json", "proxies.json"] {
-        expressions.extend(queries(&dashboards.join(dashboard))?);
-    }
-    let names = Regex::new(r"([a-z_]+)(?:\{| == )")?;
-    let used: BTreeSet<_> = expressions
-        .iter()
-        .flat_map(|expression| names.captures_iter(expression))
-        .map(|name| name[1].to_owned())
-        .collect();
-    assert!(used.len() > 30, "{used:?}");
-    for name in used {
-        let base = name.trim_end_matches("_bucket");
-        let known = documented.contains(&format!("| `{base}{{"))
-            || documented.contains(&format!("| `{base}`"))
-            || of_proxies.contains(&&*name);
-        assert!(known, "{name} is in no table of docs/metrics.md");
-    }
-    Ok(())
-}
-
-fn queries(dashboard: &Path) -> Result<Vec<String>> {
-    let dashboard: Value = serde_json::from_str(&std::fs::read_to_string(dashboard)?)?;
-    let panels = dashboard["panels"].as_array().context("panels")?;
-    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array());
-    let queries = targets
-        .flatten()
-        .map(|target| target["expr"].as_str().map(ToOwned::to_owned));
-    queries.collect::<Option<_>>().context("queries")
 }

@@ -23,22 +23,23 @@ impl Collector for Requests {
             })
         };
         writer.counters(
-            "http_client_requests",
+            "http_client_requests{client,code,method}",
             "Requests to the Kubernetes API that were answered",
             each().map(|(labels, latency)| (labels, latency.count)),
         )?;
         writer.histograms(
-            "http_client_request_latency_seconds",
-            "How long their answers took to begin; a watch's begins at once and goes on",
+            "http_client_request_latency_seconds{client,code,method}",
+            "How long answers of the Kubernetes API took to begin; a watch's begins at once and \
+             goes on",
             each().map(|(labels, latency)| (labels, latency.clone())),
         )?;
         writer.gauges(
-            "http_client_in_flight_requests",
+            "http_client_in_flight_requests{client}",
             "Requests to the Kubernetes API whose answer has not begun",
             [([CLIENT], requests.in_flight())],
         )?;
         writer.counters(
-            "http_client_errors",
+            "http_client_errors{client,method}",
             "Requests to the Kubernetes API without an answer",
             requests.failed().into_iter().map(|(method, count)| {
                 let labels = [CLIENT, ("method", method)];

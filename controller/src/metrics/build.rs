@@ -10,7 +10,7 @@ impl Collector for Build {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         Writer::new(encoder).gauges(
-            "build_info",
+            "build_info{version}",
             "1, with the version of this binary",
             [(labels, 1u32)],
         )

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-/// The source and the index: what is known of the cluster, and how fresh it is.
+/// The source: what is known of the cluster, and how fresh it is.
 #[derive(Debug)]
 pub(super) struct Cluster(pub(super) Arc<Process>);
 
@@ -20,7 +20,25 @@ impl Collector for Cluster {
         };
         caches(discovery, &mut writer)?;
         watches(discovery, &mut writer)?;
-        index(discovery, &mut writer)
+        writer.gauge(
+            "cluster_store_size",
+            "Always 0: remote clusters are not followed yet",
+            0u32,
+        )
+    }
+}
+
+/// What the index has to do.
+#[derive(Debug)]
+pub(super) struct Index(pub(super) Arc<Process>);
+
+impl Collector for Index {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer::new(encoder);
+        match &self.0.discovery {
+            Some(discovery) => index(discovery, &mut writer),
+            None => Ok(()),
+        }
     }
 }
 
@@ -28,11 +46,11 @@ fn caches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
     for kind in Kind::ALL {
         let count = discovery.index.count(kind);
         let sample = [([("cluster", "local")], count)];
-        writer.gauges(&cache_size(kind), &format!("{kind}s known"), sample)?;
+        writer.gauges(&cache_size(kind), &format!("{kind} objects known"), sample)?;
     }
     for kind in Kind::ALL {
         let lag = discovery.watches.kind(kind).lag();
-        let help = format!("How long after they were written changes of {kind}s were heard of");
+        let help = format!("How long after it was written a change of a {kind} was heard of");
         writer.histogram(&informer_lag(kind), &help, lag)?;
     }
     Ok(())
@@ -41,18 +59,18 @@ fn caches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
 fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
     let Discovery { index, watches, .. } = discovery;
     writer.gauges(
-        "watch_synced",
+        "watch_synced{kind}",
         "1 once the kind has been listed, or is done without; never 0 again",
         Kind::ALL.map(|kind| (of(kind), u32::from(index.is_kind_synced(kind)))),
     )?;
     writer.gauges(
-        "watch_connected",
+        "watch_connected{kind}",
         "1 while the source of the kind answers",
         Kind::ALL.map(|kind| (of(kind), u32::from(watches.kind(kind).is_connected()))),
     )?;
     writer.counters(
-        "watch_restarts",
-        "How often the list or watch of the kind began again after an error",
+        "watch_restarts{kind}",
+        "How often the list or watch began again after an error",
         Kind::ALL.map(|kind| (of(kind), watches.kind(kind).restarts())),
     )?;
     let errors = Kind::ALL.into_iter().flat_map(|kind| {
@@ -63,8 +81,10 @@ fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
         })
     });
     writer.counters(
-        "watch_errors",
-        "Errors of the list or watch of the kind; reasons that never occurred are left out",
+        "watch_errors{kind,reason}",
+        "Errors by reason: connection, timeout, unauthorized, forbidden, not_found, expired, \
+         throttled, server, malformed, unreadable, other; those that never occurred are left \
+         out. not_found grows every 30-60 s while the kind's CRD is not installed",
         errors,
     )?;
     let ages = Kind::ALL.into_iter().filter_map(|kind| {
@@ -72,8 +92,9 @@ fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
         Some((of(kind), age.as_secs_f64()))
     });
     writer.gauges(
-        "watch_age_seconds",
-        "Seconds since the last sign of life of the kind's watch; absent before the first",
+        "watch_age_seconds{kind}",
+        "Seconds since the last sign of life of the watch, bookmarks included; absent before \
+         the first",
         ages,
     )?;
     let ages = Kind::ALL.into_iter().filter_map(|kind| {
@@ -81,9 +102,9 @@ fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
         Some((of(kind), age.as_secs_f64()))
     });
     writer.gauges(
-        "index_event_age_seconds",
+        "index_event_age_seconds{kind}",
         "Seconds since the index last took in a change of an object of the kind; absent before \
-         the first",
+         the first. Beside watch_age_seconds it tells a quiet cluster from a dead watch",
         ages,
     )?;
     writer.gauge(
@@ -102,12 +123,12 @@ fn index(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
     )?;
     writer.counter(
         "index_batches",
-        "Batches in which it did",
+        "Batches in which the index took in changes",
         index.batches.load(Relaxed),
     )?;
     writer.counter(
         "index_busy_seconds",
-        "Seconds that the index spent on batches; near 1 a second it is the bottleneck",
+        "Seconds spent on batches; a rate near 1 means that it is the bottleneck",
         Duration::from_nanos(index.busy_nanos.load(Relaxed)).as_secs_f64(),
     )
 }
@@ -120,9 +141,9 @@ fn of(kind: Kind) -> [(&'static str, &'static str); 1] {
 /// singular here,
 fn cache_size(kind: Kind) -> String {
     match kind {
-        Kind::EndpointSlice => "endpointslices_cache_size".to_owned(),
-        Kind::PolicyHttpRoute => "policyhttproute_cache_size".to_owned(),
-        kind => format!("{}_cache_size", kind.as_str().to_lowercase()),
+        Kind::EndpointSlice => "endpointslices_cache_size{cluster}".to_owned(),
+        Kind::PolicyHttpRoute => "policyhttproute_cache_size{cluster}".to_owned(),
+        kind => format!("{}_cache_size{{cluster}}", kind.as_str().to_lowercase()),
     }
 }
 

@@ -42,18 +42,22 @@ fn certificates(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         stats.issued(),
     )?;
     writer.counters(
-        "certificates_refused",
-        "Calls of Certify that were refused, by reason",
+        "certificates_refused{reason}",
+        "Calls of Certify that were refused, by reason: not_ready, missing_field, \
+         malformed_csr, issuer_invalid, csr_possession, csr_names, csr_key, \
+         token_review_failed, token_invalid, token_unauthenticated, identity_mismatch, signing",
         Reason::ALL.map(|reason| ([("reason", reason.as_str())], stats.refused(reason))),
     )?;
     writer.histograms(
-        "identity_certify_step_seconds",
-        "How long the steps of Certify took: request, token, sign",
+        "identity_certify_step_seconds{step}",
+        "How long each step of Certify took, whatever came of it: request (read and checked), \
+         token (whose it is), sign",
         Step::ALL.map(|step| ([("step", step.as_str())], stats.step(step))),
     )?;
     writer.counter(
         "identity_events_dropped",
-        "Kubernetes Events that were not written because too many waited",
+        "Kubernetes Events not written because too many waited; the log has what they would \
+         have told",
         identity.authority.notices().dropped(),
     )?;
     let last = stats.last_issued_millis();
@@ -94,7 +98,8 @@ fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     )?;
     writer.gauges(
         "identity_issuer_warning_timestamp_seconds",
-        "From when on the issuer is about to expire, in seconds since 1970; absent likewise",
+        "From when on the issuer is about to expire, in seconds since 1970: with the smaller of \
+         60 days and a third of its life left; absent while there is none",
         credentials.map(|credentials| {
             let issuer = credentials.issuer.certificate();
             (NONE, timestamp(issuer.warn_from()))
@@ -111,13 +116,14 @@ fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         anchors.collect::<Vec<_>>()
     };
     writer.gauges(
-        "identity_trust_anchor_expiry_timestamp_seconds",
-        "When each trust anchor expires, in seconds since 1970; absent while there is none",
+        "identity_trust_anchor_expiry_timestamp_seconds{fingerprint}",
+        "When each trust anchor expires, in seconds since 1970; fingerprint is the first 12 \
+         digits of its SHA-256, as ferrule identity shows it",
         of_anchors(Certificate::not_after),
     )?;
     writer.gauges(
-        "identity_trust_anchor_warning_timestamp_seconds",
-        "From when on each trust anchor is about to expire, in seconds since 1970",
+        "identity_trust_anchor_warning_timestamp_seconds{fingerprint}",
+        "From when on each trust anchor is about to expire, likewise as the issuer",
         of_anchors(Certificate::warn_from),
     )
 }
@@ -125,9 +131,9 @@ fn lives(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
 fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     let files = identity.followed.as_ref();
     writer.counters(
-        "identity_issuer_reload",
+        "identity_issuer_reload{result}",
         "How often a changed issuer or changed trust anchors came into force (ok), or could not \
-         be used (error): what was good is in force then",
+         be used (error): what was good stays in force",
         [
             ([("result", "ok")], files.map_or(0, |files| files.reloads())),
             (
@@ -139,7 +145,8 @@ fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     let is_bad = files.is_some_and(|files| files.last_error().is_some());
     writer.gauge(
         "issuer_files_bad",
-        "1 while the issuer's files cannot be used and the last good issuer is in force",
+        "1 while the files, or the Secret and ConfigMap, cannot be used and the last good \
+         issuer is in force",
         u32::from(is_bad),
     )
 }
@@ -154,7 +161,7 @@ fn keeping(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
     let is_stuck = managed.is_some_and(|managed| managed.stuck().is_some());
     writer.gauge(
         "issuer_upkeep_stuck",
-        "1 while this replica is to keep the issuer and cannot; the log says why",
+        "1 while this replica is to keep the issuer and cannot; the log and /ready say why",
         u32::from(is_stuck),
     )?;
     rotation(
@@ -166,8 +173,9 @@ fn keeping(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
 fn rotation(status: Option<&RotationStatus>, writer: &mut Writer<'_>) -> fmt::Result {
     let under_way = status.and_then(|status| status.rotation.as_ref());
     writer.gauges(
-        "trust_anchor_rotation_phase",
-        "1 for the phase that a rotation of the trust anchor is in, where this replica leads",
+        "trust_anchor_rotation_phase{phase}",
+        "1 for the phase that a rotation of the trust anchor is in, where this replica leads: \
+         distributing, switched, retiring, aborting",
         Phase::ALL.map(|phase| {
             let is_in = under_way.is_some_and(|rotation| rotation.phase == phase);
             ([("phase", phase.as_str())], u32::from(is_in))
@@ -214,32 +222,34 @@ fn keys(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         Authenticator::TokenReview(_) | Authenticator::Local(_) => &none,
     };
     writer.counters(
-        "token_local_checks",
-        "Tokens that were decided in this process by the API server's keys, by result",
+        "token_local_checks{result}",
+        "Tokens decided in this process (--token-review=local): verified, refused",
         [
             ([("result", "verified")], stats.verified_tokens()),
             ([("result", "refused")], stats.refused_tokens()),
         ],
     )?;
     writer.counters(
-        "token_local_doubts",
-        "Tokens that could not be decided in this process and were reviewed, by reason",
+        "token_local_doubts{reason}",
+        "Tokens that could not be decided in this process, and were reviewed: no_keys (none \
+         read yet), key (not known), issuer (another), audience (not the mesh's), binding (to \
+         something that is not followed), object (not known, or gone)",
         Doubt::ALL.map(|doubt| ([("reason", doubt.as_str())], stats.doubted_tokens(doubt))),
     )?;
     writer.gauge(
         "token_keys",
-        "Keys of the API server that tokens are checked with",
+        "Keys of the API server that tokens are checked with; 0 with --token-review=always",
         stats.keys() as f64,
     )?;
     let read_at = stats.read_at_millis();
     writer.gauges(
         "token_keys_read_timestamp_seconds",
-        "When these keys were last read, in seconds since 1970; absent before the first time",
+        "When the keys were last read, in seconds since 1970; absent before the first time",
         (read_at > 0).then_some((NONE, read_at as f64 / 1000.0)),
     )?;
     writer.counter(
         "token_keys_read_failures",
-        "How often these keys could not be read; those that there are count on",
+        "How often the keys could not be read; those that there are count on",
         stats.failures(),
     )
 }

@@ -25,7 +25,7 @@ fn reviews(injection: Option<&Injection>, writer: &mut Writer<'_>) -> fmt::Resul
     let requests = injection.map(|injection| injection.counts().requests());
     let requests = requests.unwrap_or_default();
     writer.counters(
-        "proxy_inject_admission_requests",
+        "proxy_inject_admission_requests{owner_kind,namespace,annotation_at}",
         "Pods and Services that the injector was asked about",
         requests
             .iter()
@@ -41,8 +41,10 @@ fn reviews(injection: Option<&Injection>, writer: &mut Writer<'_>) -> fmt::Resul
         })
         .collect();
     writer.counters(
-        "proxy_inject_admission_responses",
-        "Pods and Services that the injector changed (skip false), or why it did not",
+        "proxy_inject_admission_responses{owner_kind,namespace,annotation_at,skip,skip_reason}",
+        "Pods and Services that the injector changed (skip false), and pods that it did not, \
+         with its reasons and commas between. A pod without a proxy that was told its opaque \
+         ports was changed",
         responses.iter().map(|(labels, reasons, count)| {
             let [kind, namespace, at] = common(labels);
             let skip = if reasons.is_empty() { "false" } else { "true" };
@@ -72,8 +74,8 @@ fn common(labels: &Labels) -> [(&'static str, &str); 3] {
 fn upkeep(injection: Option<&Injection>, writer: &mut Writer<'_>) -> fmt::Result {
     let sizes = injection.into_iter().flat_map(Injection::sizes);
     writer.gauges(
-        "injector_cache_size",
-        "Objects that the injector knows of, by kind",
+        "injector_cache_size{kind}",
+        "Namespaces, replicasets and jobs that the injector knows of",
         sizes.map(|(kind, size)| ([("kind", kind)], size)),
     )?;
     writer.counter(

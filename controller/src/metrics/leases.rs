@@ -17,20 +17,21 @@ impl Collector for Leases {
                 .map(|lease| ([("lease", lease.name())], lease))
         };
         writer.gauges(
-            "leader",
-            "1 while this replica is the one that writes what the Lease is about",
+            "leader{lease}",
+            "1 while this replica is the one that writes",
             each().map(|(labels, lease)| (labels, u32::from(lease.is_leader()))),
         )?;
         let count =
             |of: fn(&Leadership) -> u64| each().map(move |(labels, lease)| (labels, of(lease)));
         writer.counters(
-            "lease_transitions",
+            "lease_transitions{lease}",
             "How often this replica began to lead, or ceased to",
             count(Leadership::transitions),
         )?;
         writer.counters(
-            "lease_errors",
-            "How often the Lease could not be read or written",
+            "lease_errors{lease}",
+            "How often the Lease could not be read or written; a replica that cannot renew \
+             ceases to write by itself",
             count(Leadership::errors),
         )
     }

@@ -32,8 +32,8 @@ impl MeshTls {
             })
         });
         writer.counters(
-            "tls_handshakes",
-            "TLS handshakes that clients began, by how they ended",
+            "tls_handshakes{listener,result}",
+            "TLS handshakes that clients began: ok, failed, timeout",
             samples,
         )
     }
@@ -51,8 +51,9 @@ impl MeshTls {
             })
         });
         writer.counters(
-            "tls_client_certificates",
-            "Certificates that clients showed to the service account's listeners",
+            "tls_client_certificates{server,result}",
+            "Certificates that clients showed: valid, invalid. Policy lets in who shows an \
+             invalid one as if it had shown none",
             shown,
         )?;
         let expiry = certificates.iter().filter_map(|certificate| {
@@ -61,7 +62,7 @@ impl MeshTls {
             Some((labels, timestamp(served.certificate.not_after())))
         });
         writer.gauges(
-            "served_certificate_expiration_timestamp_seconds",
+            "served_certificate_expiration_timestamp_seconds{server}",
             "When the certificate that listeners serve expires, in seconds since 1970; absent \
              before there is one",
             expiry,

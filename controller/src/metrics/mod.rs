@@ -1,4 +1,5 @@
-//! What the process says in numbers; docs/metrics.md lists it all.
+//! What the process says in numbers; docs/metrics.md lists it all, and its tables are
+//! made of what is registered here (`make docs`).
 //!
 //! Nothing is counted here: each collector reads the counters of its part of
 //! the process when it is scraped.
@@ -22,7 +23,7 @@ mod writer;
 
 pub(crate) use self::format::Format;
 
-use crate::process::Process;
+use crate::{flags::Role, process::Process};
 use ferrule_destination::Census;
 use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use std::sync::Arc;
@@ -37,26 +38,76 @@ pub(crate) async fn scrape(process: &Arc<Process>, format: Format) -> String {
     rendered.await.unwrap_or_default()
 }
 
+/// A collector, and with which roles there is what it reads.
+struct Part {
+    /// The table of docs/metrics.md that it is in.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the page"))]
+    table: &'static str,
+    /// One of these; none for every process.
+    roles: &'static [Role],
+    collector: Box<dyn Collector>,
+}
+
+/// Destination and policy share an index.
+const DISCOVERY: &[Role] = &[Role::Destination, Role::Policy];
+/// The roles that proxies dial.
+const DIALLED: &[Role] = &[Role::Destination, Role::Policy, Role::Identity];
+/// The roles that come with webhooks.
+const ASKED: &[Role] = &[Role::Destination, Role::Policy, Role::ProxyInjector];
+
+fn parts(process: &Arc<Process>, census: Census) -> Vec<Part> {
+    let part = |table, roles, collector| Part {
+        table,
+        roles,
+        collector,
+    };
+    let of = || process.clone();
+    vec![
+        part("process", &[], Box::new(build::Build)),
+        part("cluster", DISCOVERY, Box::new(cluster::Cluster(of()))),
+        part("index", DISCOVERY, Box::new(cluster::Index(of()))),
+        part("grpc", DIALLED, Box::new(streams::Grpc(of()))),
+        part("streams", DISCOVERY, Box::new(streams::Streams(of()))),
+        part(
+            "views",
+            DISCOVERY,
+            Box::new(views::Views::new(of(), census)),
+        ),
+        part("requests", &[], Box::new(api_requests::Requests(of()))),
+        part(
+            "authority",
+            &[Role::Identity],
+            Box::new(identity::Authority(of())),
+        ),
+        part("mesh-tls", DIALLED, Box::new(mesh_tls::MeshTls(of()))),
+        part("webhooks", ASKED, Box::new(webhooks::Webhooks(of()))),
+        part(
+            "injection",
+            &[Role::ProxyInjector],
+            Box::new(injection::Injector(of())),
+        ),
+        part("leases", &[], Box::new(leases::Leases(of()))),
+        part(
+            "statuses",
+            &[Role::Policy],
+            Box::new(statuses::Statuses(of())),
+        ),
+        part(
+            "restarts",
+            &[Role::Controllers],
+            Box::new(restarts::Restarts(of())),
+        ),
+        part("process", &[], Box::new(runtime::Runtime)),
+        part("process", &[], Box::new(system::System(of()))),
+    ]
+}
+
 fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
     let mut registry = Registry::default();
-    let collectors: [Box<dyn Collector>; 14] = [
-        Box::new(build::Build),
-        Box::new(cluster::Cluster(process.clone())),
-        Box::new(streams::Streams(process.clone())),
-        Box::new(views::Views::new(process.clone(), census)),
-        Box::new(api_requests::Requests(process.clone())),
-        Box::new(identity::Authority(process.clone())),
-        Box::new(mesh_tls::MeshTls(process.clone())),
-        Box::new(webhooks::Webhooks(process.clone())),
-        Box::new(injection::Injector(process.clone())),
-        Box::new(leases::Leases(process.clone())),
-        Box::new(statuses::Statuses(process.clone())),
-        Box::new(restarts::Restarts(process.clone())),
-        Box::new(runtime::Runtime),
-        Box::new(system::System(process.clone())),
-    ];
-    for collector in collectors {
-        registry.register_collector(collector);
+    for part in parts(process, census) {
+        if part.roles.is_empty() || part.roles.iter().any(|role| process.has(*role)) {
+            registry.register_collector(part.collector);
+        }
     }
     let mut text = String::new();
     encode(&mut text, &registry).expect("a String takes everything");
@@ -67,63 +118,6 @@ fn render(process: &Arc<Process>, census: Census, format: Format) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flags::ServeFlags;
-    use clap::Parser;
-    use std::collections::BTreeSet;
-
-    #[derive(Parser)]
-    struct Serve {
-        #[command(flatten)]
-        flags: ServeFlags,
-    }
-
-    /// The metrics of a process with every role, without a cluster.
-    async fn metrics(format: Format) -> String {
-        let directory = tempfile::tempdir().expect("a directory");
-        let directory = directory.path().to_str().expect("UTF-8");
-        let args = ["serve", "--manifests", directory, "--state-dir", directory];
-        let flags = Serve::parse_from(args).flags;
-        let mut process = Process::new();
-        process.discovery = Some(crate::discovery::open(&flags, None).expect("opens").0);
-        let identity = crate::identity::Identity::open(&flags, None, None).await;
-        process.identity = Some(identity.expect("opens").0);
-        scrape(&Arc::new(process), format).await
-    }
-
-    /// The names on the lines that begin so.
-    fn names<'a>(text: &'a str, begin: &str) -> BTreeSet<&'a str> {
-        text.lines()
-            .filter_map(|line| line.strip_prefix(begin))
-            .map(|rest| rest.split_whitespace().next().expect("a name"))
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn every_metric_has_help_and_stands_in_the_documentation() {
-        let text = metrics(Format::Text).await;
-        let typed = names(&text, "# TYPE ");
-        assert_eq!(typed, names(&text, "# HELP "));
-        for line in text.lines().filter(|line| line.starts_with("# HELP ")) {
-            assert!(line.split(' ').count() > 3, "{line}");
-        }
-        let documented = include_str!("../../../docs/metrics.md");
-        let documented: BTreeSet<_> = documented
-            .lines()
-            .filter_map(|line| line.strip_prefix("| `"))
-            .filter_map(|rest| rest.split(['`', '{']).next())
-            .collect();
-        assert_eq!(typed, documented);
-    }
-
-    #[tokio::test]
-    async fn open_metrics_ends_with_its_mark() {
-        let text = metrics(Format::OpenMetrics).await;
-        assert!(text.ends_with("# EOF\n"), "{text}");
-        assert!(
-            text.contains("\nstream_bytes_sent_total{service=\"destination\",method=\"Get\"} 0\n"),
-            "{text}"
-        );
-    }
-}
+mod reference;
+#[cfg(test)]
+mod tests;

@@ -13,17 +13,17 @@ impl Collector for Runtime {
         let runtime = runtime.metrics();
         writer.gauge(
             "ferrule_runtime_tasks",
-            "Tasks that are alive",
+            "Tasks that are alive: a few, and two or so for each connection",
             runtime.num_alive_tasks(),
         )?;
         let workers = runtime.num_workers();
-        writer.gauge("ferrule_runtime_workers", "Threads that run them", workers)?;
+        writer.gauge("ferrule_runtime_workers", "Threads that run tasks", workers)?;
         let busy: Duration = (0..workers)
             .map(|worker| runtime.worker_total_busy_duration(worker))
             .sum();
         writer.counter(
             "ferrule_runtime_worker_busy_seconds",
-            "Seconds that the threads were busy; divide the rate by their number",
+            "Seconds that the threads that run tasks were busy; divide the rate by their number",
             busy.as_secs_f64(),
         )?;
         allocator(&mut writer)

@@ -18,7 +18,7 @@ impl Collector for Statuses {
         queue(outbox, self.0.status_writes.begun(), &mut writer)?;
         writer.counter(
             "resource_status_patch_drops",
-            "Objects that waited when the replica ceased to be the one that writes",
+            "Objects that waited when the replica ceased to lead",
             self.0.status_writes.dropped(),
         )?;
         unmet(outbox, &mut writer)
@@ -51,7 +51,7 @@ impl Statuses {
             ),
             (
                 "resource_status_patch_timeouts",
-                "Requests of the status writer that were not answered in time",
+                "Requests of the status writer that were not answered within --patch-timeout-ms",
                 stats.timeouts(),
             ),
         ] {
@@ -100,7 +100,7 @@ fn unmet(outbox: Option<&Outbox>, writer: &mut Writer<'_>) -> fmt::Result {
         (labels, *count as u64)
     });
     writer.gauges(
-        "resource_status_conditions_unmet",
+        "resource_status_conditions_unmet{kind,type,reason}",
         "Conditions that do not hold of objects, by what keeps them from taking effect",
         samples,
     )

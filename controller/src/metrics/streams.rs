@@ -1,20 +1,31 @@
 use super::writer::Writer;
-use crate::{flags::Role, process::Process};
+use crate::{
+    flags::Role,
+    process::{Discovery, Process},
+};
 use ferrule_cluster::grpc::Calls;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{fmt, sync::Arc};
 use tonic::Code;
 
-/// The calls of all roles, and the streams among them.
+/// The streams that are open, and what they are told from.
 #[derive(Debug)]
 pub(super) struct Streams(pub(super) Arc<Process>);
 
 impl Collector for Streams {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut writer = Writer::new(encoder);
-        let calls = self.0.calls();
-        grpc(&calls, &mut writer)?;
-        self.streams(&calls, &mut writer)
+        self.streams(&self.0.calls(), &mut Writer::new(encoder))
+    }
+}
+
+/// The calls of all roles: what every gRPC server of a Linkerd control plane tells
+/// (destination.md 14).
+#[derive(Debug)]
+pub(super) struct Grpc(pub(super) Arc<Process>);
+
+impl Collector for Grpc {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        grpc(&self.0.calls(), &mut Writer::new(encoder))
     }
 }
 
@@ -29,19 +40,20 @@ impl Streams {
                 .filter(|(_, calls)| calls.method().is_streaming)
         };
         writer.gauges(
-            "stream_active",
+            "stream_active{service,method}",
             "Streams that are open",
             streaming().map(|(role, calls)| (stream(*role, calls), calls.active())),
         )?;
         writer.counters(
-            "stream_bytes_sent",
+            "stream_bytes_sent{service,method}",
             "Bytes handed to the transport, message headers included",
             streaming().map(|(role, calls)| (stream(*role, calls), calls.sent_bytes())),
         )?;
         writer.counters(
-            "stream_versions_skipped",
+            "stream_versions_skipped{service,method}",
             "Versions that streams were not told, since a newer one was there before their \
-             client was ready",
+             client was ready. Slow clients, or changes faster than the network: no harm by \
+             itself, since each is told the newest",
             streaming().map(|(role, calls)| (stream(*role, calls), calls.skipped())),
         )?;
         let (get, get_profile) = discovery.destinations.encoded();
@@ -53,20 +65,42 @@ impl Streams {
             ("policy", "Watch", watch),
         ];
         writer.counters(
-            "stream_messages_encoded",
-            "Messages that were put together; all others that were sent are these again",
+            "stream_messages_encoded{service,method}",
+            "Messages that were put together. All others that were sent are these again: \
+             grpc_server_msg_sent_total divided by this is how many streams share one",
             encoded.map(|(service, method, count)| {
                 ([("service", service), ("method", method)], count)
             }),
-        )
+        )?;
+        kinds(discovery, writer)
     }
 }
 
-/// What every gRPC server of a Linkerd control plane tells (destination.md 14).
+fn kinds(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
+    let (endpoints, profiles) = discovery.destinations.views();
+    let (inbound, outbound) = discovery.policies.views();
+    writer.gauges(
+        "views{kind}",
+        "Answers kept up to date (endpoints, profiles, inbound, outbound), each shared by all \
+         streams that are told the same",
+        [
+            ([("kind", "endpoints")], endpoints),
+            ([("kind", "profiles")], profiles),
+            ([("kind", "inbound")], inbound),
+            ([("kind", "outbound")], outbound),
+        ],
+    )?;
+    writer.gauge(
+        "endpoints_published",
+        "Endpoints in all views of endpoints, counted every ten seconds",
+        discovery.destinations.published(),
+    )
+}
+
 fn grpc(calls: &[(Role, Arc<Calls>)], writer: &mut Writer<'_>) -> fmt::Result {
     let each = || calls.iter().map(|(_, calls)| (of(calls), calls));
     writer.counters(
-        "grpc_server_started",
+        "grpc_server_started{grpc_service,grpc_method,grpc_type}",
         "Calls begun",
         each().map(|(labels, calls)| (labels, calls.started())),
     )?;
@@ -77,22 +111,24 @@ fn grpc(calls: &[(Role, Arc<Calls>)], writer: &mut Writer<'_>) -> fmt::Result {
         })
     });
     writer.counters(
-        "grpc_server_handled",
-        "Calls that have ended, streams included, by code; a client that went away is Canceled",
+        "grpc_server_handled{grpc_service,grpc_method,grpc_type,grpc_code}",
+        "Calls that have ended, streams included, by code. A client that goes away, as proxies \
+         do all the time, is Canceled; Unavailable are streams that ended because a replica was \
+         shut down, or calls before the cluster was listed",
         handled,
     )?;
     writer.counters(
-        "grpc_server_msg_received",
+        "grpc_server_msg_received{grpc_service,grpc_method,grpc_type}",
         "Messages that clients sent and that could be read",
         each().map(|(labels, calls)| (labels, calls.received())),
     )?;
     writer.counters(
-        "grpc_server_msg_sent",
-        "Messages handed to the transport",
+        "grpc_server_msg_sent{grpc_service,grpc_method,grpc_type}",
+        "Messages handed to the transport: the updates of a stream",
         each().map(|(labels, calls)| (labels, calls.sent())),
     )?;
     writer.histograms(
-        "grpc_server_handling_seconds",
+        "grpc_server_handling_seconds{grpc_service,grpc_method,grpc_type}",
         "How long calls took that have ended; streams are open for long",
         each().map(|(labels, calls)| (labels, calls.handling())),
     )

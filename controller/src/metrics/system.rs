@@ -51,12 +51,16 @@ fn of_proc(writer: &mut Writer<'_>) -> fmt::Result {
         // One of them is the directory itself.
         writer.gauge(
             "process_open_fds",
-            "Open files",
+            "Open files; each connection is one",
             files.count().saturating_sub(1),
         )?;
     }
     if let Some(limit) = getrlimit(Resource::Nofile).current {
-        writer.gauge("process_max_fds", "How many files may be open", limit)?;
+        writer.gauge(
+            "process_max_fds",
+            "How many files may be open; the soft limit is raised to the hard one at start",
+            limit,
+        )?;
     }
     Ok(())
 }

@@ -47,11 +47,9 @@ impl Collector for Views {
         let Some(discovery) = &self.process.discovery else {
             return Ok(());
         };
-        kinds(discovery, &mut writer)?;
         self.endpoints(&mut writer)?;
         self.profiles(discovery, &mut writer)?;
-        // Streams have no queues (ruling 6), and remote clusters are not followed
-        // yet; dashboards ask for these.
+        // Streams have no queues (ruling 6); dashboards ask for these.
         for name in [
             "endpoint_updates_queue_overflow",
             "profile_updates_queue_overflow",
@@ -63,32 +61,8 @@ impl Collector for Views {
                 [(NONE, 0u32)],
             )?;
         }
-        writer.gauge(
-            "cluster_store_size",
-            "Remote clusters known; always 0",
-            0u32,
-        )
+        Ok(())
     }
-}
-
-fn kinds(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
-    let (endpoints, profiles) = discovery.destinations.views();
-    let (inbound, outbound) = discovery.policies.views();
-    writer.gauges(
-        "views",
-        "Answers kept up to date, each shared by all streams that are told the same",
-        [
-            ([("kind", "endpoints")], endpoints),
-            ([("kind", "profiles")], profiles),
-            ([("kind", "inbound")], inbound),
-            ([("kind", "outbound")], outbound),
-        ],
-    )?;
-    writer.gauge(
-        "endpoints_published",
-        "Endpoints in all views of endpoints, counted every ten seconds",
-        discovery.destinations.published(),
-    )
 }
 
 impl Views {
@@ -104,22 +78,22 @@ impl Views {
                 .map(|(key, port, count)| (of(key, port), *count))
         };
         writer.gauges(
-            "endpoints_subscribers",
+            "endpoints_subscribers{cluster,namespace,service,port,hostname,nodename}",
             "Streams that are told the endpoints",
             each().map(|(labels, count)| (labels, count.subscribers)),
         )?;
         writer.gauges(
-            "endpoints_pods",
+            "endpoints_pods{cluster,namespace,service,port,hostname,nodename}",
             "Endpoints that are told; the most that clients of any zone are",
             each().map(|(labels, count)| (labels, count.endpoints)),
         )?;
         writer.gauges(
-            "endpoints_exists",
+            "endpoints_exists{cluster,namespace,service,port,hostname,nodename}",
             "1 while there is such a Service",
             each().map(|(labels, count)| (labels, u32::from(count.exists))),
         )?;
         writer.old_counter(
-            "endpoints_updates",
+            "endpoints_updates{cluster,namespace,service,port,hostname,nodename}",
             "How often what is told of the endpoints changed",
             each().map(|(labels, count)| (labels, count.updates)),
         )
@@ -141,18 +115,19 @@ impl Views {
             })
         };
         writer.gauges(
-            "profile_subscribers",
-            "Streams that are told the profile of the Service",
+            "profile_subscribers{namespace,profile}",
+            "Streams that are told the Service's profile, asked for by name or by a cluster IP; \
+             profile is the Service's full name, which a ServiceProfile for it has",
             each().map(|(labels, count)| (labels, count.subscribers)),
         )?;
         writer.old_counter(
-            "profile_updates",
-            "How often that profile changed",
+            "profile_updates{namespace,profile}",
+            "How often the profile of the Service changed",
             each().map(|(labels, count)| (labels, count.updates)),
         )?;
         writer.gauges(
-            "service_subscribers",
-            "Streams that follow the Service by its profile",
+            "service_subscribers{namespace,name}",
+            "Streams that are told the profile of the Service, by its name",
             services.iter().map(|(service, _, count)| {
                 let namespace = ("namespace", &*service.namespace);
                 ([namespace, ("name", &*service.name)], count.subscribers)
@@ -160,7 +135,7 @@ impl Views {
         )?;
         writer.gauge(
             "workload_subscribers",
-            "Streams that are told the profile of a single workload",
+            "Streams that are told the profile of a single workload, asked for by its address",
             self.census.workloads,
         )?;
         writer.old_counter(

@@ -37,8 +37,10 @@ fn reviews(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fm
         .map(|(outcome, count)| ([("webhook", *webhook), ("outcome", outcome)], count))
     });
     writer.counters(
-        "webhook_requests",
-        "Requests to a webhook, by what became of them",
+        "webhook_requests{webhook,outcome}",
+        "Requests to a webhook, by what became of them: allowed, denied, unreadable (no review) \
+         or failed (what is needed for an answer could not be found out): for the last two the \
+         API server does as the webhook's failure policy says",
         requests,
     )?;
     let durations = outcomes.iter().flat_map(|(webhook, outcomes)| {
@@ -46,7 +48,7 @@ fn reviews(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -> fm
             .map(|(allowed, took)| ([("webhook", *webhook), ("allowed", allowed)], took.clone()))
     });
     writer.histograms(
-        "webhook_admission_seconds",
+        "webhook_admission_seconds{webhook,allowed}",
         "How long it took to decide about a review, from its last byte on",
         durations,
     )
@@ -59,14 +61,15 @@ fn certificate(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -
         names.filter_map(move |name| Some(([("webhook", name)], not_after?)))
     });
     writer.gauges(
-        "webhook_cert_expiry_timestamp_seconds",
-        "When the webhook's certificate expires, in seconds since 1970; absent without webhooks",
+        "webhook_cert_expiry_timestamp_seconds{webhook}",
+        "When the certificate that API servers see expires, in seconds since 1970",
         expiry,
     )?;
     let authority = webhooks.and_then(|webhooks| webhooks.authority()?.not_after());
     writer.gauges(
         "webhook_ca_expiry_timestamp_seconds",
-        "When the webhooks' own authority expires, in seconds since 1970; absent without one",
+        "When the authority that Ferrule keeps for its webhooks expires, in seconds since 1970; \
+         replaced after two thirds of its life, absent where the certificate comes from files",
         authority.map(|not_after| (NONE, timestamp(not_after))),
     )?;
     let status = webhooks.map(|webhooks| webhooks.certificate().status());
@@ -77,13 +80,13 @@ fn certificate(webhooks: Option<&webhooks::Webhooks>, writer: &mut Writer<'_>) -
     )?;
     writer.counter(
         "webhook_cert_reload_failures",
-        "How often changed files could not be used; what was good is in force then",
+        "How often changed files of the webhooks could not be used; what was good stays in force",
         status.map_or(0, ferrule_identity::FilesStatus::failures),
     )?;
     let is_bad = status.is_some_and(|status| status.last_error().is_some());
     writer.gauge(
         "webhook_cert_files_bad",
-        "1 while the files cannot be used and the last good certificate is in force",
+        "1 while the webhooks' files cannot be used and the last good certificate is in force",
         u32::from(is_bad),
     )
 }

@@ -13,7 +13,9 @@ type Labels<'a> = &'a [(&'a str, &'a str)];
 /// No labels.
 pub(super) const NONE: [(&str, &str); 0] = [];
 
-/// Writes families of samples.
+/// Writes families of samples. A family's name stands with its labels, as in
+/// `leader{lease}`: they are what docs/metrics.md is made of, and what a test holds
+/// against the samples.
 pub(super) struct Writer<'a>(DescriptorEncoder<'a>);
 
 impl<'a> Writer<'a> {
@@ -28,9 +30,7 @@ impl<'a> Writer<'a> {
         help: &str,
         value: impl EncodeGaugeValue + Copy,
     ) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Gauge)?
-            .encode_gauge(&value)
+        self.gauges(name, help, [(NONE, value)])
     }
 
     /// A counter without labels; `_total` is added to the name.
@@ -40,9 +40,7 @@ impl<'a> Writer<'a> {
         help: &str,
         value: impl EncodeCounterValue + Copy,
     ) -> fmt::Result {
-        self.0
-            .encode_descriptor(name, help, None, MetricType::Counter)?
-            .encode_counter::<NoLabelSet, _, u64>(&value, None)
+        self.counters(name, help, [(NONE, value)])
     }
 
     /// A value that only grows for each set of labels, under a name that
@@ -141,11 +139,51 @@ impl<'a> Writer<'a> {
     where
         L: AsRef<[(&'l str, &'l str)]>,
     {
-        let mut family = self.0.encode_descriptor(name, help, None, metric_type)?;
+        let declared = Declared::parse(name);
+        #[cfg(test)]
+        super::reference::declare(&declared, help, metric_type);
+        let mut family = self
+            .0
+            .encode_descriptor(declared.name, help, None, metric_type)?;
         for (labels, value) in samples {
             let labels: Labels<'_> = labels.as_ref();
-            encode(&mut family.encode_family(&labels)?, value)?;
+            debug_assert!(declared.has(labels), "{name} has other labels: {labels:?}");
+            if labels.is_empty() {
+                encode(&mut family, value)?;
+            } else {
+                encode(&mut family.encode_family(&labels)?, value)?;
+            }
         }
         Ok(())
+    }
+}
+
+/// A family's name, and the names of its labels.
+pub(super) struct Declared<'a> {
+    pub(super) name: &'a str,
+    labels: &'a str,
+}
+
+impl<'a> Declared<'a> {
+    fn parse(text: &'a str) -> Self {
+        match text.split_once('{') {
+            Some((name, rest)) => Self {
+                name,
+                labels: rest.trim_end_matches('}'),
+            },
+            None => Self {
+                name: text,
+                labels: "",
+            },
+        }
+    }
+
+    /// The names of the labels, in their order.
+    pub(super) fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.labels.split(',').filter(|label| !label.is_empty())
+    }
+
+    fn has(&self, labels: Labels<'_>) -> bool {
+        self.labels().eq(labels.iter().map(|(name, _)| *name))
     }
 }
