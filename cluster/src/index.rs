@@ -6,7 +6,9 @@ use self::problems::Problems;
 use crate::{
     Interner,
     object::Kind,
+    origin::{Batch, as_i64},
     source::{CHANNEL_CAPACITY, Event, Sink, unix_millis},
+    trace::{Fact, Place, Span},
     world::{Changes, World},
 };
 use std::{
@@ -29,6 +31,8 @@ const BATCH_TIME: Duration = Duration::from_millis(5);
 const TIDY_INTERVAL: Duration = Duration::from_secs(10);
 /// Names are looked through once a minute: at 100,000 pods it takes milliseconds.
 const SWEEP_TICKS: u32 = 6;
+/// How many changes of a batch that are traced are linked to it.
+const MOST_TRACES: usize = 16;
 /// How many questions may wait for the index. Whoever asks waits in turn.
 const REQUEST_CAPACITY: usize = 1024;
 
@@ -101,6 +105,8 @@ pub struct Index {
     events: mpsc::Receiver<Event>,
     interner: Interner,
     stats: Arc<IndexStats>,
+    /// Where the traces of this batch's changes go on.
+    traced: Vec<Place>,
 }
 
 /// What an index is reached by.
@@ -129,6 +135,7 @@ impl Index {
             events,
             interner,
             stats,
+            traced: Vec::new(),
         };
         (index, handle)
     }
@@ -173,6 +180,7 @@ impl Index {
     /// Applies this event and all that are ready, then updates the views once.
     fn batch(&mut self, first: Event) {
         let start = Instant::now();
+        let _batch = Batch::begin(start);
         let mut events = 0;
         let mut next = Some(first);
         while let Some(event) = next {
@@ -184,6 +192,8 @@ impl Index {
                 None
             };
         }
+        let span = self.span(start, events);
+        let _part = span.enter();
         self.publish();
         self.stats
             .events
@@ -193,13 +203,30 @@ impl Index {
         self.stats.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
+    /// The batch in the trace of the first of its changes that has one.
+    fn span(&mut self, start: Instant, events: usize) -> Span {
+        let places = std::mem::take(&mut self.traced);
+        Span::part_of_all(&places, "index batch", start.elapsed(), || {
+            vec![Fact::new("ferrule.events", as_i64(events as u64))]
+        })
+    }
+
     /// Applies one event to the world without telling the views.
     pub fn apply(&mut self, event: Event) {
+        let event = match event {
+            Event::Traced(traced) => {
+                if self.traced.len() < MOST_TRACES {
+                    self.traced.push(traced.place);
+                }
+                traced.event
+            }
+            event => event,
+        };
         self.problems.report(&event);
         match &event {
             Event::Applied { object, .. } => self.applied[object.kind() as usize] = true,
             Event::Deleted(kind, _) => self.applied[*kind as usize] = true,
-            Event::Relisting(_) | Event::Synced(_) | Event::Unavailable(..) => {}
+            Event::Relisting(_) | Event::Synced(_) | Event::Unavailable(..) | Event::Traced(_) => {}
         }
         self.world.apply(event, &mut self.changes);
     }

@@ -12,9 +12,11 @@ mod histogram;
 pub mod index;
 mod intern;
 pub mod object;
+mod origin;
 pub mod source;
 pub mod stream;
 mod subscribers;
+pub mod trace;
 mod value;
 mod views;
 pub mod world;
@@ -23,6 +25,7 @@ pub use self::{
     histogram::{Distribution, Histogram},
     index::Index,
     intern::Interner,
+    origin::Origin,
     subscribers::{Slot, Subscribers, Subscription},
     value::{ValueFeed, ValueView},
     views::{Answer, LINGER, ViewKey, ViewRegistry, Views},

@@ -7,8 +7,11 @@
 //! position, never a queue.
 
 use crate::{
+    Origin,
     grpc::Calls,
+    origin::as_i64,
     subscribers::{Slot, Subscription},
+    trace::{Fact, Place, Span},
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body::Frame;
@@ -18,6 +21,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 use tonic::{Code, Status};
 
@@ -44,15 +48,21 @@ pub fn message(message: &impl prost::Message) -> Bytes {
     frame(message.encoded_len(), |buffer| message.encode_raw(buffer))
 }
 
+/// What a stream is told at a time.
+#[derive(Debug)]
+pub struct Told {
+    /// The messages, never none.
+    pub frames: Frames,
+    /// Where what is new of them comes from; `None` for a stream that is told its first.
+    pub origin: Option<Origin>,
+}
+
 /// What a stream is told, as it becomes ready.
 pub trait Feed: Send + Unpin + 'static {
-    /// The next messages, never empty; pending after registering `slot` with
+    /// What comes next; pending after registering `slot` with
     /// the waker. An error ends the stream with that status.
-    fn poll_frames(
-        &mut self,
-        slot: &Arc<Slot>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Frames, Status>>;
+    fn poll_frames(&mut self, slot: &Arc<Slot>, cx: &mut Context<'_>)
+    -> Poll<Result<Told, Status>>;
 }
 
 /// The body of a streaming answer; open until the client goes, the feed fails or
@@ -64,12 +74,20 @@ pub(crate) struct StreamBody<F: Feed> {
     done: bool,
     calls: Arc<Calls>,
     membership: Option<Subscription>,
+    /// Where the call is in its trace, if it is in one. Seldom, so it is small.
+    trace: Option<Box<Traced>>,
+}
+
+/// A stream that is recorded.
+struct Traced {
+    call: Place,
+    is_told: bool,
 }
 
 impl<F: Feed> StreamBody<F> {
     /// A body over `feed`, counted in `calls`. `slot` is the one that the feed is
     /// woken through.
-    pub(crate) fn new(feed: F, slot: Arc<Slot>, calls: Arc<Calls>) -> Self {
+    pub(crate) fn new(feed: F, slot: Arc<Slot>, calls: Arc<Calls>, call: Option<Place>) -> Self {
         let membership = calls.open.join(slot.clone());
         if membership.is_none() {
             slot.end();
@@ -81,6 +99,12 @@ impl<F: Feed> StreamBody<F> {
             done: false,
             calls,
             membership,
+            trace: call.map(|call| {
+                Box::new(Traced {
+                    call,
+                    is_told: false,
+                })
+            }),
         }
     }
 
@@ -97,11 +121,60 @@ impl<F: Feed> StreamBody<F> {
     fn finish(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.done = true;
         self.membership = None;
-        self.calls.note_handled(status.code(), self.slot.age());
+        self.ended(status.code());
         let mut trailers = http::HeaderMap::new();
         // Only fails on metadata that is not ASCII; we set none.
         let _ = status.add_header(&mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
+
+impl<F: Feed> StreamBody<F> {
+    fn ended(&mut self, code: Code) {
+        self.calls.note_handled(code, self.slot.age());
+        if let Some(traced) = self.trace.take() {
+            let facts = || vec![Fact::new("rpc.grpc.status_code", i64::from(code as i32))];
+            drop(Span::part_of(
+                &traced.call,
+                "stream end",
+                Duration::ZERO,
+                facts,
+            ));
+        }
+    }
+
+    /// Counts and records what is about to be handed to the transport.
+    fn note_told(&mut self, told: &Told) {
+        if let Some(origin) = &told.origin {
+            self.calls.note_latency(origin.age());
+            origin.written(|| self.facts(&told.frames));
+        }
+        let first = self.trace.as_mut().filter(|traced| !traced.is_told);
+        if let Some(traced) = first {
+            traced.is_told = true;
+            let call = traced.call.clone();
+            let facts = || self.facts(&told.frames);
+            drop(Span::part_of(
+                &call,
+                "stream first update",
+                self.slot.age(),
+                facts,
+            ));
+        }
+    }
+
+    fn facts(&self, frames: &Frames) -> Vec<Fact> {
+        let bytes: usize = frames.iter().map(Bytes::len).sum();
+        let mut facts = vec![
+            Fact::new("rpc.service", self.calls.service()),
+            Fact::new("rpc.method", self.calls.method().name),
+            Fact::new("ferrule.bytes", as_i64(bytes as u64)),
+            Fact::new("ferrule.version", as_i64(self.slot.position())),
+        ];
+        if let Some(client) = self.slot.client() {
+            facts.push(Fact::new("ferrule.client", client.token.to_string()));
+        }
+        facts
     }
 }
 
@@ -122,6 +195,7 @@ impl<F: Feed> http_body::Body for StreamBody<F> {
             if this.slot.is_ended() {
                 return this.finish(&Status::unavailable("this replica is shutting down"));
             }
+            this.slot.note_asked();
             let skipped = this.slot.skipped();
             let told = this.feed.poll_frames(&this.slot, cx);
             let skipped = this.slot.skipped().wrapping_sub(skipped);
@@ -129,9 +203,13 @@ impl<F: Feed> http_body::Body for StreamBody<F> {
                 this.calls.note_skipped(skipped);
             }
             match told {
-                Poll::Ready(Ok(frames)) => {
-                    this.pending = frames;
+                Poll::Ready(Ok(told)) => {
+                    this.note_told(&told);
+                    this.pending = told.frames;
                     this.pending.reverse();
+                    if this.pending.len() > 1 {
+                        this.slot.note_due();
+                    }
                 }
                 Poll::Ready(Err(status)) => return this.finish(&status),
                 // The feed registered the waker before it looked; look again at
@@ -158,7 +236,7 @@ impl<F: Feed> http_body::Body for StreamBody<F> {
 impl<F: Feed> Drop for StreamBody<F> {
     fn drop(&mut self) {
         if !self.done {
-            self.calls.note_handled(Code::Cancelled, self.slot.age());
+            self.ended(Code::Cancelled);
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Slot {
     /// When a message was last handed to the transport; only once `position` is
     /// more than 0.
     sent: AtomicU32,
+    /// Since when there is something that it was not told; 0 if there is nothing.
+    due: AtomicU32,
     /// Versions that were passed over.
     skipped: AtomicU32,
     ended: AtomicBool,
@@ -60,6 +62,7 @@ impl Slot {
             client,
             opened: Tick::now(),
             sent: AtomicU32::new(0),
+            due: AtomicU32::new(0),
             skipped: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         })
@@ -84,6 +87,30 @@ impl Slot {
 
     pub(crate) fn note_sent(&self) {
         self.sent.store(Tick::now().0, Ordering::Relaxed);
+    }
+
+    /// Whether it has lacked something for so long that it should have been told.
+    pub fn is_behind(&self, by: Duration) -> bool {
+        let due = self.due.load(Ordering::Relaxed);
+        due != 0 && Tick(due).age() > by
+    }
+
+    /// There is something to tell from now on, if there was not already.
+    pub(crate) fn note_due(&self) {
+        self.due_at(Tick::now());
+    }
+
+    fn due_at(&self, now: Tick) {
+        if self.due.load(Ordering::Relaxed) == 0 {
+            // In place of 0 the millisecond before it.
+            let now = if now.0 == 0 { u32::MAX } else { now.0 };
+            self.due.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// Its client asks for whatever there is.
+    pub(crate) fn note_asked(&self) {
+        self.due.store(0, Ordering::Relaxed);
     }
 
     /// How many versions were passed over, since a newer one was there before the
@@ -181,9 +208,18 @@ impl Subscribers {
 
     /// Wakes every stream.
     pub fn wake(&self) {
+        let now = Tick::now();
         for (_, slot) in &self.lock().slots {
+            slot.due_at(now);
             slot.waker.wake();
         }
+    }
+
+    /// How many streams have lacked something for so long.
+    pub fn behind(&self, by: Duration) -> usize {
+        let inner = self.lock();
+        let behind = inner.slots.iter().filter(|(_, slot)| slot.is_behind(by));
+        behind.count()
     }
 
     /// How many streams there are.
@@ -285,6 +321,24 @@ mod tests {
     fn a_stream_costs_no_more_than_it_has_to() {
         // With the two counts of an Arc, an allocation of 80 bytes.
         assert!(size_of::<Slot>() <= 64, "{}", size_of::<Slot>());
+    }
+
+    #[test]
+    fn a_stream_is_behind_until_its_client_asks() {
+        let subscribers = Arc::new(Subscribers::default());
+        let slot = Slot::new();
+        let _member = subscribers.join(slot.clone()).expect("open");
+        assert_eq!(subscribers.behind(Duration::ZERO), 0);
+        subscribers.wake();
+        let first = slot.due.load(Ordering::Relaxed);
+        while subscribers.behind(Duration::ZERO) == 0 {
+            std::thread::yield_now();
+        }
+        subscribers.wake();
+        assert_eq!(slot.due.load(Ordering::Relaxed), first, "since the first");
+        assert_eq!(subscribers.behind(Duration::from_secs(60)), 0);
+        slot.note_asked();
+        assert_eq!(subscribers.behind(Duration::ZERO), 0);
     }
 
     #[test]

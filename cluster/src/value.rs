@@ -1,7 +1,8 @@
 //! A view whose every version replaces the one before: profiles and policies.
 
 use crate::{
-    stream::{Feed, Frames},
+    Origin,
+    stream::{Feed, Told},
     subscribers::{Slot, Subscribers, Subscription},
 };
 use bytes::Bytes;
@@ -27,8 +28,10 @@ pub struct ValueView {
 #[derive(Debug, Default)]
 struct State {
     frame: Option<Bytes>,
-    /// The version that brought it.
+    /// The version that brought it,
     since: u64,
+    /// and where that comes from.
+    origin: Option<Origin>,
     refusal: Option<Status>,
     end: Option<Status>,
 }
@@ -86,6 +89,7 @@ impl ValueView {
         if changed {
             // Under the lock: who sees the version finds the frame.
             state.since = self.version.fetch_add(1, Ordering::Release) + 1;
+            state.origin = Some(Origin::now(state.since, self.subscribers.len()));
         }
         drop(state);
         if changed {
@@ -103,6 +107,7 @@ impl ValueView {
             return;
         }
         state.since = self.version.fetch_add(1, Ordering::Release) + 1;
+        state.origin = Some(Origin::now(state.since, self.subscribers.len()));
         drop(state);
         self.subscribers.wake();
     }
@@ -170,7 +175,7 @@ impl Feed for ValueFeed {
         &mut self,
         slot: &Arc<Slot>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Frames, Status>> {
+    ) -> Poll<Result<Told, Status>> {
         slot.register(cx.waker());
         let position = slot.position();
         if self.view.version() == position {
@@ -181,7 +186,10 @@ impl Feed for ValueFeed {
             && position < state.since
         {
             slot.advance(state.since);
-            return Poll::Ready(Ok(smallvec![frame.clone()]));
+            return Poll::Ready(Ok(Told {
+                frames: smallvec![frame.clone()],
+                origin: state.origin.clone().filter(|_| position > 0),
+            }));
         }
         slot.advance(self.view.version());
         match &state.end {
@@ -196,7 +204,7 @@ mod tests {
     use super::*;
     use std::task::Waker;
 
-    fn poll(feed: &mut ValueFeed, slot: &Arc<Slot>) -> Poll<Result<Frames, Status>> {
+    fn poll(feed: &mut ValueFeed, slot: &Arc<Slot>) -> Poll<Result<Told, Status>> {
         feed.poll_frames(slot, &mut Context::from_waker(Waker::noop()))
     }
 
@@ -210,7 +218,7 @@ mod tests {
         view.publish(Some(Bytes::from_static(b"new")), None);
         view.end(Status::ok(""));
         match poll(&mut feed, &slot) {
-            Poll::Ready(Ok(frames)) => assert_eq!(frames[0], "new"),
+            Poll::Ready(Ok(told)) => assert_eq!(told.frames[0], "new"),
             other => panic!("{other:?}"),
         }
         match poll(&mut feed, &slot) {

@@ -27,6 +27,7 @@ mod serve;
 mod shutdown;
 mod source;
 mod status;
+mod traces;
 mod webhooks;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -7,7 +7,7 @@ use crate::{
     injection::Injection,
     lease::Leadership,
     mesh_tls::{Handshakes, OwnCertificate},
-    restarts, status,
+    restarts, status, traces,
     webhooks::Webhooks,
 };
 use ferrule_cluster::{
@@ -57,6 +57,8 @@ pub(crate) struct Process {
     pub(crate) status_writes: Arc<status::Stats>,
     /// What became of workloads that do not trust all trust anchors; likewise.
     pub(crate) restarts: Arc<restarts::Stats>,
+    /// What became of the traces of its own work, where there are any.
+    pub(crate) traces: Option<Arc<traces::Stats>>,
     draining: AtomicBool,
 }
 
@@ -97,6 +99,7 @@ impl Process {
             leases: Vec::new(),
             status_writes: Arc::default(),
             restarts: Arc::default(),
+            traces: None,
             draining: AtomicBool::new(false),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     readiness,
     restarts::{self, Restarts},
     shutdown::{self, Drain, Signals},
-    source, status,
+    source, status, traces,
     webhooks::{Certificates, Webhooks},
 };
 use anyhow::{Context as _, anyhow};
@@ -48,6 +48,10 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mut parts = Parts::default();
     let mut process = Process::new(&flags.roles);
+    let exporter = traces::start(flags, &host_name()).map(|(exporter, stats)| {
+        process.traces = Some(stats);
+        tokio::spawn(exporter.run(stop.clone()))
+    });
     let watching = source::watching_client(&flags.source, &requests).await?;
     process.api_requests = client.is_some().then_some(requests);
     let mut leases = leases(flags, watching.as_ref());
@@ -135,6 +139,9 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
     tokio::spawn(readiness::reached(process.clone()));
     answer(flags, &process, listeners, parts, signals, leases.as_mut()).await?;
     stop.cancel();
+    if let Some(exporter) = exporter {
+        let _ = tokio::time::timeout(traces::GOODBYE, exporter).await;
+    }
     tracing::info!("stopped");
     Ok(())
 }

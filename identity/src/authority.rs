@@ -16,6 +16,7 @@ use crate::{
     Notices, TokenError, TrustAnchors, Validity, certificate::date,
 };
 use arc_swap::ArcSwapOption;
+use ferrule_cluster::trace::{self, Fact, Span};
 use ferrule_proto::identity::{CertifyRequest, CertifyResponse};
 use std::{
     fmt,
@@ -234,16 +235,22 @@ impl CertificateAuthority {
         if csr_der.is_empty() {
             return Err(Refusal::missing("certificate signing request"));
         }
+        trace::note(|| Fact::new("ferrule.identity", refusal::shown(identity).to_owned()));
         let begun = Instant::now();
         let csr = check_request(&credentials, identity, csr_der);
         self.stats.took(Step::Request, begun.elapsed());
         let csr = csr?;
         let begun = Instant::now();
-        let authenticated = self.authenticate(identity, &request.token).await;
+        let span = Span::part("token", Vec::new);
+        let authenticated = span
+            .during(self.authenticate(identity, &request.token))
+            .await;
         self.stats.took(Step::Token, begun.elapsed());
         let name = authenticated?;
         let begun = Instant::now();
+        let span = Span::part("sign", Vec::new);
         let signed = self.sign(&credentials, &name, &csr);
+        drop(span);
         self.stats.took(Step::Sign, begun.elapsed());
         signed
     }

@@ -118,6 +118,9 @@ fn everything() -> Result<Value> {
             "enabled": true, "metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
         },
         "podMonitor": on, "alerts": on, "dashboards": on,
+        "controller": {"tracing": {
+            "enabled": true, "collector": {"endpoint": "collector.tracing:4317"},
+        }},
         "proxy": {
             "tracing": {"enabled": true, "collector": {
                 "endpoint": "collector.tracing:4317",

@@ -41,6 +41,14 @@ the value.
 {{- fail "proxyInit.closeWaitTimeoutSecs needs proxyInit.runAsRoot: true" -}}
 {{- end -}}
 {{- $tracing := $values.proxy.tracing -}}
+{{- with $values.controller.tracing -}}
+{{- if and .enabled (not (or .collector.endpoint $tracing.collector.endpoint)) -}}
+{{- fail "controller.tracing.enabled needs controller.tracing.collector.endpoint, or proxy.tracing.collector.endpoint" -}}
+{{- end -}}
+{{- if or (lt (float64 .sampleRatio) 0.0) (gt (float64 .sampleRatio) 1.0) -}}
+{{- fail (printf "controller.tracing.sampleRatio: %v is not from 0 to 1" .sampleRatio) -}}
+{{- end -}}
+{{- end -}}
 {{- if $tracing.enabled -}}
 {{- $identity := $tracing.collector.meshIdentity -}}
 {{- range $name, $value := dict "endpoint" $tracing.collector.endpoint "meshIdentity.serviceAccountName" $identity.serviceAccountName "meshIdentity.namespace" $identity.namespace -}}

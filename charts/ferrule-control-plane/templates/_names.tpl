@@ -82,6 +82,12 @@ managed
 - --lease-duration={{ .Values.leaseDuration }}
 - --drain-delay={{ .Values.drain.delay }}
 - --drain-window={{ .Values.drain.window }}
+{{- with .Values.controller.tracing }}
+{{- if .enabled }}
+- --trace-collector={{ .collector.endpoint | default $.Values.proxy.tracing.collector.endpoint }}
+- --trace-sample-ratio={{ .sampleRatio }}
+{{- end }}
+{{- end }}
 {{- if not .Values.disableIPv6 }}
 - --admin-addr=[::]:9990
 {{- end }}

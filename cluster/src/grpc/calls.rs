@@ -11,6 +11,12 @@ use tonic::Code;
 /// Upper bounds for how long calls take, in seconds (destination.md section 14).
 const HANDLING: &[f64] = &[0.1, 1.0, 300.0, 3600.0];
 
+/// Upper bounds for how long a change takes to a stream, in seconds: a few
+/// milliseconds to thousands of streams, and more if something is wrong.
+const LATENCY: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0,
+];
+
 /// A method of a gRPC service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method {
@@ -52,6 +58,7 @@ pub struct Calls {
     skipped: AtomicU64,
     handled: [AtomicU64; 17],
     handling: Histogram,
+    latency: Histogram,
 }
 
 impl Calls {
@@ -67,6 +74,7 @@ impl Calls {
             skipped: AtomicU64::new(0),
             handled: Default::default(),
             handling: Histogram::new(HANDLING),
+            latency: Histogram::new(LATENCY),
         }
     }
 
@@ -124,6 +132,22 @@ impl Calls {
     /// How long calls that have ended took, streams included.
     pub fn handling(&self) -> Distribution {
         self.handling.read()
+    }
+
+    /// How long changes took from the beginning of their batch until they were handed
+    /// to the transport, stream by stream.
+    pub fn latency(&self) -> Distribution {
+        self.latency.read()
+    }
+
+    /// How many streams have lacked something for so long that they should have been
+    /// told: their clients do not read.
+    pub fn behind(&self, by: Duration) -> usize {
+        self.open.behind(by)
+    }
+
+    pub(crate) fn note_latency(&self, latency: Duration) {
+        self.latency.observe(latency);
     }
 
     /// Ends every stream with UNAVAILABLE, evenly spread over `window`, so that

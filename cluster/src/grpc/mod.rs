@@ -13,6 +13,7 @@ use self::calls::Handling;
 use crate::{
     Slot,
     stream::{Feed, StreamBody},
+    trace::{Fact, Place, Span},
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -53,6 +54,8 @@ pub struct Call {
     body: Option<Body>,
     connection: Option<Connection>,
     calls: Arc<Calls>,
+    /// Where it is in its trace.
+    trace: Option<Place>,
 }
 
 impl Call {
@@ -81,7 +84,7 @@ impl Call {
 
     /// A streaming answer. `slot` is the one that the feed is woken through.
     pub fn stream<F: Feed>(self, feed: F, slot: Arc<Slot>) -> Response {
-        StreamBody::new(feed, slot, self.calls).into_response()
+        StreamBody::new(feed, slot, self.calls, self.trace).into_response()
     }
 
     /// The answer of a unary call: one message, already framed.
@@ -164,14 +167,27 @@ impl<M: Methods> tower::Service<http::Request<Body>> for Server<M> {
             let known = inner.calls.iter().find(|calls| calls.method().name == name);
             let calls = known.unwrap_or(&inner.unknown);
             let handling = Handling::begin(calls.clone());
+            let span = Span::for_caller(calls.method().name, &head.headers, || {
+                let method = calls.method().name;
+                vec![
+                    Fact::new("rpc.system", "grpc"),
+                    Fact::new("rpc.service", calls.service()),
+                    Fact::new("rpc.method", method),
+                ]
+            });
             let call = Call {
                 body: Some(body),
                 connection: head.extensions.remove(),
                 calls: calls.clone(),
+                trace: span.place(),
             };
-            let answered = inner.methods.call(name, call).await;
+            let answered = span.clone().during(inner.methods.call(name, call)).await;
             let response = answered
                 .unwrap_or_else(|| Err(Status::unimplemented(format!("no such method: {path}"))));
+            if let Err(status) = &response {
+                span.note(|| Fact::new("rpc.grpc.status_code", i64::from(status.code() as i32)));
+                span.fail(|| status.message().to_owned());
+            }
             Ok(match response {
                 Ok(response) => {
                     if calls.method().is_streaming {

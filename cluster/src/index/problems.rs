@@ -35,6 +35,7 @@ impl Problems {
                 .0
                 .retain(|(of, _), known| of != kind || !known.unlisted),
             Event::Unavailable(..) => {}
+            Event::Traced(traced) => self.report(&traced.event),
         }
     }
 

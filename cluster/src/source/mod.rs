@@ -14,7 +14,10 @@ pub use self::{
 
 pub(crate) use self::stats::unix_millis;
 
-use crate::object::{Kind, Object, ObjectKey};
+use crate::{
+    object::{Kind, Object, ObjectKey},
+    trace::Place,
+};
 use tokio::sync::mpsc;
 
 /// One typed change, in the order in which the source learnt of it.
@@ -42,6 +45,18 @@ pub enum Event {
     /// kind that was never listed counts as synced and empty unless it
     /// [is required](Kind::is_required); one that was listed keeps what it had.
     Unavailable(Kind, String),
+    /// One of the others, of a trace that goes on in the index. Only of changes that
+    /// are recorded ([`trace`](crate::trace)), which is seldom.
+    Traced(Box<Traced>),
+}
+
+/// A change and the place of its cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Traced {
+    /// Where its trace goes on.
+    pub place: Place,
+    /// The change.
+    pub event: Event,
 }
 
 /// How many events may wait between the sources and the index. A source that

@@ -106,6 +106,7 @@ impl World {
                 }
             }
             Event::Unavailable(kind, _) => self.relists.unavailable(kind),
+            Event::Traced(traced) => self.apply(traced.event, changes),
         }
     }
 

@@ -7,6 +7,7 @@ mod listen;
 mod mesh;
 mod policy;
 mod restarts;
+mod traces;
 mod values;
 mod webhook;
 
@@ -18,6 +19,7 @@ pub(crate) use self::{
     mesh::MeshFlags,
     policy::PolicyFlags,
     restarts::RestartFlags,
+    traces::{Collector, TraceFlags},
     values::LogFilter,
     webhook::{CertificateSource, WebhookFlags},
 };
@@ -61,6 +63,8 @@ pub(crate) struct ServeFlags {
     pub(crate) lease: LeaseFlags,
     #[command(flatten)]
     pub(crate) log: LogFlags,
+    #[command(flatten)]
+    pub(crate) traces: TraceFlags,
     #[command(flatten)]
     pub(crate) shutdown: ShutdownFlags,
 }
@@ -298,6 +302,12 @@ mod tests {
             ("--lease-duration", "2s", "at least 3s"),
             ("--lease-duration", "3500ms", "whole seconds"),
             ("--patch-timeout-ms", "0", "1.."),
+            (
+                "--trace-collector",
+                "https://collector:4317",
+                "TLS is not spoken",
+            ),
+            ("--trace-sample-ratio", "2", "from 0 to 1"),
             ("--write-statuses", "maybe", "true"),
             ("--restart-interval", "often", "20s"),
         ] {

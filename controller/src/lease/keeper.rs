@@ -3,6 +3,7 @@ use super::{
     leadership::{Claim, Counts, Leadership},
     record::Records,
 };
+use ferrule_cluster::trace::{Fact, Span};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -67,7 +68,12 @@ impl Keeper {
             // What cannot be renewed in time is said at once.
             deadline = deadline.min(until);
         }
-        let claimed = timeout_at(deadline, self.records.claim()).await;
+        let name = self.name;
+        let span = Span::root("lease claim", || vec![Fact::new("ferrule.lease", name)]);
+        let claim = timeout_at(deadline, self.records.claim());
+        let claimed = span.clone().during(claim).await;
+        span.note(|| Fact::new("ferrule.leads", matches!(claimed, Ok(Ok(true)))));
+        drop(span);
         match &claimed {
             Ok(Ok(true)) => {
                 self.claim.set(Some(sent + self.terms.lead_for()));

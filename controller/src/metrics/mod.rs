@@ -17,6 +17,7 @@ mod runtime;
 mod statuses;
 mod streams;
 mod system;
+mod traces;
 mod views;
 mod webhooks;
 mod writer;
@@ -94,9 +95,10 @@ fn parts(process: &Arc<Process>, census: Census) -> Vec<Part> {
         ),
         part(
             "restarts",
-            &[Role::Controllers],
+            &[Role::Destination],
             Box::new(restarts::Restarts(of())),
         ),
+        part("traces", &[], Box::new(traces::Traces(of()))),
         part("process", &[], Box::new(runtime::Runtime)),
         part("process", &[], Box::new(system::System(of()))),
     ]

@@ -5,8 +5,11 @@ use crate::{
 };
 use ferrule_cluster::grpc::Calls;
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 use tonic::Code;
+
+/// From when on a stream that was not told what there is counts as behind.
+const BEHIND: Duration = Duration::from_secs(10);
 
 /// The streams that are open, and what they are told from.
 #[derive(Debug)]
@@ -55,6 +58,19 @@ impl Streams {
              client was ready. Slow clients, or changes faster than the network: no harm by \
              itself, since each is told the newest",
             streaming().map(|(role, calls)| (stream(*role, calls), calls.skipped())),
+        )?;
+        writer.histograms(
+            "stream_update_latency_seconds{service,method}",
+            "How long it took from when a change came to the index, with the others of its \
+             batch, until it was handed to the transport, once for each stream that was told; \
+             not what a stream is told first",
+            streaming().map(|(role, calls)| (stream(*role, calls), calls.latency())),
+        )?;
+        writer.gauges(
+            "stream_behind{service,method}",
+            "Streams that have for more than ten seconds not been told what there is, since \
+             their clients do not read; they are skipped ahead when they do",
+            streaming().map(|(role, calls)| (stream(*role, calls), calls.behind(BEHIND))),
         )?;
         let (get, get_profile) = discovery.destinations.encoded();
         let (watch_port, watch) = discovery.policies.encoded();

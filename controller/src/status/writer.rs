@@ -4,6 +4,7 @@ use super::{
     schedule::{Outcome, Schedule},
 };
 use crate::lease::Leadership;
+use ferrule_cluster::trace::{Fact, Span};
 use ferrule_policy::{Fresh, Outbox, Status, StatusKey, explain};
 use jiff::Timestamp;
 use kube::Client;
@@ -102,7 +103,10 @@ impl Writer {
                 }
                 let pen = self.pen.clone();
                 writes.spawn(async move {
-                    let result = pen.write(&key).await;
+                    let span = Span::root("status patch", || {
+                        vec![Fact::new("k8s.object", key.to_string())]
+                    });
+                    let result = span.during(pen.write(&key)).await;
                     (key, result)
                 });
             }

@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use ferrule_cluster::trace::Span;
 use jiff::SignedDuration;
 use serde_json::Value;
 use std::{
@@ -63,8 +64,10 @@ async fn answer(State(endpoint): State<Endpoint>, request: extract::Request) -> 
         }
         // Reading and rendering it would hold up what else this thread does.
         let runtime = Handle::current();
-        let reviewed =
-            tokio::task::spawn_blocking(move || runtime.block_on(endpoint.review(&body, deadline)));
+        let span = Span::current();
+        let reviewed = tokio::task::spawn_blocking(move || {
+            runtime.block_on(span.during(endpoint.review(&body, deadline)))
+        });
         match reviewed.await {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),

@@ -15,6 +15,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
+use ferrule_cluster::trace::{self, Fact, Span};
 use k8s_openapi::ByteString;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -158,7 +159,11 @@ async fn answer(State(served): State<Served>, request: extract::Request) -> Resp
             return review(&webhook, &body);
         }
         let webhook = webhook.clone();
-        let reviewed = tokio::task::spawn_blocking(move || review(&webhook, &body));
+        let span = Span::current();
+        let reviewed = tokio::task::spawn_blocking(move || {
+            let _part = span.enter();
+            review(&webhook, &body)
+        });
         match reviewed.await {
             Ok(answer) => answer,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -203,6 +208,7 @@ impl<'a> Review<'a> {
     pub(super) fn answer(&self, webhook: &Webhook, verdict: Verdict, took: Duration) -> Response {
         let request = &self.request;
         webhook.decided(&verdict, took);
+        self.note(&verdict);
         let mut response = json!({"uid": request.uid, "allowed": true});
         let warnings = match verdict {
             Verdict::Allowed(warnings) => warnings,
@@ -236,6 +242,20 @@ impl<'a> Review<'a> {
             self.api_version.as_deref().unwrap_or(API_VERSION),
             &response,
         )
+    }
+}
+
+impl Review<'_> {
+    /// Says in the review's trace what it is about.
+    fn note(&self, verdict: &Verdict) {
+        let request = &self.request;
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let name = request.name.as_deref().unwrap_or_default();
+        trace::note(|| Fact::new("k8s.kind", request.kind.kind.to_string()));
+        trace::note(|| Fact::new("k8s.namespace.name", namespace.to_owned()));
+        trace::note(|| Fact::new("k8s.name", name.to_owned()));
+        let allowed = !matches!(verdict, Verdict::Denied(_));
+        trace::note(|| Fact::new("ferrule.allowed", allowed));
     }
 }
 

@@ -3,8 +3,10 @@
 use super::{ServingCertificate, activity::Activity, peers::Peers};
 use crate::mesh_tls::accepted;
 use axum::Router;
+use ferrule_cluster::trace::{Fact, Span};
 use futures::StreamExt as _;
 use hyper::{
+    Request,
     server::conn::{http1, http2},
     service::service_fn,
 };
@@ -100,7 +102,8 @@ async fn converse(
     let asked = activity.clone();
     let service = service_fn(move |request| {
         let under_way = asked.begin();
-        let answer = router.clone().oneshot(request);
+        let span = span(&request);
+        let answer = span.during(router.clone().oneshot(request));
         async move {
             let answer = answer.await;
             drop(under_way);
@@ -148,6 +151,13 @@ async fn until<C: GracefulConnection>(
             timeout(GOODBYE, connection).await.ok().and_then(Result::err)
         }
     }
+}
+
+/// The review of an object, in the trace of whoever asks for it.
+fn span<B>(request: &Request<B>) -> Span {
+    Span::for_caller("review", request.headers(), || {
+        vec![Fact::new("url.path", request.uri().path().to_owned())]
+    })
 }
 
 fn speaks_http2(stream: &TlsStream<TcpStream>) -> bool {

@@ -6,7 +6,7 @@ use super::{
 use crate::projection::{Ask, Request};
 use ferrule_cluster::{
     Slot, Subscription,
-    stream::{Feed, Frames},
+    stream::{Feed, Frames, Told},
 };
 use futures::future::BoxFuture;
 use std::{
@@ -87,7 +87,7 @@ impl Feed for EndpointsFeed {
         &mut self,
         slot: &Arc<Slot>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Frames, Status>> {
+    ) -> Poll<Result<Told, Status>> {
         slot.register(cx.waker());
         loop {
             if let Some(rebinding) = &mut self.rebinding {
@@ -101,15 +101,20 @@ impl Feed for EndpointsFeed {
                 self.view = view;
                 self.membership = membership;
                 if !frames.is_empty() {
-                    return Poll::Ready(Ok(frames));
+                    return Poll::Ready(Ok(Told {
+                        frames,
+                        origin: None,
+                    }));
                 }
             }
             if self.view.version() == slot.position() {
                 return Poll::Pending;
             }
             match self.view.advance(slot) {
-                Next::Frames(frames) if frames.is_empty() => return Poll::Pending,
-                Next::Frames(frames) => return Poll::Ready(Ok(frames)),
+                Next::Frames(frames, _) if frames.is_empty() => return Poll::Pending,
+                Next::Frames(frames, origin) => {
+                    return Poll::Ready(Ok(Told { frames, origin }));
+                }
                 Next::Replaced(told) => self.rebinding = Some(self.rebind(slot, told)),
             }
         }

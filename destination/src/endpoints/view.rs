@@ -14,7 +14,7 @@ use super::{
     wire::{adds, removes, snapshot},
 };
 use bytes::Bytes;
-use ferrule_cluster::{Slot, Subscribers, Subscription, stream::Frames};
+use ferrule_cluster::{Origin, Slot, Subscribers, Subscription, stream::Frames};
 use rustc_hash::FxHashMap;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -90,6 +90,8 @@ struct State {
     history: History,
     tally: Arc<Tally>,
     version: u64,
+    /// Where the newest version comes from.
+    origin: Option<Origin>,
     /// What newcomers get instead of a stream; those who are here stay.
     refusal: Option<Status>,
     /// Another view has taken this one's place: everything that its streams may
@@ -145,8 +147,8 @@ struct Lifetime {
 /// What a stream is to be told.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// These messages, perhaps none, lead to the newest version.
-    Frames(Frames),
+    /// These messages, perhaps none, lead to the newest version, which comes from there.
+    Frames(Frames, Option<Origin>),
     /// The view is history; the one that replaced it is to be asked for.
     Replaced(Arc<[Addr]>),
 }
@@ -203,9 +205,10 @@ impl EndpointsView {
         if let Some(told) = &state.replaced {
             return Next::Replaced(told.clone());
         }
-        let frames = state.since(slot.position());
+        let position = slot.position();
+        let frames = state.since(position);
         slot.advance(state.version);
-        Next::Frames(frames)
+        Next::Frames(frames, state.origin.clone().filter(|_| position > 0))
     }
 
     pub(super) fn set_refusal(&self, refusal: Option<Status>) {
@@ -269,6 +272,7 @@ impl EndpointsView {
             return false;
         }
         state.version += 1;
+        state.origin = Some(Origin::now(state.version, self.subscribers.len()));
         if state.version > 1 {
             state.push(changes);
         }

@@ -7,6 +7,7 @@ pub use self::stats::ReviewStats;
 
 use self::flight::Flights;
 use super::{ServiceAccount, TOKEN_AUDIENCE, TokenError};
+use ferrule_cluster::trace::{Fact, Span};
 use k8s_openapi::api::{
     authentication::v1::{TokenReview as Review, TokenReviewSpec, TokenReviewStatus},
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
@@ -147,7 +148,15 @@ impl Inner {
             ..Review::default()
         };
         let started = Instant::now();
+        let span = Span::part("token review", || {
+            let audience = audience.unwrap_or_default().to_owned();
+            vec![Fact::new("ferrule.audience", audience)]
+        });
         let answer = self.create(&review).await;
+        if let Err(error) = &answer {
+            span.fail(|| error.to_string());
+        }
+        drop(span);
         match &answer {
             Ok(_) => self.stats.reviewed(started.elapsed()),
             Err(_) => self.stats.failed(),

@@ -12,9 +12,10 @@ use crate::{
     Interner,
     object::Kind,
     source::{
-        ErrorReason, Event, Sink, WatchStats,
+        ErrorReason, Event, Sink, Traced, WatchStats,
         wire::{ApiVersion, Converted, Received, is_metadata_only, reading},
     },
+    trace::{Fact, Span},
 };
 use futures::StreamExt;
 use kube::{
@@ -195,10 +196,15 @@ impl Watch {
                 if let Some(written) = object.last_write {
                     self.link.stats().changed(written);
                 }
-                self.apply(object.converted).await?;
+                let span = self.span("applied", &object.converted);
+                self.apply_traced(object.converted, &span).await?;
             }
-            watcher::Event::Delete(object) => match object.converted {
-                Ok(gone) => send(&self.sink, Event::Deleted(self.kind, gone.key)).await?,
+            watcher::Event::Delete(object) => match &object.converted {
+                Ok(gone) => {
+                    let span = self.span("deleted", &object.converted);
+                    let event = Event::Deleted(self.kind, gone.key.clone());
+                    send(&self.sink, traced(event, &span)).await?;
+                }
                 Err(problem) => warn!(kind = %self.kind, "a deleted object is skipped: {problem}"),
             },
         }
@@ -219,7 +225,31 @@ impl Watch {
         send(&self.sink, Event::Relisting(self.kind)).await
     }
 
+    /// A change that the watch tells, if it is drawn; lists would be one trace for each
+    /// object.
+    fn span(&self, change: &'static str, converted: &Result<Converted, String>) -> Span {
+        let Ok(converted) = converted else {
+            return Span::NONE;
+        };
+        Span::root("watch event", || {
+            vec![
+                Fact::new("ferrule.change", change),
+                Fact::new("k8s.kind", self.kind.as_str()),
+                Fact::new("k8s.namespace.name", converted.key.namespace.to_string()),
+                Fact::new("k8s.name", converted.key.name.to_string()),
+            ]
+        })
+    }
+
     async fn apply(&self, converted: Result<Converted, String>) -> Result<(), Closed> {
+        self.apply_traced(converted, &Span::NONE).await
+    }
+
+    async fn apply_traced(
+        &self,
+        converted: Result<Converted, String>,
+        span: &Span,
+    ) -> Result<(), Closed> {
         match converted {
             Ok(converted) => {
                 let event = Event::Applied {
@@ -227,7 +257,7 @@ impl Watch {
                     object: converted.object,
                     problems: converted.problems,
                 };
-                send(&self.sink, event).await
+                send(&self.sink, traced(event, span)).await
             }
             Err(problem) => {
                 self.link.stats().failed(ErrorReason::Malformed);
@@ -294,6 +324,14 @@ impl Watch {
             return Next::StartOver;
         }
         Next::GoOn
+    }
+}
+
+/// An event with the place of its trace, if it is in one.
+fn traced(event: Event, span: &Span) -> Event {
+    match span.place() {
+        Some(place) => Event::Traced(Box::new(Traced { place, event })),
+        None => event,
     }
 }
 

@@ -26,7 +26,7 @@ fn remove(view: &EndpointsView, last: u8) {
 
 fn told(view: &EndpointsView, slot: &Slot) -> Frames {
     match view.advance(slot) {
-        Next::Frames(frames) => frames,
+        Next::Frames(frames, _) => frames,
         Next::Replaced(_) => panic!("nothing replaced it"),
     }
 }

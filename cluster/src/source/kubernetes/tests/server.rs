@@ -216,6 +216,7 @@ impl Server {
                 Event::Deleted(_, key) => format!("deleted {key}"),
                 Event::Synced(kind) => format!("synced {kind}"),
                 Event::Unavailable(_, reason) => format!("unavailable: {reason}"),
+                Event::Traced(_) => "traced".to_owned(),
             };
             assert!(found.starts_with(expected), "{found} is not {expected}");
         }
