@@ -30,6 +30,9 @@ pub(crate) fn open(
     let destinations = Arc::<ferrule_destination::Registry>::default();
     let questions = index.project(Destinations::new(mesh.clone(), destinations.clone()));
     let destination = Destination::server(mesh, destinations.clone(), questions.clone());
+    if flags.mesh.max_streams > 0 {
+        destination.limit(flags.mesh.max_streams);
+    }
 
     let acceptance = match flags.source.manifests {
         // Nobody writes statuses into files.

@@ -104,7 +104,8 @@ async fn serve(flags: &ServeFlags, log_level: LogLevel) -> anyhow::Result<()> {
             let leadership = leases.lead_after(status::LEASE, async move { synced.synced().await });
             let timeout = flags.policy.patch_timeout(leases.terms());
             let stats = process.status_writes.clone();
-            let writer = status::Writer::new(client, outbox, leadership, timeout, stats);
+            let writer = status::Writer::new(client, outbox, leadership, timeout, stats)
+                .pausing(flags.policy.patch_pause());
             parts.spawn("the status writer", writer.run(stop.clone()));
         }
         process.discovery = Some(discovery);

@@ -23,7 +23,10 @@ impl Cases {
         let folder = TempDir::new()?;
         let mut all = vec![("default", Vec::new()), ("high availability", ha())];
         for (name, values) in [
-            ("cni", json!({"cniEnabled": true})),
+            (
+                "cni",
+                json!({"cniEnabled": true, "alerts": {"enabled": true}}),
+            ),
             ("external", external()?),
             ("external Secrets", external_secrets()),
         ] {
@@ -117,7 +120,8 @@ fn everything() -> Result<Value> {
         "networkPolicy": {
             "enabled": true, "metricsFrom": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}],
         },
-        "podMonitor": on, "alerts": on, "dashboards": on,
+        "podMonitor": on, "dashboards": on,
+        "alerts": {"enabled": true, "proxies": on},
         "controller": {"tracing": {
             "enabled": true, "collector": {"endpoint": "collector.tracing:4317"},
         }},

@@ -94,6 +94,73 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() -> Result<()>
     helm(&cluster, "install", &[CHART]).await.map(drop)
 }
 
+/// A certificate that each upgrade made anew would, until all pods have it, not be the one
+/// that API servers trust.
+#[tokio::test]
+async fn helm_makes_the_webhooks_certificates_once_a_year() -> Result<()> {
+    let cluster = Cluster::start(Options::default()).await?;
+    install_crds(&cluster).await?;
+    let mode = "--set=webhookTLS.mode=helm";
+    helm(&cluster, "install", &[CHART, mode]).await?;
+    let first = made(&cluster).await?;
+    helm(&cluster, "upgrade", &[CHART, mode]).await?;
+    ensure!(made(&cluster).await? == first);
+    for service in SERVICES {
+        let secret = format!("secret/linkerd-{service}-k8s-tls");
+        let args = ["annotate", "--overwrite", "-n", NAMESPACE, &secret];
+        let args = [&args[..], &["ferrule.io/renew-after=1"]].concat();
+        ask(&cluster, Kubectl, &args).await?;
+    }
+    // Since somebody else wrote the annotation.
+    helm(&cluster, "upgrade", &[CHART, mode, "--force-conflicts"]).await?;
+    let second = made(&cluster).await?;
+    ensure!(
+        second
+            .iter()
+            .zip(&first)
+            .all(|(second, first)| second != first)
+    );
+    Ok(())
+}
+
+/// The Services that have a certificate.
+const SERVICES: [&str; 2] = ["proxy-injector", "policy-validator"];
+
+/// The certificates that Helm made, which are what the API server goes by.
+async fn made(cluster: &Cluster) -> Result<Vec<String>> {
+    let mut made = Vec::new();
+    for (service, configurations) in SERVICES.iter().zip([
+        &["mutatingwebhookconfigurations/linkerd-proxy-injector-webhook-config"][..],
+        &[
+            "validatingwebhookconfigurations/linkerd-policy-validator-webhook-config",
+            "validatingwebhookconfigurations/linkerd-sp-validator-webhook-config",
+        ],
+    ]) {
+        let secret = get(cluster, &[&format!("secret/linkerd-{service}-k8s-tls")]).await?;
+        let certificate = secret["data"]["tls.crt"]
+            .as_str()
+            .context("a certificate")?;
+        for configuration in configurations {
+            let registered = get(cluster, &[configuration]).await?;
+            let client = &registered["webhooks"][0]["clientConfig"];
+            ensure!(client["caBundle"] == certificate, "{configuration}");
+            let name = format!("linkerd-{service}");
+            ensure!(client["service"]["name"] == *name, "{configuration}");
+        }
+        let deployment = if *service == "proxy-injector" {
+            *service
+        } else {
+            "destination"
+        };
+        let deployment = format!("deployment/linkerd-{deployment}");
+        let pod = get(cluster, &[&deployment]).await?["spec"].to_string();
+        ensure!(pod.contains(&format!("linkerd-{service}-k8s-tls")), "{pod}");
+        ensure!(pod.contains("--webhook-certificates=files"), "{pod}");
+        made.push(certificate.to_owned());
+    }
+    Ok(made)
+}
+
 /// A trust anchor that goes with a release, or with a value that was left out, takes the
 /// mesh with it.
 #[tokio::test]

@@ -180,13 +180,14 @@ async fn alerts_are_about_metrics_that_there_are() -> Result<()> {
             count += 1;
         }
     }
-    assert!(count > 20, "{count}");
+    assert!(count > 30, "{count}");
     Ok(())
 }
 
 /// All of them.
-const ALERTS: [&str; 2] = [
+const ALERTS: [&str; 3] = [
     "--set=alerts.enabled=true",
+    "--set=alerts.proxies.enabled=true",
     "--set=destinationResources.memory.limit=250Mi",
 ];
 

@@ -45,16 +45,40 @@ linkerd-identity-trust-roots
 {{- end -}}
 
 {{/*
-Where a webhook's certificate comes from: managed, values, or external. Takes root, and
-the section of the values that says so.
+Where a webhook's certificate comes from: managed, values, external, or helm. Takes root,
+and the section of the values that says so.
 */}}
 {{- define "ferrule.webhook-source" -}}
 {{- if or .section.externalSecret (eq .root.Values.webhookTLS.mode "external") -}}
 external
 {{- else if .section.crtPEM -}}
 values
+{{- else if eq .root.Values.webhookTLS.mode "helm" -}}
+helm
 {{- else -}}
 managed
+{{- end -}}
+{{- end -}}
+
+{{/*
+Makes what Helm makes of the certificate of a webhook, once for all templates: afterwards
+`made` in the root has `crt`, `key` and `until` under `name`. What the Secret has is taken
+until it is in the last third of its year, or of another Service. Takes root and name.
+*/}}
+{{- define "ferrule.webhook-made" -}}
+{{- $root := .root -}}
+{{- if not (hasKey $root "made") -}}{{- $_ := set $root "made" dict -}}{{- end -}}
+{{- if not (hasKey $root.made .name) -}}
+{{- $secret := lookup "v1" "Secret" $root.Release.Namespace (printf "linkerd-%s-k8s-tls" .name) -}}
+{{- $until := dig "metadata" "annotations" "ferrule.io/renew-after" "" $secret -}}
+{{- if and $until (gt (int64 $until) (int64 (now | unixEpoch))) -}}
+{{- $_ := set $root.made .name (dict "crt" (index $secret.data "tls.crt") "key" (index $secret.data "tls.key") "until" $until) -}}
+{{- else -}}
+{{- $host := printf "linkerd-%s.%s.svc" .name $root.Release.Namespace -}}
+{{- $made := genSelfSignedCert $host nil (list $host) 365 -}}
+{{- $until = add (now | unixEpoch | int64) (mul 243 86400) | toString -}}
+{{- $_ := set $root.made .name (dict "crt" (b64enc $made.Cert) "key" (b64enc $made.Key) "until" $until) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

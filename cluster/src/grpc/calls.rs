@@ -56,6 +56,7 @@ pub struct Calls {
     sent: AtomicU64,
     bytes: AtomicU64,
     skipped: AtomicU64,
+    refused: AtomicU64,
     handled: [AtomicU64; 17],
     handling: Histogram,
     latency: Histogram,
@@ -72,6 +73,7 @@ impl Calls {
             sent: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             handled: Default::default(),
             handling: Histogram::new(HANDLING),
             latency: Histogram::new(LATENCY),
@@ -117,6 +119,15 @@ impl Calls {
     /// before its client was ready for them.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Relaxed)
+    }
+
+    /// Streams that were refused because there were as many as there may be.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    pub(crate) fn note_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
     }
 
     /// Calls that have ended, by code; codes that never occurred are left out. A

@@ -21,7 +21,10 @@ use http_body::Frame;
 use std::{
     convert::Infallible,
     fmt,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -112,6 +115,8 @@ struct Inner<M> {
     calls: Box<[Arc<Calls>]>,
     /// Of methods that there are not.
     unknown: Arc<Calls>,
+    /// Streams that there may be at a time.
+    most: AtomicUsize,
 }
 
 impl<M: Methods> Server<M> {
@@ -122,7 +127,14 @@ impl<M: Methods> Server<M> {
             methods,
             calls: M::METHODS.iter().copied().map(calls).collect(),
             unknown: calls(Method::unary("unknown")),
+            most: AtomicUsize::new(usize::MAX),
         }))
+    }
+
+    /// Refuses further streams with UNAVAILABLE while there are so many, or a few more
+    /// where several begin at the same moment.
+    pub fn limit(&self, streams: usize) {
+        self.0.most.store(streams, Ordering::Relaxed);
     }
 
     /// The calls of each method; those of methods that there are not, if there
@@ -130,6 +142,14 @@ impl<M: Methods> Server<M> {
     pub fn calls(&self) -> impl Iterator<Item = &Arc<Calls>> {
         let unknown = Some(&self.0.unknown).filter(|unknown| unknown.started() > 0);
         self.0.calls.iter().chain(unknown)
+    }
+}
+
+impl<M> Inner<M> {
+    fn is_full(&self) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        let active = || self.calls.iter().map(|calls| calls.active());
+        most < usize::MAX && active().sum::<usize>() >= most
     }
 }
 
@@ -181,7 +201,14 @@ impl<M: Methods> tower::Service<http::Request<Body>> for Server<M> {
                 calls: calls.clone(),
                 trace: span.place(),
             };
-            let answered = span.clone().during(inner.methods.call(name, call)).await;
+            let answered = if calls.method().is_streaming && inner.is_full() {
+                calls.note_refused();
+                Some(Err(Status::unavailable(
+                    "this replica has as many streams as it may",
+                )))
+            } else {
+                span.clone().during(inner.methods.call(name, call)).await
+            };
             let response = answered
                 .unwrap_or_else(|| Err(Status::unimplemented(format!("no such method: {path}"))));
             if let Err(status) = &response {

@@ -79,6 +79,17 @@ pub(crate) struct MeshFlags {
     )]
     pub(crate) ext_endpoint_zone_weights: bool,
 
+    /// How many streams of the destination API this replica answers at a time; further
+    /// ones are refused with UNAVAILABLE, so that proxies try another replica; 0 for as
+    /// many as there are
+    #[arg(
+        long,
+        env = "FERRULE_MAX_STREAMS",
+        value_name = "COUNT",
+        default_value_t = 0
+    )]
+    pub(crate) max_streams: usize,
+
     /// Ignored: streams have no queues. Accepted from Linkerd's settings
     #[arg(
         long,

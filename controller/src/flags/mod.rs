@@ -308,6 +308,8 @@ mod tests {
                 "TLS is not spoken",
             ),
             ("--trace-sample-ratio", "2", "from 0 to 1"),
+            ("--patch-qps", "1001", "0..=1000"),
+            ("--max-streams", "-1", "invalid digit"),
             ("--write-statuses", "maybe", "true"),
             ("--restart-interval", "often", "20s"),
         ] {
@@ -401,6 +403,14 @@ mod tests {
                 None => assert!(lifetimes.is_ok(), "{lifetimes:?}"),
                 Some(told) => assert!(lifetimes.unwrap_err().contains(told)),
             }
+        }
+    }
+
+    #[test]
+    fn statuses_are_written_as_often_as_they_may_be() {
+        for (count, pause) in [("0", Duration::ZERO), ("5", Duration::from_millis(200))] {
+            let flags = parse(&["--patch-qps", count]).unwrap();
+            assert_eq!(flags.policy.patch_pause(), pause, "{count}");
         }
     }
 

@@ -72,12 +72,31 @@ pub(crate) struct PolicyFlags {
         value_parser = clap::value_parser!(u64).range(1..)
     )]
     patch_timeout_ms: u64,
+
+    /// How many objects a second may be read and given another status, at most; 0 for as
+    /// many as there are to write
+    #[arg(
+        long,
+        env = "FERRULE_PATCH_QPS",
+        value_name = "COUNT",
+        default_value_t = 0,
+        value_parser = clap::value_parser!(u32).range(..=1_000)
+    )]
+    patch_qps: u32,
 }
 
 impl PolicyFlags {
     /// How long a request of the status writer may take, under these Leases.
     pub(crate) fn patch_timeout(&self, terms: &Terms) -> Duration {
         Duration::from_millis(self.patch_timeout_ms).min(terms.call_timeout())
+    }
+
+    /// How long the status writer waits between two objects.
+    pub(crate) fn patch_pause(&self) -> Duration {
+        match self.patch_qps {
+            0 => Duration::ZERO,
+            count => Duration::from_secs(1) / count,
+        }
     }
 
     /// The settings that these flags and the mesh's make.

@@ -72,6 +72,12 @@ impl Streams {
              their clients do not read; they are skipped ahead when they do",
             streaming().map(|(role, calls)| (stream(*role, calls), calls.behind(BEHIND))),
         )?;
+        writer.counters(
+            "stream_refused{service,method}",
+            "Streams that were refused, since the replica had as many as it may \
+             (--max-streams)",
+            streaming().map(|(role, calls)| (stream(*role, calls), calls.refused())),
+        )?;
         let (get, get_profile) = discovery.destinations.encoded();
         let (watch_port, watch) = discovery.policies.encoded();
         let encoded = [

@@ -25,6 +25,8 @@ pub(crate) struct Writer {
     outbox: Arc<Outbox>,
     leadership: Leadership,
     pen: Arc<Pen>,
+    /// Between two objects.
+    pause: Duration,
 }
 
 /// What one write needs.
@@ -68,7 +70,14 @@ impl Writer {
             outbox,
             leadership,
             pen: Arc::new(pen),
+            pause: Duration::ZERO,
         }
+    }
+
+    /// The same, which waits so long between two objects.
+    #[must_use]
+    pub(crate) fn pausing(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// Writes what is to be written whenever this replica leads, until `stop`.
@@ -87,6 +96,7 @@ impl Writer {
     /// Writes all that waits and then what comes. Never ends.
     async fn write(&self, schedule: &mut Schedule) {
         let mut writes = JoinSet::new();
+        let mut free = Instant::now();
         // The other replicas and an earlier leadership have told nobody.
         self.outbox.take_fresh();
         for key in self.outbox.keys() {
@@ -95,11 +105,15 @@ impl Writer {
         loop {
             let now = Instant::now();
             while writes.len() < AT_ONCE
+                && free <= now
                 && let Some(key) = schedule.next(now)
             {
                 if self.outbox.get(&key).is_none() {
                     schedule.done(key, Outcome::Settled, now);
                     continue;
+                }
+                if !self.pause.is_zero() {
+                    free = now + self.pause;
                 }
                 let pen = self.pen.clone();
                 writes.spawn(async move {
@@ -111,6 +125,7 @@ impl Writer {
                 });
             }
             let next = schedule.next_at().filter(|_| writes.len() < AT_ONCE);
+            let next = next.map(|at| at.max(free));
             tokio::select! {
                 () = self.outbox.changed() => {
                     let now = Instant::now();

@@ -83,7 +83,8 @@ impl Settings {
             self.flag(&format!("{section}.externalSecret"))
                 || pem.is_some_and(|pem| !pem.is_empty())
         });
-        !is_others && self.text("webhookTLS.mode") != Some("external")
+        let mode = self.text("webhookTLS.mode");
+        !is_others && mode.is_none_or(|mode| mode == "self-managed")
     }
 
     /// What proxies are injected with.
