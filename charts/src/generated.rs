@@ -86,6 +86,8 @@ fn pretty(value: &Value) -> String {
 const CONTROL_PLANE: &str = "\
 <!-- Made by `make charts` from values.yaml: do not edit. -->
 
+<!-- commands: cluster -->
+
 # ferrule-control-plane
 
 The control plane: three Deployments of one binary, `linkerd-destination` (discovery,
@@ -136,6 +138,8 @@ needs: a change of values under `proxy`, `proxyInit`, `networkValidator` and
 
 const CRDS: &str = "\
 <!-- Made by `make charts` from values.yaml: do not edit. -->
+
+<!-- commands: cluster -->
 
 # ferrule-crds
 
