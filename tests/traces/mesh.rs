@@ -1,9 +1,9 @@
 //! A process of three roles, a Service with endpoints, and a workload with a token.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use ferrule_proto::identity::{CertifyRequest, identity_client::IdentityClient};
 use ferrule_test_cluster::{Cluster, TestNamespace};
-use ferrule_tests::{Ferrule, TestAuthority, certify_webhooks};
+use ferrule_tests::{Ferrule, Proxy, TestAuthority, certify_webhooks};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
     core::v1::{Service, ServiceAccount},
@@ -15,8 +15,9 @@ use kube::{
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde_json::json;
-use std::fs;
+use std::{fs, time::Duration};
 use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
 use tonic::Request;
 
 pub(crate) struct Mesh {
@@ -88,6 +89,13 @@ impl Mesh {
         self.slices()
             .create(&create, &serde_json::from_value(slice)?)
             .await?;
+        // Until it is known, nobody gets anything.
+        let proxy = Proxy::connect(self.ferrule.destination()).await?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while proxy.get(&self.authority()).await.is_err() {
+            ensure!(Instant::now() < deadline, "the Service is not known");
+            sleep(Duration::from_millis(20)).await;
+        }
         Ok(())
     }
 
