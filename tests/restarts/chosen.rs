@@ -22,8 +22,11 @@ async fn who_wants_it_is_restarted_one_at_a_time_and_nobody_else() -> Result<()>
             "annotations": {"ferrule.io/restart-for-trust-anchor": value}, "spec": spec,
         })
     };
+    // Longer than it takes until somebody would begin the next.
+    let slow = json!({"spec": {"replicas": 2, "minReadySeconds": 4}});
     for name in ["one", "three", "two"] {
-        shop.deployment(name, 2).await?;
+        shop.put(Deployment, name, &slow).await?;
+        shop.ready(Deployment, name, 2).await?;
     }
     silent.deployment("web", 1).await?;
     odd.deployment("web", 1).await?;
