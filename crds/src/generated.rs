@@ -129,14 +129,16 @@ which spells `meshTLS` what v1alpha1 spells `meshTls`, and drops it. Write v1bet
 
 ## Installing them
 
+<!-- commands: cluster -->
+
 ```sh
 helm install ferrule-crds charts/ferrule-crds --namespace linkerd --create-namespace
 ```
 
-or, without Helm,
+or, without a release that owns them,
 
 ```sh
-kubectl apply -f charts/ferrule-crds/templates
+helm template ferrule-crds charts/ferrule-crds --namespace linkerd | kubectl apply --server-side -f -
 ```
 
 Where Linkerd's chart has installed them, upgrade its release, which goes on owning

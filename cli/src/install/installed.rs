@@ -211,7 +211,7 @@ fn others(config: &ConfigMap, namespace: &str) -> Option<(String, String)> {
             "" => "somebody else's".to_owned(),
             by => format!("made by {by}"),
         };
-        let remedy = "docs/operations.md says how Ferrule takes over a mesh without touching \
+        let remedy = "docs/takeover.md says how Ferrule takes over a mesh without touching \
                       workloads";
         return Some((by, remedy.to_owned()));
     }

@@ -17,7 +17,7 @@ impl Collector for Restarts {
             (labels, *pods)
         });
         writer.gauges(
-            "trust_anchor_laggard_pods",
+            "trust_anchor_laggard_pods{namespace,owner_kind}",
             "Pods whose proxies do not trust all trust anchors that are published",
             samples,
         )?;
@@ -26,7 +26,7 @@ impl Collector for Restarts {
             (labels, stats.restarts(outcome))
         });
         writer.counters(
-            "trust_anchor_restarts",
+            "trust_anchor_restarts{result}",
             "Workloads that were restarted for trust anchors, by what came of it",
             samples,
         )?;
