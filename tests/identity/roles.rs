@@ -53,7 +53,7 @@ async fn the_documented_role_is_enough_to_make_and_rotate_an_issuer() -> Result<
              "resourceNames": ["linkerd-identity-issuer"],
              "verbs": ["get", "list", "watch", "update"]},
             {"apiGroups": [""], "resources": ["secrets"],
-             "resourceNames": ["ferrule-trust-anchor"], "verbs": ["get"]},
+             "resourceNames": ["ferrule-trust-anchor"], "verbs": ["get", "update"]},
             {"apiGroups": [""], "resources": ["configmaps"],
              "resourceNames": ["linkerd-identity-trust-roots"],
              "verbs": ["get", "list", "watch", "update"]},
@@ -68,6 +68,8 @@ async fn the_documented_role_is_enough_to_make_and_rotate_an_issuer() -> Result<
         "rules": [
             {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
             {"apiGroups": [""], "resources": ["pods", "serviceaccounts"], "verbs": ["list", "watch"]},
+            {"apiGroups": ["workload.linkerd.io"], "resources": ["externalworkloads"],
+             "verbs": ["list"]},
         ],
     });
     let subjects = json!([{"kind": "ServiceAccount", "name": "default", "namespace": namespace}]);
