@@ -24,7 +24,9 @@ const ELSEWHERE: [(&str, &str); 10] = [
     ("cd", ""),
 ];
 /// What every shell has; of their flags nothing is said.
-const SHELL: [&str; 8] = ["grep", "cat", "echo", "true", "export", "ls", "mv", "sort"];
+const SHELL: [&str; 9] = [
+    "base64", "grep", "cat", "echo", "true", "export", "ls", "mv", "sort",
+];
 
 /// The programs that are here, by what they say of themselves.
 pub(crate) struct Programs {

@@ -453,7 +453,7 @@ async fn people_begin_it_look_at_it_hold_it_and_take_it_back() -> Result<()> {
     run(&["identity", "status", "--api-addr", &admin], 0, &line).await?;
     // Where it leads, which it may have to begin anew on a machine that is busy.
     for (series, value) in [
-        ("trust_anchor_rotation_laggards{}", 1.0),
+        ("trust_anchor_rotation_laggards", 1.0),
         ("trust_anchor_rotation_phase{phase=\"distributing\"}", 1.0),
         ("trust_anchor_rotation_phase{phase=\"switched\"}", 0.0),
     ] {

@@ -30,7 +30,9 @@ fn commands(section: &str) -> Result<Vec<String>> {
     let guide = std::fs::read_to_string(root().join("docs/takeover.md"))?;
     let heading = format!("\n## {section}\n");
     let (_, text) = guide.split_once(&heading).context(heading)?;
-    let (_, listing) = text.split_once("\n```sh\n").context("a listing")?;
+    let (_, listing) = text
+        .split_once("\n```sh needs=yours\n")
+        .context("a listing")?;
     let (listing, _) = listing.split_once("\n```\n").context("its end")?;
     Ok(listing.lines().map(str::to_owned).collect())
 }
