@@ -229,6 +229,12 @@ fn template(metadata: &mut Metadata, spec: Spec, reader: &mut Reader<'_>) -> Pod
         probes: containers.probes.into(),
         proxy: containers.proxy,
     };
+    if template.control_plane.is_some() && template.proxy == ProxyContainer::Incomplete {
+        reader.problems.push(format!(
+            "the container {PROXY} lacks LINKERD2_PROXY_ADMIN_LISTEN_ADDR or \
+             LINKERD2_PROXY_CONTROL_LISTEN_ADDR: the pod is no endpoint of any Service"
+        ));
+    }
     template.opaque_ports = metadata.annotation(Mark::OpaquePorts, reader).map(|text| {
         port_set(
             Mark::OpaquePorts,

@@ -229,6 +229,20 @@ fn the_proxy_container_says_where_it_listens() {
 }
 
 #[test]
+fn a_meshed_pod_whose_proxy_does_not_say_where_it_listens_is_a_problem() {
+    for (labels, expected) in [
+        (json!({"linkerd.io/control-plane-ns": "linkerd"}), 1),
+        (json!({}), 0),
+    ] {
+        let (_, problems) = pod(json!({
+            "metadata": {"name": "web", "labels": labels},
+            "spec": {"containers": [{"name": "linkerd-proxy"}]},
+        }));
+        assert_eq!(problems.len(), expected, "{problems:?}");
+    }
+}
+
+#[test]
 fn init_containers_are_searched_first() {
     // A native sidecar: destination.md, scenario 60.
     let container = |admin: &str| json!([{"name": "linkerd-proxy", "env": env("0.0.0.0:1", admin, "0.0.0.0:3")}]);
