@@ -61,7 +61,7 @@ async fn shop(shell: &Shell) -> Result<()> {
     });
     let account = json!({
         "apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": {"name": "default", "namespace": "shop"},
+        "metadata": {"name": "web", "namespace": "shop"},
     });
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
     let items = [namespace, account, profile, server];
