@@ -10,6 +10,7 @@ mod deployments;
 mod faults;
 mod metrics;
 mod profiles;
+mod protobuf;
 mod scenarios;
 mod service_profile;
 mod shop;

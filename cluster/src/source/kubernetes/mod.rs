@@ -13,10 +13,12 @@
 //! | 404, and the kind has other versions | the next one is tried at once: an older mesh serves older ones |
 //! | 403 | said once and as [`Event::Unavailable`], tried again |
 //! | 404 | the same, but after a while tried only once in 30-60 s, and when what the server serves has changed, which is asked for every 2.5-5 s, once for all kinds |
+//! | what is told in protobuf cannot be read | said, and the kind is watched in JSON |
 //! | an object is broken | its problems are reported with it, or it is skipped; the others go on |
 
 mod backoff;
 mod failure;
+mod protobuf;
 mod served;
 mod transport;
 mod truth;

@@ -2,6 +2,7 @@
 //! cannot be made to do on demand. Time is paused: waits cost nothing.
 
 mod custom;
+mod protobuf;
 mod server;
 
 use self::server::{PATIENCE, Server, node, page};

@@ -8,7 +8,10 @@
 //! new list; and a watch from a version that the server has not reached yet (its
 //! etcd was restored) is silent until it has. All of them are dealt with here.
 
-use super::failure::Failure;
+use super::{
+    failure::Failure,
+    protobuf::{self, Translation},
+};
 use crate::{
     object::Kind,
     source::{ErrorReason, KindStats, WatchStats},
@@ -22,7 +25,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -49,6 +52,8 @@ pub(super) struct Link {
     kind: Kind,
     stats: Arc<WatchStats>,
     streamed_lists: AtomicU64,
+    /// Protobuf could not be read.
+    json_only: AtomicBool,
     health: Mutex<Health>,
 }
 
@@ -68,6 +73,7 @@ impl Link {
             kind,
             stats,
             streamed_lists: AtomicU64::new(0),
+            json_only: AtomicBool::new(false),
             health: Mutex::default(),
         }
     }
@@ -126,6 +132,14 @@ impl Link {
     /// Lets the next watch start at once: it asks for something else.
     pub(super) fn hurry(&self) {
         self.health().last_watch = None;
+    }
+
+    /// What a watch is to accept instead of JSON.
+    fn accept(&self) -> Option<HeaderValue> {
+        if self.json_only.load(Relaxed) {
+            return None;
+        }
+        protobuf::accept(self.kind)
     }
 
     /// Keeps a server that ends each watch at once from being asked in a loop.
@@ -211,11 +225,14 @@ impl Ask {
 async fn exchange(
     client: Client,
     link: Arc<Link>,
-    request: Request<Body>,
+    mut request: Request<Body>,
 ) -> Result<Response<HeardBody>, BoxError> {
     let ask = Ask::of(request.uri());
     if ask.is_watch() {
         link.pace().await;
+        if let Some(accepted) = link.accept() {
+            request.headers_mut().insert(ACCEPT, accepted);
+        }
     }
     match ask {
         Ask::StreamedList => {
@@ -248,7 +265,15 @@ async fn exchange(
         link.answered();
     }
     let is_watch = ask.is_watch();
-    Ok(response.map(|body| HeardBody::new(body, link, is_watch)))
+    let translation = if is_watch && protobuf::is_protobuf(response.headers()) {
+        Translation::of(link.kind)
+    } else {
+        None
+    };
+    Ok(response.map(|body| HeardBody {
+        translation,
+        ..HeardBody::new(body, link, is_watch)
+    }))
 }
 
 /// Whether `version` is one that the server has not reached yet.
@@ -285,12 +310,18 @@ async fn is_ahead(client: &Client, uri: &Uri, version: u64) -> Result<bool, BoxE
 /// The status in a refusal; where it is none (a proxy in between), one made up.
 async fn refusal(response: Response<Body>) -> Status {
     let code = response.status();
+    let is_protobuf = protobuf::is_protobuf(response.headers());
     let body = timeout(WATCH_ANSWER, response.into_body().collect_bytes())
         .await
         .ok()
         .and_then(Result::ok)
         .unwrap_or_default();
-    let mut status: Status = serde_json::from_slice(&body)
+    let json = if is_protobuf {
+        protobuf::status(&body).unwrap_or_default().into()
+    } else {
+        body
+    };
+    let mut status: Status = serde_json::from_slice(&json)
         .unwrap_or_else(|_| Status::failure(code.canonical_reason().unwrap_or_default(), ""));
     if status.code == 0 {
         status.code = code.as_u16();
@@ -311,6 +342,8 @@ struct HeardBody {
     body: Body,
     link: Arc<Link>,
     is_watch: bool,
+    /// Of a watch that is answered in protobuf.
+    translation: Option<Translation>,
     /// Set anew when the wait for a frame begins: while the index is behind and
     /// nobody asks for frames, there is no silence.
     silence: Pin<Box<Sleep>>,
@@ -323,10 +356,33 @@ impl HeardBody {
             body,
             link,
             is_watch,
+            translation: None,
             silence: Box::pin(sleep_until(Instant::now())),
             waits: false,
         }
     }
+}
+
+impl HeardBody {
+    /// A frame as the watcher reads it.
+    fn read(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, BoxError> {
+        let (Some(translation), Some(received)) = (&mut self.translation, frame.data_ref()) else {
+            return Ok(frame);
+        };
+        match translation.lines(received) {
+            Ok(lines) => Ok(Frame::data(lines)),
+            Err(unreadable) => {
+                warn!(kind = %self.link.kind, "{unreadable}; watching it in JSON");
+                self.link.json_only.store(true, Relaxed);
+                Err(unreadable.into())
+            }
+        }
+    }
+}
+
+/// Whether there is nothing in a frame: part of an event.
+fn is_empty(frame: &Frame<Bytes>) -> bool {
+    frame.data_ref().is_some_and(Bytes::is_empty)
 }
 
 impl http_body::Body for HeardBody {
@@ -338,12 +394,15 @@ impl http_body::Body for HeardBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        if let Poll::Ready(frame) = http_body::Body::poll_frame(Pin::new(&mut this.body), cx) {
+        while let Poll::Ready(frame) = http_body::Body::poll_frame(Pin::new(&mut this.body), cx) {
             this.waits = false;
             if matches!(frame, Some(Ok(_))) {
                 this.link.stats().heard();
             }
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+            let frame = frame.map(|frame| this.read(frame?));
+            if !matches!(&frame, Some(Ok(frame)) if is_empty(frame)) {
+                return Poll::Ready(frame);
+            }
         }
         if !this.waits {
             this.waits = true;

@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{ETAG, IF_NONE_MATCH},
+    header::{ACCEPT, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 use http_body::Frame;
 use kube::{Client, client::Body};
@@ -32,13 +32,20 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1000);
 
 /// The script's side of an API server, and the events that come of it.
 pub(super) struct Server {
-    requests: mpsc::UnboundedReceiver<(String, oneshot::Sender<Response<Stream>>)>,
+    requests: mpsc::UnboundedReceiver<Asked>,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) stats: Arc<WatchStats>,
     /// What the server says that it serves; counts who has asked.
     catalogue: Arc<Mutex<Catalogue>>,
     pub(super) watch: JoinHandle<()>,
     _served: AbortOnDropHandle<()>,
+}
+
+/// A request, and where its answer goes.
+struct Asked {
+    uri: String,
+    accept: Option<HeaderValue>,
+    respond: oneshot::Sender<Response<Stream>>,
 }
 
 /// What it says that it serves; by default it does not tell.
@@ -93,6 +100,11 @@ impl Sending {
         self.0.send(line.into()).unwrap();
     }
 
+    /// Whatever is sent.
+    pub(super) fn bytes(&self, bytes: &[u8]) {
+        self.0.send(Bytes::copy_from_slice(bytes)).unwrap();
+    }
+
     pub(super) fn bookmark(&self, version: u64, ends_list: bool) {
         let mut bookmark = node("", version);
         if ends_list {
@@ -117,7 +129,15 @@ impl Server {
                 let mut catalogue = telling.lock().unwrap();
                 respond.send(catalogue.answer(&request)).ok();
             } else {
-                asked.send((request.uri().to_string(), respond)).ok();
+                let uri = request.uri().to_string();
+                let accept = request.headers().get(ACCEPT).cloned();
+                asked
+                    .send(Asked {
+                        uri,
+                        accept,
+                        respond,
+                    })
+                    .ok();
             }
             async move {
                 response
@@ -158,12 +178,32 @@ impl Server {
 
     /// The next request, which has to hold each part.
     pub(super) async fn asked(&mut self, parts: &str) -> oneshot::Sender<Response<Stream>> {
+        self.request(parts).await.respond
+    }
+
+    async fn request(&mut self, parts: &str) -> Asked {
         let request = timeout(PATIENCE, self.requests.recv()).await;
-        let (uri, respond) = request.expect("a request").unwrap();
+        let request = request.expect("a request").unwrap();
         for part in parts.split(' ') {
-            assert!(uri.contains(part), "{uri} is not {parts}");
+            assert!(request.uri.contains(part), "{} is not {parts}", request.uri);
         }
-        respond
+        request
+    }
+
+    /// A watch that is answered in protobuf, if it accepts that.
+    pub(super) async fn answer_in_protobuf(&mut self, parts: &str) -> Option<Sending> {
+        const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+        let request = self.request(parts).await;
+        let accept = request.accept?;
+        if !accept.to_str().unwrap().starts_with(PROTOBUF) {
+            return None;
+        }
+        let (send, receive) = mpsc::unbounded_channel();
+        let mut response = Response::new(Stream(receive));
+        let streamed = HeaderValue::from_static("application/vnd.kubernetes.protobuf;stream=watch");
+        response.headers_mut().insert(CONTENT_TYPE, streamed);
+        request.respond.send(response).ok();
+        Some(Sending(send))
     }
 
     pub(super) async fn refuse_connection(&mut self, parts: &str) {
