@@ -1,14 +1,14 @@
-//! High availability: any process of the chart's installation may be killed, or told to
-//! end, at any moment. Proxies are told by others, pods are injected by others, and what
-//! only one may write another writes.
+//! High availability: any processes of the chart's installation may be killed, up to two
+//! at a moment, or all be rolled out. Proxies are told by others, pods are injected by
+//! others, and what only one may write another writes.
 
 mod front;
 mod replicas;
 mod workloads;
 
 use self::{
-    replicas::{LEASE, LEASES, Replicas, Role},
-    workloads::{Workload, change, create},
+    replicas::{LEASE, REPLICAS, Replicas, Role},
+    workloads::{Interruptions, Workload, change, create},
 };
 use crate::{
     helm::{NAMESPACE, apply, ask},
@@ -20,116 +20,185 @@ use ferrule_test_cluster::Binary::Kubectl;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// A node dies.
-    Kill,
-    /// A rollout, or a node that is drained.
-    Terminate,
+/// Which process dies.
+#[derive(Clone, Copy, Debug)]
+enum Victim {
+    /// The one that writes under this Lease.
+    Writer(&'static str),
+    /// Any other of a role.
+    Another(Role),
 }
 
-/// How long another may take to write: a Lease that nobody gives back has to run out, and
-/// is then looked at again; one that is given back, only the latter. Twice that, on a busy
+use Victim::{Another, Writer};
+
+/// Who dies at the same moment, as when a node does, or two.
+const DEATHS: [&[Victim]; 5] = [
+    &[Writer("ferrule-webhook-ca")],
+    // Two roles lose who writes.
+    &[Writer("ferrule-ca"), Writer("policy-controller-write")],
+    // One of three is left.
+    &[
+        Writer("policy-controller-write"),
+        Another(Role::Destination),
+    ],
+    &[Another(Role::Identity), Another(Role::Identity)],
+    &[Another(Role::Injector), Another(Role::Injector)],
+];
+
+/// How long another may take to write where nobody gives the Lease back: it has to run
+/// out, and is then looked at again. Twice that, on a busy machine.
+const AFTER_DEATH: Duration = LEASE.saturating_mul(2);
+/// The same where it is given back.
+const AFTER_RELEASE: Duration = LEASE;
+/// From when a stream ends until it has been opened anew and tells something, on a busy
 /// machine.
-fn failover(end: End) -> Duration {
-    match end {
-        End::Kill => LEASE * 2,
-        End::Terminate => LEASE,
-    }
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+/// The control plane, and proxies that go by it.
+struct Mesh {
+    replicas: Replicas,
+    workloads: Vec<Workload>,
+    /// How often the cluster changed.
+    changes: u8,
 }
 
 #[tokio::test]
-async fn any_replica_may_end_while_proxies_are_told_and_pods_are_injected() -> Result<()> {
-    let mut replicas = Replicas::start().await?;
+async fn replicas_may_die_and_be_rolled_out_while_proxies_are_told_and_pods_are_injected()
+-> Result<()> {
+    let replicas = Replicas::start().await?;
     apply(&replicas.cluster, &[shop()]).await?;
     // A pod that is refused because a replica has just died is created again.
     let admissions = Admissions::begin(&replicas.cluster, Duration::from_secs(5)).await?;
     create(&replicas).await?;
-    let mut workloads = vec![Workload::start(&replicas).await?];
     let never_two = replicas.never_two();
-    let mut number = 0;
-    for end in [End::Kill, End::Terminate] {
-        let refused = admissions.refused();
-        for lease in LEASES {
-            let holder = replicas.holder(lease).await?;
-            number += 1;
-            ends(&mut replicas, holder, end, number, &workloads).await?;
-            workloads.push(Workload::start(&replicas).await?);
-            writes(&replicas, lease).await?;
-        }
-        // And those that write nothing.
-        for role in [Role::Identity, Role::Injector, Role::Destination] {
-            let holder = replicas.holder(LEASES[2]).await?;
-            if let Some(other) = replicas.other(role, holder) {
-                number += 1;
-                ends(&mut replicas, other, end, number, &workloads).await?;
-            }
-        }
-        admissions.go_on(By::Ferrule).await?;
-        let refused = admissions.refused() - refused;
-        println!("{end:?}: {refused} pods were created at the second attempt");
-        ensure!(
-            end == End::Kill || refused == 0,
-            "who is told to end drains"
-        );
+    let workloads = vec![Workload::start(&replicas).await?];
+    let mut mesh = Mesh {
+        replicas,
+        workloads,
+        changes: 0,
+    };
+    for victims in DEATHS {
+        mesh.die(victims).await?;
     }
-    for workload in &workloads {
-        workload.is_told(number).await?;
-    }
-    ensure!(workloads[0].certified() > 1, "it is renewed meanwhile");
+    admissions.go_on(By::Ferrule).await?;
+    let refused = admissions.refused();
+    println!("{refused} pods were created at the second attempt");
+
+    mesh.roll_out().await?;
+    admissions.go_on(By::Ferrule).await?;
+    let refused = admissions.refused() - refused;
+    ensure!(refused == 0, "who is told to end refused {refused} pods");
     never_two.end()?;
-    let injected = admissions.end()?;
-    println!("{number} ends, {injected} pods were created");
+    let renewed = mesh.workloads[0].certified() > 1;
+    ensure!(renewed, "certificates are renewed meanwhile");
+    println!("{} pods were created", admissions.end()?);
     Ok(())
 }
 
-/// One ends; another does what it did, and everybody is told what is new.
-async fn ends(
-    replicas: &mut Replicas,
-    index: usize,
-    end: End,
-    number: u8,
-    workloads: &[Workload],
-) -> Result<()> {
-    let role = replicas.of(index).role;
-    let mut held = Vec::new();
-    for lease in LEASES {
-        if replicas.holder(lease).await? == index {
-            held.push(lease);
+impl Mesh {
+    /// Some die at the same moment; others do what they did, and everybody is told what
+    /// is new.
+    async fn die(&mut self, victims: &[Victim]) -> Result<()> {
+        let begin = Instant::now();
+        let chosen = self.choose(victims).await?;
+        let held = self.replicas.held_by(&chosen).await?;
+        // Whatever they are doing just then.
+        sleep(Duration::from_millis(fastrand::u64(0..700))).await;
+        let since = Instant::now();
+        let roles = self.replicas.kill(chosen).await?;
+        self.change().await?;
+        self.are_held(&held, since, AFTER_DEATH).await?;
+        self.is_told().await?;
+        self.workloads.push(Workload::start(&self.replicas).await?);
+        for lease in held {
+            writes(&self.replicas, lease).await?;
         }
+        self.replicas.add(&roles).await?;
+        println!("{victims:?} in {:?}", begin.elapsed());
+        Ok(())
     }
-    // Whatever it is doing just then.
-    sleep(Duration::from_millis(fastrand::u64(0..700))).await;
-    let since = Instant::now();
-    let mut gone = None;
-    match end {
-        End::Kill => {
-            // It is noticed only afterwards.
-            let replica = replicas.kill(index).await?;
-            ensure!(replica == role);
+
+    async fn choose(&self, victims: &[Victim]) -> Result<Vec<usize>> {
+        let mut chosen = Vec::new();
+        for victim in victims {
+            let index = match victim {
+                Writer(lease) => self.replicas.holder(lease).await?,
+                Another(role) => {
+                    let others = self.replicas.of(*role);
+                    let others: Vec<_> = others.filter(|index| !chosen.contains(index)).collect();
+                    others[fastrand::usize(..others.len())]
+                }
+            };
+            chosen.push(index);
         }
-        End::Terminate => {
-            let replica = replicas.take(index).await?;
-            replica.process.terminate()?;
-            gone = Some(replica);
+        Ok(chosen)
+    }
+
+    /// All Deployments get another revision: of each, one after the other is told to end,
+    /// and its successor starts. Nobody is refused anything, and nobody waits.
+    async fn roll_out(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        let streams = 4 * self.workloads.len();
+        let interruptions = Interruptions::begin(&self.workloads);
+        for _ in 0..REPLICAS {
+            let oldest = Role::ALL
+                .iter()
+                .filter_map(|role| self.replicas.of(*role).next());
+            let oldest: Vec<_> = oldest.collect();
+            let held = self.replicas.held_by(&oldest).await?;
+            let since = Instant::now();
+            let gone = self.replicas.terminate(oldest).await?;
+            self.change().await?;
+            self.are_held(&held, since, AFTER_RELEASE).await?;
+            self.is_told().await?;
+            self.workloads.push(Workload::start(&self.replicas).await?);
+            self.replicas.add(&Role::ALL).await?;
+            for lease in held {
+                writes(&self.replicas, lease).await?;
+            }
+            for mut replica in gone {
+                ensure!(replica.process.ended().await? == Some(0), "it ends well");
+                self.replicas.forget(&replica);
+            }
         }
+        // By those that are left.
+        self.change().await?;
+        self.is_told().await?;
+        let lasted = interruptions.end().await?;
+        println!(
+            "rolled out in {:?}: streams ended and told again after {lasted:?}",
+            begin.elapsed()
+        );
+        ensure!(lasted.len() >= streams, "all end, with their replica");
+        let longest = lasted.iter().max();
+        ensure!(longest < Some(&AT_ONCE), "{longest:?}");
+        Ok(())
     }
-    change(replicas, number).await?;
-    for lease in held {
-        replicas.holder(lease).await?;
-        let took = since.elapsed();
-        println!("{end:?} {role:?}: {lease} after {took:?}");
-        ensure!(took < failover(end), "{lease} after {took:?}");
+
+    /// Every stream has something new to tell.
+    async fn change(&mut self) -> Result<()> {
+        self.changes += 1;
+        change(&self.replicas, self.changes).await
     }
-    for workload in workloads {
-        workload.is_told(number).await?;
+
+    /// Waits until every stream has told the last change.
+    async fn is_told(&self) -> Result<()> {
+        for workload in &self.workloads {
+            workload.is_told(self.changes).await?;
+        }
+        Ok(())
     }
-    if let Some(mut replica) = gone {
-        ensure!(replica.process.ended().await? == Some(0), "it ends well");
-        replicas.forget(&replica);
+
+    /// Waits until others hold these Leases.
+    async fn are_held(&self, leases: &[&str], since: Instant, limit: Duration) -> Result<()> {
+        for lease in leases {
+            self.replicas.holder(lease).await?;
+            let took = since.elapsed();
+            println!("{lease} after {took:?}");
+            ensure!(took < limit, "{lease} after {took:?}");
+        }
+        Ok(())
     }
-    replicas.add(role).await
 }
 
 /// Whoever holds the Lease now does what it is for.

@@ -2,14 +2,15 @@
 
 use super::front::Front;
 use crate::{
-    helm::{NAMESPACE, apply},
+    helm::{NAMESPACE, apply, ask},
     processes::Pods,
     running::{PATIENCE, host, install, mounted},
 };
-use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Cluster, Options};
+use anyhow::{Result, ensure};
+use ferrule_test_cluster::{Binary::Kubectl, Cluster, Options};
 use ferrule_tests::Ferrule;
-use serde_json::json;
+use futures::future::try_join_all;
+use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -29,13 +30,15 @@ pub(super) const LEASES: [&str; 3] = [
     "ferrule-webhook-ca",
     "policy-controller-write",
 ];
+/// How many of each role there are.
+pub(super) const REPLICAS: usize = 3;
 /// How long a Lease is held for here.
 pub(super) const LEASE: Duration = Duration::from_secs(6);
 /// What Helm is told beside the values for high availability. Everything takes less long.
 const VALUES: [&str; 6] = [
     "--values=charts/ferrule-control-plane/values-ha.yaml",
     "--set=leaseDuration=6s",
-    "--set=drain.delay=1s",
+    "--set=drain.delay=3s",
     "--set=drain.window=2s",
     "--set=identity.issuer.issuanceLifetime=20s",
     "--set=identity.issuer.clockSkewAllowance=1s",
@@ -49,6 +52,10 @@ pub(super) enum Role {
     Destination,
 }
 
+impl Role {
+    pub(super) const ALL: [Self; 3] = [Self::Identity, Self::Injector, Self::Destination];
+}
+
 /// One process.
 pub(super) struct Replica {
     pub(super) role: Role,
@@ -57,6 +64,7 @@ pub(super) struct Replica {
 
 /// All of them, and what leads to them.
 pub(super) struct Replicas {
+    /// The oldest first.
     all: Vec<Replica>,
     pub(super) identity: Front,
     pub(super) destination: Front,
@@ -68,10 +76,17 @@ pub(super) struct Replicas {
 }
 
 impl Replicas {
-    /// Two of each role.
+    /// As many as the chart has for high availability.
     pub(super) async fn start() -> Result<Self> {
         let cluster = Cluster::start(Options::default()).await?;
         install(&cluster, &VALUES).await?;
+        let replicas = "--output=jsonpath={.items[*].spec.replicas}";
+        let get = ["get", "deployments", "--namespace", NAMESPACE, replicas];
+        let installed = ask(&cluster, Kubectl, &get).await?;
+        ensure!(
+            installed == Role::ALL.map(|_| REPLICAS.to_string()).join(" "),
+            "{installed}"
+        );
         let mut replicas = Self {
             all: Vec::new(),
             identity: Front::new().await?,
@@ -81,15 +96,27 @@ impl Replicas {
             folder: TempDir::new()?,
             cluster,
         };
-        for role in [Role::Identity, Role::Injector, Role::Destination] {
-            replicas.add(role).await?;
-            replicas.add(role).await?;
+        for role in Role::ALL {
+            replicas.add(&[role; REPLICAS]).await?;
         }
         Ok(replicas)
     }
 
-    /// One more, once it is ready.
-    pub(super) async fn add(&mut self, role: Role) -> Result<()> {
+    /// One more of each of these, once they are ready.
+    pub(super) async fn add(&mut self, roles: &[Role]) -> Result<()> {
+        for role in roles {
+            let process = self.launch(*role).await?;
+            self.admins().push(process.admin_addr());
+            self.all.push(Replica {
+                role: *role,
+                process,
+            });
+        }
+        self.publish().await
+    }
+
+    /// What a pod of the role runs, once it is ready.
+    async fn launch(&self, role: Role) -> Result<Ferrule> {
         let pods = Pods::new(&self.cluster, self.folder.path())?;
         let meshed = "--mesh-tls=always".to_owned();
         let webhooks = "--webhook-addr=0.0.0.0:0".to_owned();
@@ -126,25 +153,36 @@ impl Replicas {
         };
         let process = pods.start(deployment, &flags).await?;
         process.ready().await?;
-        self.admins().push(process.admin_addr());
-        self.all.push(Replica { role, process });
-        self.publish().await
+        Ok(process)
     }
 
-    /// Kills one; what leads to it is told afterwards.
-    pub(super) async fn kill(&mut self, index: usize) -> Result<Role> {
-        let replica = self.all.remove(index);
-        self.forget(&replica);
-        replica.process.kill().await?;
+    /// Kills these at the same moment; what leads to them is told afterwards. Of what
+    /// they were.
+    pub(super) async fn kill(&mut self, indices: Vec<usize>) -> Result<Vec<Role>> {
+        let killed = self.remove(indices);
+        let roles = killed.iter().map(|replica| replica.role).collect();
+        for replica in &killed {
+            self.forget(replica);
+        }
+        try_join_all(killed.into_iter().map(|replica| replica.process.kill())).await?;
         self.publish().await?;
-        Ok(replica.role)
+        Ok(roles)
     }
 
-    /// Takes one away, out of everything that leads to it.
-    pub(super) async fn take(&mut self, index: usize) -> Result<Replica> {
-        let replica = self.all.remove(index);
+    /// Tells these to end; what leads to them is told afterwards.
+    pub(super) async fn terminate(&mut self, indices: Vec<usize>) -> Result<Vec<Replica>> {
+        let gone = self.remove(indices);
+        for replica in &gone {
+            replica.process.terminate()?;
+        }
         self.publish().await?;
-        Ok(replica)
+        Ok(gone)
+    }
+
+    fn remove(&mut self, mut indices: Vec<usize>) -> Vec<Replica> {
+        indices.sort_unstable();
+        let indices = indices.into_iter().rev();
+        indices.map(|index| self.all.remove(index)).collect()
     }
 
     /// Nobody asks any more whether it leads.
@@ -172,16 +210,21 @@ impl Replicas {
         }
     }
 
-    pub(super) fn of(&self, index: usize) -> &Replica {
-        &self.all[index]
+    /// The Leases under which these write.
+    pub(super) async fn held_by(&self, indices: &[usize]) -> Result<Vec<&'static str>> {
+        let mut held = Vec::new();
+        for lease in LEASES {
+            if indices.contains(&self.holder(lease).await?) {
+                held.push(lease);
+            }
+        }
+        Ok(held)
     }
 
-    /// One that does not hold this Lease, if there is one of its role.
-    pub(super) fn other(&self, role: Role, than: usize) -> Option<usize> {
-        let mut others = self.all.iter().enumerate();
-        others
-            .find(|(index, replica)| *index != than && replica.role == role)
-            .map(|(index, _)| index)
+    /// Those of a role, the oldest first.
+    pub(super) fn of(&self, role: Role) -> impl Iterator<Item = usize> {
+        let all = self.all.iter().enumerate();
+        all.filter_map(move |(index, replica)| (replica.role == role).then_some(index))
     }
 
     /// As kube-controller-manager and DNS would, if they were pods that are ready.
@@ -199,6 +242,7 @@ impl Replicas {
         self.identity.lead_to(identity);
         self.destination.lead_to(destination);
         self.policy.lead_to(policy);
+        let mut slices = Vec::new();
         for (service, name, role) in [
             ("linkerd-proxy-injector", "proxy-injector", Role::Injector),
             ("linkerd-sp-validator", "sp-validator", Role::Destination),
@@ -212,9 +256,9 @@ impl Replicas {
             for replica in of(role) {
                 ports.push(replica.process.address_of("webhooks").await?.port());
             }
-            lead(&self.cluster, service, name, &ports).await?;
+            slices.extend(leading(service, name, &ports)?);
         }
-        Ok(())
+        apply(&self.cluster, &slices).await
     }
 
     /// Looks all the time whether two write the same.
@@ -282,10 +326,11 @@ async fn metrics(admin: SocketAddr) -> Result<String> {
     Ok(text)
 }
 
-/// Slices of a Service, one for each port of this machine: up to three.
-async fn lead(cluster: &Cluster, service: &str, name: &str, ports: &[u16]) -> Result<()> {
+/// Slices of a Service, one for each port of this machine, and empty ones for those who
+/// have gone.
+fn leading(service: &str, name: &str, ports: &[u16]) -> Result<Vec<Value>> {
     let mut slices = Vec::new();
-    for number in 0..3 {
+    for number in 0..REPLICAS {
         let port = ports.get(number);
         let endpoint = json!({"addresses": [host()?], "conditions": {"ready": true}});
         let endpoints = port.map_or_else(|| json!([]), |_| json!([endpoint]));
@@ -299,5 +344,5 @@ async fn lead(cluster: &Cluster, service: &str, name: &str, ports: &[u16]) -> Re
             "ports": [{"name": name, "port": port.unwrap_or(&1), "protocol": "TCP"}],
         }));
     }
-    apply(cluster, &slices).await.context(service.to_owned())
+    Ok(slices)
 }

@@ -5,7 +5,8 @@ use crate::{helm::apply, processes::Pods, running::PATIENCE};
 use anyhow::{Context as _, Result, ensure};
 use ferrule_proto::{destination::DestinationProfile, inbound, outbound};
 use ferrule_tests::{
-    Certificate, CertifyFailure, EndpointSet, StreamFailure, TestProxy, Transport, Watched,
+    Certificate, CertifyFailure, Describe, EndpointSet, Failure, StreamFailure, TestProxy,
+    Transport, Watched,
 };
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
@@ -14,7 +15,11 @@ use std::{
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 
 const NAME: &str = "default.shop.serviceaccount.identity.linkerd.cluster.local";
 const IDENTITY: &str = "linkerd-identity.linkerd.serviceaccount.identity.linkerd.cluster.local";
@@ -188,4 +193,79 @@ impl Workload {
     pub(super) fn certified(&self) -> usize {
         self.certificate.seen().messages
     }
+}
+
+/// How proxies fare while replicas come and go that drain.
+pub(super) struct Interruptions {
+    streams: JoinSet<Result<Vec<Duration>>>,
+    certificates: Vec<(Watched<Certificate, CertifyFailure>, usize)>,
+    end: CancellationToken,
+}
+
+impl Interruptions {
+    /// From now on, for these.
+    pub(super) fn begin(workloads: &[Workload]) -> Self {
+        let end = CancellationToken::new();
+        let (mut streams, mut certificates) = (JoinSet::new(), Vec::new());
+        for workload in workloads {
+            streams.spawn(interruptions(workload.endpoints.clone(), end.clone()));
+            streams.spawn(interruptions(workload.profile.clone(), end.clone()));
+            streams.spawn(interruptions(workload.inbound.clone(), end.clone()));
+            streams.spawn(interruptions(workload.outbound.clone(), end.clone()));
+            let certificate = workload.certificate.clone();
+            let failures = certificate.seen().failures;
+            certificates.push((certificate, failures));
+        }
+        Self {
+            streams,
+            certificates,
+            end,
+        }
+    }
+
+    /// How long each stream that ended had nothing to tell.
+    ///
+    /// # Errors
+    /// If one could not be opened anew at the first attempt, or a certificate was refused.
+    pub(super) async fn end(self) -> Result<Vec<Duration>> {
+        self.end.cancel();
+        for (certificate, failures) in self.certificates {
+            let seen = certificate.seen();
+            ensure!(seen.failures == failures, "{}", seen.describe());
+        }
+        let each = self.streams.join_all().await;
+        let each = each.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(each.concat())
+    }
+}
+
+/// How long a stream had nothing to tell each time that it ended.
+async fn interruptions<T: Describe, E: Failure>(
+    mut stream: Watched<T, E>,
+    end: CancellationToken,
+) -> Result<Vec<Duration>> {
+    let first = stream.seen();
+    let mut failures = first.failures;
+    let (mut ended, mut lasted) = (None, Vec::new());
+    while let Some(true) = end.run_until_cancelled(stream.changed()).await {
+        let seen = stream.seen();
+        if seen.failures > failures {
+            failures = seen.failures;
+            ended.get_or_insert_with(Instant::now);
+        }
+        if seen.failure.is_none()
+            && let Some(ended) = ended.take()
+        {
+            lasted.push(ended.elapsed());
+        }
+    }
+    // A call that is refused fails and does not count as one.
+    let last = stream.seen();
+    ensure!(
+        last.calls - first.calls == last.failures - first.failures,
+        "{} was refused: {}",
+        stream.subject(),
+        last.describe()
+    );
+    Ok(lasted)
 }
