@@ -14,6 +14,7 @@ mod protobuf;
 mod scenarios;
 mod service_profile;
 mod shop;
+mod slow;
 mod staleness;
 mod streams;
 mod webhook;

@@ -5,12 +5,6 @@ use anyhow::{Context as _, ensure};
 use ferrule_proto::destination::{GetDestination, destination_client::DestinationClient};
 use ferrule_test_cluster::Cluster;
 use ferrule_tests::{Ferrule, Proxy, Relay, TestProxy};
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
-use kube::{
-    Api,
-    api::{Patch, PatchParams, PostParams},
-};
-use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, transport::Endpoint};
@@ -216,80 +210,5 @@ async fn a_replica_has_no_more_streams_than_it_may() -> anyhow::Result<()> {
         })
         .await?;
     proxy.get(authority).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_is_behind_as_long_as_it_is_there() -> anyhow::Result<()> {
-    let cluster = Cluster::shared().await?;
-    let namespace = cluster.namespace("behind").await?;
-    let client = cluster.client()?;
-    let create = PostParams::default();
-    let service = json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
-    let services: Api<Service> = Api::namespaced(client.clone(), namespace.name());
-    services
-        .create(&create, &serde_json::from_value(service)?)
-        .await?;
-    let slices: Api<EndpointSlice> = Api::namespaced(client, namespace.name());
-    // More than a client takes that does not read.
-    for number in 0..12_u8 {
-        let addresses = (0..1_000).map(
-            |last| json!({"addresses": [format!("10.{number}.{}.{}", last / 250, last % 250 + 1)]}),
-        );
-        let slice = json!({
-            "metadata": {
-                "name": format!("web-{number}"),
-                "labels": {"kubernetes.io/service-name": "web"},
-            },
-            "addressType": "IPv4",
-            "ports": [{"name": "", "port": 80, "protocol": "TCP"}],
-            "endpoints": addresses.collect::<Vec<_>>(),
-        });
-        slices
-            .create(&create, &serde_json::from_value(slice)?)
-            .await?;
-    }
-    let ferrule = Ferrule::start(cluster.kubeconfig()).await?;
-    ferrule.ready().await?;
-    let authority = format!("web.{namespace}.svc.cluster.local:80");
-    let proxy = Proxy::connect(ferrule.destination()).await?;
-    let channel = Endpoint::from_shared(format!("http://{}", ferrule.destination()))?
-        .initial_stream_window_size(65_535)
-        .connect()
-        .await?;
-    let request = GetDestination {
-        path: authority.clone(),
-        ..GetDestination::default()
-    };
-    let slow = DestinationClient::new(channel)
-        .get(request)
-        .await?
-        .into_inner();
-    let mut fast = proxy.get(&authority).await?;
-    fast.until_count(12_000).await?;
-    let patch = Patch::Merge(json!({"endpoints": [{"addresses": ["10.9.9.9"]}]}));
-    slices
-        .patch("web-0", &PatchParams::default(), &patch)
-        .await?;
-    fast.until_count(11_001).await?;
-    let get = [("method", "Get")];
-    ferrule
-        .scraped("one is behind", |now| {
-            now.sum("stream_behind", &get) == Some(1.0)
-        })
-        .await?;
-    let updates = "stream_update_latency_seconds_count";
-    let told = ferrule
-        .scrape()
-        .await?
-        .sum(updates, &get)
-        .context("there are")?;
-    assert!(told >= 1.0, "{told}");
-    drop(slow);
-    ferrule
-        .scraped("nobody is behind", |now| {
-            now.sum("stream_behind", &get) == Some(0.0)
-        })
-        .await?;
     Ok(())
 }

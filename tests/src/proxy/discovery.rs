@@ -37,10 +37,19 @@ impl Proxy {
         let client = DestinationClient::connect(format!("http://{addr}"))
             .await
             .with_context(|| format!("connecting to {addr}"))?;
-        Ok(Self {
+        Ok(Self::of(client))
+    }
+
+    /// One that asks by a connection which the caller has made.
+    pub fn over(channel: Channel) -> Self {
+        Self::of(DestinationClient::new(channel))
+    }
+
+    fn of(client: DestinationClient<Channel>) -> Self {
+        Self {
             client,
             context: r#"{"ns":"default"}"#.into(),
-        })
+        }
     }
 
     /// Says something else of the workload that it stands for: the context token.
