@@ -5,7 +5,8 @@
 //! as soon as it goes with the others.
 
 use anyhow::anyhow;
-use ferrule_identity::{DirectoryChanges, FileMark, FilesStatus, read_file};
+use ferrule_cluster::source::DirectoryChanges;
+use ferrule_identity::{FileMark, FilesStatus, read_file};
 use std::{
     io,
     path::{Path, PathBuf},

@@ -1,14 +1,11 @@
 //! Issuer and trust anchors in files, as a cluster mounts them. They are watched, and
 //! looked at every 10 s in any case.
 
-mod changes;
-
-pub use self::changes::DirectoryChanges;
-
 use crate::{
     CertificateAuthority, Credentials, FilesStatus, IdentityScope,
     follow::{ContentSource, Contents, Follower, SourceError, Text},
 };
+use ferrule_cluster::source::DirectoryChanges;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,

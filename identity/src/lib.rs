@@ -34,7 +34,7 @@ pub use self::{
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage, date},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
-    files::{DirectoryChanges, IdentityFiles, IssuerScheme},
+    files::{IdentityFiles, IssuerScheme},
     follow::{FileMark, FilesStatus, SourceError, read_file},
     issuer::{
         Issuer, IssuerError, IssuerWarning, Leaf, PathError, SignError, Validity, ValidityError,

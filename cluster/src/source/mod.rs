@@ -1,12 +1,14 @@
 //! Where changes of the cluster come from: the Kubernetes API or a directory
 //! of manifests. Nothing behind a source knows which one it is.
 
+mod changes;
 pub mod kubernetes;
 pub mod manifests;
 mod stats;
 mod wire;
 
 pub use self::{
+    changes::DirectoryChanges,
     kubernetes::Kubernetes,
     manifests::{LoadError, Manifests},
     stats::{ErrorReason, KindStats, Problem, WatchStats},

@@ -20,7 +20,6 @@
 //!   each kind.
 
 mod catalog;
-mod changes;
 mod directory;
 pub mod documents;
 mod endpoints;
@@ -31,11 +30,8 @@ pub use self::{
     items::problems,
 };
 
-use self::{
-    catalog::{Catalog, Contents},
-    changes::Changes,
-};
-use super::{Event, Problem, Sink, WatchStats};
+use self::catalog::{Catalog, Contents};
+use super::{DirectoryChanges, Event, Problem, Sink, WatchStats};
 use crate::{Interner, object::Kind};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -74,7 +70,7 @@ pub struct LoadError {
 /// What does the blocking work.
 struct Reader {
     catalog: Catalog,
-    changes: Changes,
+    changes: DirectoryChanges,
 }
 
 /// What was said of the files.
@@ -97,7 +93,7 @@ impl Manifests {
         let directory = directory.as_ref();
         let mut reader = Reader {
             catalog: Catalog::new(directory.to_owned(), interner),
-            changes: Changes::new(directory),
+            changes: DirectoryChanges::below(directory),
         };
         reader.read().map_err(|source| LoadError {
             directory: directory.to_owned(),
