@@ -5,8 +5,9 @@ use crate::{
     history::{Cluster, Op, Question, histories},
     support::*,
 };
-use ferrule_cluster::object::{Kind, ObjectKey};
+use ferrule_cluster::object::ObjectKey;
 use ferrule_destination::History;
+use ferrule_test_history::config;
 use proptest::prelude::*;
 
 enum Asked {
@@ -117,7 +118,7 @@ fn with_nodes(history: History) -> TestMesh {
 }
 
 async fn check(history: Vec<Op>, forgetful: bool) -> Result<(), TestCaseError> {
-    let mut cluster = Cluster::default();
+    let mut cluster = Cluster::new();
     // With hardly any past, streams that are behind take the longest way.
     let kept = History {
         deltas: 2,
@@ -146,16 +147,14 @@ async fn check(history: Vec<Op>, forgetful: bool) -> Result<(), TestCaseError> {
             _ => {}
         }
     }
-    for event in cluster.rest() {
+    for event in cluster.api.rest() {
         mesh.feed(event);
     }
     mesh.publish();
 
     let mut restarted = with_nodes(History::default());
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Node) {
-        for event in cluster.list(kind, 1) {
-            restarted.feed(event);
-        }
+    for event in cluster.api.lists() {
+        restarted.feed(event);
     }
     restarted.publish();
 
@@ -176,18 +175,8 @@ async fn check(history: Vec<Op>, forgetful: bool) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// `PROPTEST_CASES`, else a few seconds' worth.
-fn cases() -> u32 {
-    let given = std::env::var("PROPTEST_CASES").ok();
-    given.and_then(|cases| cases.parse().ok()).unwrap_or(3_000)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: cases(),
-        max_shrink_iters: 20_000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_stream_ends_up_with_what_a_fresh_one_is_told(

@@ -1,6 +1,4 @@
-//! A cluster's history as an API server tells it: what is true, and what each
-//! kind's watch has not delivered yet. Watches break, lists come whole, in any
-//! order and with repetitions, and the truth itself may go back in time.
+//! Histories of a cluster, and of clients that ask about it.
 
 use crate::{shapes::*, support::*};
 use ferrule_cluster::{
@@ -10,8 +8,8 @@ use ferrule_cluster::{
     },
     source::Event,
 };
+use ferrule_test_history::{Act, ApiServer, acts};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) const SERVICES: usize = 3;
 pub(crate) const PODS: usize = 7;
@@ -38,17 +36,9 @@ pub(crate) enum Op {
     ServiceProfile(usize, bool, Option<u8>),
     Namespace(Option<&'static str>),
     Delete(Kind, usize),
-    /// The watch of a kind brings some events,
-    Deliver(Kind, usize),
-    /// or breaks: what was on its way is lost and a list comes, from this seed.
-    Relist(Kind, u64),
-    /// A list breaks off after some objects and is begun again.
-    BrokenList(Kind, usize, u64),
+    /// The API server does something with what is true.
+    Api(Act),
     Publish,
-    /// etcd is saved,
-    Save,
-    /// or restored to what was saved: every kind is listed again.
-    Restore(u64),
     Open(Question),
     Read(usize, usize),
     Close(usize),
@@ -85,47 +75,58 @@ pub(crate) enum Question {
     },
 }
 
-/// The truth, and what is on its way.
-#[derive(Default)]
+/// The objects that there may be.
 pub(crate) struct Cluster {
-    pub(crate) truth: BTreeMap<(Kind, ObjectKey), Object>,
-    saved: BTreeMap<(Kind, ObjectKey), Object>,
-    watches: BTreeMap<Kind, VecDeque<Event>>,
+    pub(crate) api: ApiServer,
     version: u64,
 }
 
 impl Cluster {
+    pub(crate) fn new() -> Self {
+        // Nodes are outside of history.
+        let kinds = Kind::ALL.into_iter().filter(|kind| *kind != Kind::Node);
+        Self {
+            api: ApiServer::of(kinds),
+            version: 0,
+        }
+    }
+
     /// What the operation does to the cluster and to what is on its way; events
     /// that arrive now.
     pub(crate) fn happen(&mut self, op: &Op) -> Vec<Event> {
         match op {
-            Op::Service(n, shape) => self.put(key("svc", *n), Object::Service(shape.build(*n))),
-            Op::Pod(n, shape) => self.put(key("pod", *n), Object::Pod(shape.build())),
+            Op::Service(n, shape) => self
+                .api
+                .put(key("svc", *n), Object::Service(shape.build(*n))),
+            Op::Pod(n, shape) => self.api.put(key("pod", *n), Object::Pod(shape.build())),
             Op::Slice(n, shape) => {
                 self.version += 1;
                 let slice = shape.build(self.version);
-                self.put(key("slice", *n), Object::EndpointSlice(slice));
+                self.api.put(key("slice", *n), Object::EndpointSlice(slice));
             }
             Op::Rewrite(n) => {
                 self.version += 1;
                 let key = key("slice", *n);
-                let known = self.truth.get(&(Kind::EndpointSlice, key.clone()));
+                let known = self.api.get(Kind::EndpointSlice, &key);
                 if let Some(Object::EndpointSlice(slice)) = known.cloned() {
                     let slice = EndpointSlice {
                         resource_version: self.version,
                         ..slice
                     };
-                    self.put(key, Object::EndpointSlice(slice));
+                    self.api.put(key, Object::EndpointSlice(slice));
                 }
             }
             Op::ReplicaSet(n, parent) => {
                 let parent =
                     parent.map_or(Owner::Unclear, |d| owner("Deployment", &format!("d{d}")));
-                self.put(key("rs", *n), Object::ReplicaSet(parent));
+                self.api.put(key("rs", *n), Object::ReplicaSet(parent));
             }
-            Op::Server(n, shape) => self.put(key("server", *n), Object::Server(shape.build())),
+            Op::Server(n, shape) => self
+                .api
+                .put(key("server", *n), Object::Server(shape.build())),
             Op::ExternalWorkload(n, shape) => {
-                self.put(key("vm", *n), Object::ExternalWorkload(shape.build()));
+                self.api
+                    .put(key("vm", *n), Object::ExternalWorkload(shape.build()));
             }
             Op::ServiceProfile(n, clients, retries) => {
                 let profile = retries.map(|retries| ServiceProfile {
@@ -136,38 +137,21 @@ impl Cluster {
                     }),
                     ..ServiceProfile::default()
                 });
-                self.put(profile_key(*n, *clients), Object::ServiceProfile(profile));
+                self.api
+                    .put(profile_key(*n, *clients), Object::ServiceProfile(profile));
             }
-            Op::Namespace(opaque_ports) => self.put(
+            Op::Namespace(opaque_ports) => self.api.put(
                 ObjectKey::new("", NS),
                 Object::Namespace(Namespace {
                     opaque_ports: opaque_ports.map(Into::into),
                 }),
             ),
             Op::Delete(kind, n) => self.delete(*kind, *n),
-            Op::Deliver(kind, count) => {
-                let watch = self.watches.entry(*kind).or_default();
-                return watch.drain(..watch.len().min(*count)).collect();
-            }
-            Op::Relist(kind, seed) => {
-                let list = self.list(*kind, *seed);
-                self.watches.insert(*kind, list.into());
-            }
-            Op::BrokenList(kind, after, seed) => {
-                let mut events = self.list(*kind, *seed);
-                events.truncate(1 + after);
-                events.extend(self.list(*kind, seed.wrapping_add(1)));
-                self.watches.insert(*kind, events.into());
-            }
-            Op::Save => self.saved = self.truth.clone(),
-            Op::Restore(seed) => {
-                self.truth = self.saved.clone();
-                self.version /= 2;
-                // Nodes are outside of history.
-                for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Node) {
-                    let list = self.list(kind, *seed);
-                    self.watches.insert(kind, list.into());
+            Op::Api(act) => {
+                if let Act::Restore(_) = act {
+                    self.version /= 2;
                 }
+                return self.api.act(act);
             }
             Op::Publish | Op::Open(_) | Op::Read(..) | Op::Close(_) => {}
         }
@@ -177,47 +161,9 @@ impl Cluster {
     /// Whether a ServiceProfile cannot be told: what it was before is known to
     /// those alone who saw it.
     pub(crate) fn has_untellable_profile(&self) -> bool {
-        let mut objects = self.truth.values();
-        objects.any(|object| *object == Object::ServiceProfile(None))
-    }
-
-    /// Everything that is on its way.
-    pub(crate) fn rest(&mut self) -> Vec<Event> {
-        self.watches.values_mut().flat_map(std::mem::take).collect()
-    }
-
-    /// A full list of a kind, in an order and with repetitions given by `seed`.
-    pub(crate) fn list(&self, kind: Kind, seed: u64) -> Vec<Event> {
-        let mut random = seed | 1;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
-        let mut items: Vec<_> = self
-            .truth
-            .iter()
-            .filter(|((of, _), _)| *of == kind)
-            .map(|((_, key), object)| (next(), applied(key.clone(), object.clone())))
-            .collect();
-        let again = items.iter().filter(|(n, _)| n % 4 == 0);
-        let again: Vec<_> = again
-            .map(|(n, event)| (n.rotate_left(17), event.clone()))
-            .collect();
-        items.extend(again);
-        items.sort_by_key(|(order, _)| *order);
-        let mut events = vec![Event::Relisting(kind)];
-        events.extend(items.into_iter().map(|(_, event)| event));
-        events.push(Event::Synced(kind));
-        events
-    }
-
-    fn put(&mut self, key: ObjectKey, object: Object) {
-        let kind = object.kind();
-        let watch = self.watches.entry(kind).or_default();
-        watch.push_back(applied(key.clone(), object.clone()));
-        self.truth.insert((kind, key), object);
+        self.api
+            .objects()
+            .any(|object| *object == Object::ServiceProfile(None))
     }
 
     fn delete(&mut self, kind: Kind, n: usize) {
@@ -233,10 +179,7 @@ impl Cluster {
             // None of them is ever there.
             _ => return,
         };
-        if self.truth.remove(&(kind, key.clone())).is_some() {
-            let watch = self.watches.entry(kind).or_default();
-            watch.push_back(Event::Deleted(kind, key));
-        }
+        self.api.delete(kind, key);
     }
 }
 
@@ -269,13 +212,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => prop::sample::select(vec![None, Some("8080"), Some("80,http"), Some("bad-")])
             .prop_map(Op::Namespace),
         5 => (kind(), 0..8_usize).prop_map(|(kind, n)| Op::Delete(kind, n)),
-        16 => (kind(), 1..6_usize).prop_map(|(kind, count)| Op::Deliver(kind, count)),
-        2 => (kind(), any::<u64>()).prop_map(|(kind, seed)| Op::Relist(kind, seed)),
-        1 => (kind(), 0..4_usize, any::<u64>())
-            .prop_map(|(kind, after, seed)| Op::BrokenList(kind, after, seed)),
+        21 => acts(kind()).prop_map(Op::Api),
         10 => Just(Op::Publish),
-        1 => Just(Op::Save),
-        1 => any::<u64>().prop_map(Op::Restore),
         5 => target().prop_map(Op::Open),
         8 => (0..16_usize, 1..4_usize).prop_map(|(client, count)| Op::Read(client, count)),
         1 => (0..16_usize).prop_map(Op::Close),

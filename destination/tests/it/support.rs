@@ -15,6 +15,7 @@ use ferrule_destination::{Destination, DestinationServer, Destinations, History,
 use ferrule_proto::destination::{
     DestinationProfile, GetDestination, Update, WeightedAddr, update::Update as Kinds,
 };
+pub(crate) use ferrule_test_history::applied;
 use futures::{FutureExt, poll};
 use http_body_util::BodyExt;
 use prost::Message;
@@ -311,14 +312,6 @@ pub(crate) struct ProfileClient {
 
 fn socket(addr: &WeightedAddr) -> SocketAddr {
     addr.addr.expect("set").try_into().expect("valid")
-}
-
-pub(crate) fn applied(key: ObjectKey, object: Object) -> Event {
-    Event::Applied {
-        key,
-        object,
-        problems: Vec::new(),
-    }
 }
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {

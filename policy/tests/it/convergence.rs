@@ -2,13 +2,14 @@
 //! be, by this process and by one that has just started.
 
 use crate::{
-    history::{Cluster, Op, Question, histories, kinds},
+    history::{Cluster, Op, Question, histories},
     shapes,
     support::*,
 };
 use ferrule_cluster::object::Kind;
 use ferrule_policy::{Acceptance, PolicySettings};
 use ferrule_proto::{inbound::Server, outbound::OutboundPolicy};
+use ferrule_test_history::config;
 use proptest::prelude::*;
 use tonic::{Code, Status};
 
@@ -106,7 +107,7 @@ async fn check(acceptance: Acceptance, history: Vec<Op>) -> Result<(), TestCaseE
         acceptance,
         ..PolicySettings::default()
     };
-    let mut cluster = Cluster::default();
+    let mut cluster = Cluster::new();
     let mut mesh = TestMesh::new(settings.clone());
     let mut clients: Vec<Open> = Vec::new();
     for op in &history {
@@ -129,16 +130,14 @@ async fn check(acceptance: Acceptance, history: Vec<Op>) -> Result<(), TestCaseE
             _ => {}
         }
     }
-    for event in cluster.rest() {
+    for event in cluster.api.rest() {
         mesh.feed(event);
     }
     mesh.publish();
 
     let mut restarted = TestMesh::new(settings);
-    for kind in kinds() {
-        for event in cluster.list(kind, 1) {
-            restarted.feed(event);
-        }
+    for event in cluster.api.lists() {
+        restarted.feed(event);
     }
     restarted.publish();
 
@@ -160,18 +159,8 @@ async fn check(acceptance: Acceptance, history: Vec<Op>) -> Result<(), TestCaseE
     Ok(())
 }
 
-/// `PROPTEST_CASES`, else a few seconds' worth.
-fn cases() -> u32 {
-    let given = std::env::var("PROPTEST_CASES").ok();
-    given.and_then(|cases| cases.parse().ok()).unwrap_or(3_000)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: cases(),
-        max_shrink_iters: 20_000,
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_stream_ends_up_with_what_a_fresh_one_is_told(

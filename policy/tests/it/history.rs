@@ -1,6 +1,4 @@
-//! A cluster's history as an API server tells it: what is true, and what each
-//! kind's watch has not delivered yet. Watches break, lists come whole, in any
-//! order and with repetitions, and the truth itself may go back in time.
+//! Histories of a cluster, and of clients that ask about it.
 
 use crate::{
     objects::container_port,
@@ -14,8 +12,8 @@ use ferrule_cluster::{
     },
     source::Event,
 };
+use ferrule_test_history::{Act, ApiServer, acts};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, VecDeque};
 
 const SERVICES: usize = 3;
 const PODS: usize = 3;
@@ -37,19 +35,11 @@ pub(crate) enum Op {
     /// What policies are made of besides Services and pods.
     Policy(ObjectKey, Object),
     Delete(Kind, usize),
-    /// The watch of a kind brings some events,
-    Deliver(Kind, usize),
-    /// or breaks: what was on its way is lost and a list comes, from this seed.
-    Relist(Kind, u64),
-    /// A list breaks off after some objects and is begun again.
-    BrokenList(Kind, usize, u64),
+    /// The API server does something with what is true.
+    Api(Act),
     Publish,
     /// Everything that is on its way arrives.
     Settle,
-    /// etcd is saved,
-    Save,
-    /// or restored to what was saved: every kind is listed again.
-    Restore(u64),
     Open(Question),
     Read(usize),
     Close(usize),
@@ -99,101 +89,45 @@ pub(crate) struct PodShape {
     named: bool,
 }
 
-/// The truth, and what is on its way.
-#[derive(Default)]
+/// The objects that there may be.
 pub(crate) struct Cluster {
-    truth: BTreeMap<(Kind, ObjectKey), Object>,
-    saved: BTreeMap<(Kind, ObjectKey), Object>,
-    watches: BTreeMap<Kind, VecDeque<Event>>,
-}
-
-/// Every kind that there are objects of.
-pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
-    let others = [Kind::Service, Kind::Pod, Kind::Namespace];
-    others.into_iter().chain(INBOUND_KINDS).chain(routes::KINDS)
+    pub(crate) api: ApiServer,
 }
 
 impl Cluster {
+    pub(crate) fn new() -> Self {
+        let kinds = [Kind::Service, Kind::Pod, Kind::Namespace].into_iter();
+        let kinds = kinds.chain(INBOUND_KINDS).chain(routes::KINDS);
+        Self {
+            api: ApiServer::of(kinds),
+        }
+    }
+
     /// What the operation does to the cluster and to what is on its way; events
     /// that arrive now.
     pub(crate) fn happen(&mut self, op: &Op) -> Vec<Event> {
         match op {
-            Op::Service(n, shape) => self.put(key("svc", *n), shape.build().into()),
-            Op::Pod(n, shape) => self.put(key("pod", *n), shape.build().into()),
+            Op::Service(n, shape) => self.api.put(key("svc", *n), shape.build().into()),
+            Op::Pod(n, shape) => self.api.put(key("pod", *n), shape.build().into()),
             Op::Relabel(n, app) => {
                 let key = key("pod", *n);
-                let known = self.truth.get(&(Kind::Pod, key.clone()));
+                let known = self.api.get(Kind::Pod, &key);
                 if let Some(Object::Pod(mut pod)) = known.cloned() {
                     pod.labels = labels_of(*app);
-                    self.put(key, pod.into());
+                    self.api.put(key, pod.into());
                 }
             }
             Op::Namespace(opaque_ports) => {
-                self.put(ObjectKey::new("", NS), namespace(*opaque_ports));
+                self.api
+                    .put(ObjectKey::new("", NS), namespace(*opaque_ports));
             }
-            Op::Policy(key, object) => self.put(key.clone(), object.clone()),
+            Op::Policy(key, object) => self.api.put(key.clone(), object.clone()),
             Op::Delete(kind, n) => self.delete(*kind, *n),
-            Op::Deliver(kind, count) => {
-                let watch = self.watches.entry(*kind).or_default();
-                return watch.drain(..watch.len().min(*count)).collect();
-            }
-            Op::Relist(kind, seed) => {
-                let list = self.list(*kind, *seed);
-                self.watches.insert(*kind, list.into());
-            }
-            Op::BrokenList(kind, after, seed) => {
-                let mut events = self.list(*kind, *seed);
-                events.truncate(1 + after);
-                events.extend(self.list(*kind, seed.wrapping_add(1)));
-                self.watches.insert(*kind, events.into());
-            }
-            Op::Save => self.saved = self.truth.clone(),
-            Op::Restore(seed) => {
-                self.truth = self.saved.clone();
-                for kind in kinds() {
-                    let list = self.list(kind, *seed);
-                    self.watches.insert(kind, list.into());
-                }
-            }
-            Op::Settle => return self.rest(),
+            Op::Api(act) => return self.api.act(act),
+            Op::Settle => return self.api.rest(),
             Op::Publish | Op::Open(_) | Op::Read(_) | Op::Close(_) => {}
         }
         Vec::new()
-    }
-
-    /// Everything that is on its way.
-    pub(crate) fn rest(&mut self) -> Vec<Event> {
-        self.watches.values_mut().flat_map(std::mem::take).collect()
-    }
-
-    /// A full list of a kind, in an order and with repetitions given by `seed`.
-    pub(crate) fn list(&self, kind: Kind, seed: u64) -> Vec<Event> {
-        let mut random = seed | 1;
-        let mut next = || {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            random
-        };
-        let mut items = Vec::new();
-        for ((of, key), object) in &self.truth {
-            let times = if *of != kind { 0 } else { 1 + next() % 4 / 3 };
-            for _ in 0..times {
-                items.push((next(), applied(key.clone(), object.clone())));
-            }
-        }
-        items.sort_by_key(|(order, _)| *order);
-        let mut events = vec![Event::Relisting(kind)];
-        events.extend(items.into_iter().map(|(_, event)| event));
-        events.push(Event::Synced(kind));
-        events
-    }
-
-    fn put(&mut self, key: ObjectKey, object: Object) {
-        let kind = object.kind();
-        let watch = self.watches.entry(kind).or_default();
-        watch.push_back(applied(key.clone(), object.clone()));
-        self.truth.insert((kind, key), object);
     }
 
     fn delete(&mut self, kind: Kind, n: usize) {
@@ -203,10 +137,7 @@ impl Cluster {
             Kind::Namespace => ObjectKey::new("", NS),
             _ => shapes::key(kind, n % 4),
         };
-        if self.truth.remove(&(kind, key.clone())).is_some() {
-            let watch = self.watches.entry(kind).or_default();
-            watch.push_back(Event::Deleted(kind, key));
-        }
+        self.api.delete(kind, key);
     }
 }
 
@@ -320,14 +251,9 @@ fn change() -> impl Strategy<Value = Op> {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         45 => change(),
-        24 => (kind(), 1..6_usize).prop_map(|(kind, count)| Op::Deliver(kind, count)),
-        2 => (kind(), any::<u64>()).prop_map(|(kind, seed)| Op::Relist(kind, seed)),
-        1 => (kind(), 0..4_usize, any::<u64>())
-            .prop_map(|(kind, after, seed)| Op::BrokenList(kind, after, seed)),
+        29 => acts(kind()).prop_map(Op::Api),
         8 => Just(Op::Publish),
         2 => Just(Op::Settle),
-        1 => Just(Op::Save),
-        1 => any::<u64>().prop_map(Op::Restore),
         8 => question().prop_map(Op::Open),
         8 => (0..16_usize).prop_map(Op::Read),
         1 => (0..16_usize).prop_map(Op::Close),

@@ -21,6 +21,7 @@ use ferrule_proto::{
     net::TcpAddress,
     outbound::{OutboundPolicy, TrafficSpec, traffic_spec::Target},
 };
+pub(crate) use ferrule_test_history::applied;
 use futures::{FutureExt, poll};
 use http_body_util::BodyExt;
 use prost::Message;
@@ -311,14 +312,6 @@ pub(crate) fn addr(text: &str) -> Target {
 
 pub(crate) fn authority(text: &str) -> Target {
     Target::Authority(text.into())
-}
-
-pub(crate) fn applied(key: ObjectKey, object: Object) -> Event {
-    Event::Applied {
-        key,
-        object,
-        problems: Vec::new(),
-    }
 }
 
 pub(crate) fn ip(text: &str) -> IpAddr {
