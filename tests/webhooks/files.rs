@@ -1,21 +1,15 @@
 use crate::mesh::Setup;
 use anyhow::ensure;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use ferrule_tests::certify_webhooks;
+use rcgen::KeyPair;
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Writes a certificate that somebody else made, and who signed it, as cert-manager does.
 fn certify(setup: &Setup) -> anyhow::Result<()> {
-    let mut params = CertificateParams::new(vec![])?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()])?;
-    let certificate = params.signed_by(&key, &authority)?;
-    setup.write("tls.key", &key.serialize_pem())?;
-    setup.write("tls.crt", &certificate.pem())?;
-    setup.write("ca.crt", &authority.pem())
+    let authority = certify_webhooks(setup.files.path())?;
+    setup.write("ca.crt", &String::from_utf8(authority)?)
 }
 
 #[tokio::test]
