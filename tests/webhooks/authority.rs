@@ -77,7 +77,7 @@ async fn what_is_removed_by_hand_is_repaired() -> anyhow::Result<()> {
 #[tokio::test]
 async fn renewal_under_load_fails_no_admission_and_survives_the_replica_that_leads()
 -> anyhow::Result<()> {
-    let setup = Setup::new().await?;
+    let setup = Setup::apart().await?;
     let mut first = Some(setup.replica(&SHORT).await?);
     let leader = r#"leader{lease="ferrule-webhook-ca"}"#;
     let leads = |scrape: &ferrule_tests::Scrape| {

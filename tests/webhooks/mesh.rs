@@ -5,7 +5,7 @@ use crate::{
     objects::{Objects, PATIENCE, create, is_injected, pod},
 };
 use anyhow::ensure;
-use ferrule_test_cluster::Cluster;
+use ferrule_test_cluster::{Cluster, Options};
 use ferrule_tests::Ferrule;
 use kube::Client;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -30,14 +30,30 @@ pub(crate) struct Setup {
     pub(crate) objects: Objects,
     pub(crate) files: TempDir,
     kubeconfig: PathBuf,
-    _one: MutexGuard<'static, ()>,
+    /// Others wait in the shared cluster,
+    _one: Option<MutexGuard<'static, ()>>,
+    /// or are not in this one.
+    _own: Option<Cluster>,
 }
 
 impl Setup {
     /// In the shared cluster, alone, without a configuration.
     pub(crate) async fn new() -> anyhow::Result<Self> {
         let one = ONE.lock().await;
-        let cluster = Cluster::shared().await?;
+        let mut setup = Self::of(Cluster::shared().await?).await?;
+        setup._one = Some(one);
+        Ok(setup)
+    }
+
+    /// In a cluster of its own: for who takes long, as nobody has to wait.
+    pub(crate) async fn apart() -> anyhow::Result<Self> {
+        let cluster = Cluster::start(Options::default()).await?;
+        let mut setup = Self::of(&cluster).await?;
+        setup._own = Some(cluster);
+        Ok(setup)
+    }
+
+    async fn of(cluster: &Cluster) -> anyhow::Result<Self> {
         let client = cluster.client()?;
         let objects = Objects(client.clone());
         let closed = json!({"config.linkerd.io/admission-webhooks": "disabled"});
@@ -51,7 +67,8 @@ impl Setup {
             objects,
             files,
             kubeconfig,
-            _one: one,
+            _one: None,
+            _own: None,
         };
         setup.write("values", "{}")?;
         setup.write("anchors.pem", &certificate()?)?;

@@ -4,10 +4,6 @@ use crate::{
 };
 use ferrule_test_cluster::Cluster;
 use serde_json::{Value, json};
-use std::time::Duration;
-
-/// A CronJob makes a Job at the full minute.
-const A_MINUTE: Duration = Duration::from_secs(130);
 
 fn template(name: &str, further: &Value) -> Value {
     let mut spec = json!({"containers": [container()]});
@@ -25,9 +21,11 @@ fn workloads() -> Vec<(&'static str, &'static str, Value)> {
         (
             "cronjob",
             "/apis/batch/v1/namespaces/shop/cronjobs",
-            json!({"schedule": "* * * * *", "jobTemplate": {"spec": {
-                "template": template("cronjob", &once),
-            }}}),
+            json!({
+                // Sooner than the next full minute, and once: its pod never ends.
+                "schedule": "@every 2s", "concurrencyPolicy": "Forbid",
+                "jobTemplate": {"spec": {"template": template("cronjob", &once)}},
+            }),
         ),
         (
             "deployment",
@@ -94,7 +92,7 @@ async fn s63_s78_pods_of_every_workload_come_out_injected_and_their_owners_hear_
     for (kind, ..) in workloads().iter().rev() {
         let pods = format!("/api/v1/namespaces/shop/pods?labelSelector=app={kind}");
         let pods = objects
-            .until(&pods, A_MINUTE, |pods| !pods.is_empty())
+            .until(&pods, PATIENCE, |pods| !pods.is_empty())
             .await?;
         for pod in pods {
             let names = init_containers(&pod);
