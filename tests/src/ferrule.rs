@@ -311,7 +311,9 @@ async fn printed(command: &mut Command) -> anyhow::Result<Printed> {
 }
 
 /// The binary, built if it is not up to date: cargo gives a test only the
-/// binaries of its own package.
+/// binaries of its own package. It is asked for as one of the workspace's, and with
+/// examples, which take the dev-dependencies: so it is the one that tests of the workspace
+/// have built, with the same features, and nothing is compiled again.
 fn binary() -> anyhow::Result<PathBuf> {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     if let Some(binary) = BINARY.get() {
@@ -321,22 +323,22 @@ fn binary() -> anyhow::Result<PathBuf> {
     let output = StdCommand::new(cargo)
         .args([
             "build",
-            "--package",
-            "ferrule-controller",
+            "--workspace",
+            "--bin",
+            "ferrule",
+            "--examples",
             "--message-format",
             "json",
         ])
         .stderr(Stdio::inherit())
         .output()
         .context("running cargo build")?;
-    ensure!(
-        output.status.success(),
-        "cargo build --package ferrule-controller failed"
-    );
+    ensure!(output.status.success(), "cargo build --bin ferrule failed");
     let messages = String::from_utf8(output.stdout)?;
     let binary = messages.lines().rev().find_map(|line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
+        let is_it = message["target"]["name"] == "ferrule";
+        is_it.then(|| message["executable"].as_str().map(PathBuf::from))?
     });
     let binary = binary.context("cargo names the executable that it built")?;
     Ok(BINARY.get_or_init(|| binary).clone())
