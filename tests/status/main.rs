@@ -6,4 +6,5 @@ mod account;
 mod faults;
 mod kinds;
 mod objects;
+mod pace;
 mod replicas;
