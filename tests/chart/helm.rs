@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Output, Stdio},
 };
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::{io::AsyncWriteExt as _, process::Command, sync::OnceCell};
 
 pub(crate) const CHART: &str = "charts/ferrule-control-plane";
 pub(crate) const NAMESPACE: &str = "linkerd";
@@ -58,7 +58,30 @@ pub(crate) fn find<'o>(objects: &'o [Value], kind: &str, name: &str) -> Result<&
 /// Helm or kubectl as the administrator of a cluster, for what it prints.
 pub(crate) async fn ask(cluster: &Cluster, binary: Binary, args: &[&str]) -> Result<String> {
     let mut command = Command::from(cluster.command(binary).await?);
-    run(command.current_dir(root()).args(args), "").await
+    command.current_dir(root());
+    if binary == Binary::Helm && is_helm_3().await? {
+        command.args(args.iter().filter(|arg| !is_of_helm_4(arg)));
+    } else {
+        command.args(args);
+    }
+    run(&mut command, "").await
+}
+
+/// Whether it is Helm 3, which compares on its side what it has applied before, and knows
+/// of no conflicts.
+pub(crate) async fn is_helm_3() -> Result<bool> {
+    static IS: OnceCell<bool> = OnceCell::const_new();
+    let ask = async || {
+        let mut helm = Command::new(Binary::Helm.path().await?);
+        let version = run(helm.args(["version", "--short"]), "").await?;
+        Ok(version.starts_with("v3."))
+    };
+    IS.get_or_try_init(ask).await.copied()
+}
+
+/// Flags that Helm 3 has not got, and does not need (docs/takeover.md).
+fn is_of_helm_4(flag: &str) -> bool {
+    flag == "--force-conflicts" || flag.starts_with("--server-side=")
 }
 
 /// kubectl with objects on its standard input; whatever it answers.

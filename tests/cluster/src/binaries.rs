@@ -1,5 +1,6 @@
 //! The binaries of a cluster, built from the Go module of this folder when they are missing.
 
+use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -57,12 +58,16 @@ impl Binary {
     /// Where the program is, built first when the cache does not have it.
     ///
     /// The first build of all takes minutes and says so on stderr; processes that ask at the
-    /// same time wait for the one that builds.
+    /// same time wait for the one that builds. `FERRULE_TEST_HELM` names another Helm, such as
+    /// one of the major version before.
     ///
     /// # Errors
     ///
     /// When Go is missing or the build fails.
     pub async fn path(self) -> Result<PathBuf> {
+        if let (Self::Helm, Some(other)) = (self, from_env("FERRULE_TEST_HELM")) {
+            return Ok(other.into());
+        }
         let cache = cache_folder()?;
         let path = cache.join(self.name());
         if path.is_file() {
@@ -153,9 +158,12 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "test cluster: {line}");
 }
 
+fn from_env(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
 /// `${XDG_CACHE_HOME:-$HOME/.cache}/ferrule/test-cluster/<key of go.mod and go.sum>`.
 fn cache_folder() -> Result<PathBuf> {
-    let from_env = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let caches = match (from_env("XDG_CACHE_HOME"), from_env("HOME")) {
         (Some(caches), _) => PathBuf::from(caches),
         (None, Some(home)) => Path::new(&home).join(".cache"),
