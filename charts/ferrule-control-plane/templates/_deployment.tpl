@@ -198,7 +198,11 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* A Service; takes root, name, component, port (of the Service), portName, targetPort, headless, annotations. */}}
+{{/*
+What the API server would default is written out, but for what depends on the cluster's
+networks.
+
+A Service; takes root, name, component, port (of the Service), portName, targetPort, headless, annotations. */}}
 {{- define "ferrule.service" -}}
 apiVersion: v1
 kind: Service
@@ -217,6 +221,8 @@ spec:
   {{- if .headless }}
   clusterIP: None
   {{- end }}
+  internalTrafficPolicy: Cluster
+  sessionAffinity: None
   selector:
     linkerd.io/control-plane-component: {{ .component }}
   ports:
