@@ -11,6 +11,7 @@ mod defaults;
 mod helm;
 mod installation;
 mod monitoring;
+mod owners;
 mod processes;
 mod rendering;
 mod roles;

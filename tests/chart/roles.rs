@@ -79,7 +79,7 @@ async fn every_role_works_with_the_rights_of_the_chart_and_needs_all_of_them() -
     Ok(())
 }
 
-async fn inject(running: &Running) -> Result<()> {
+pub(crate) async fn inject(running: &Running) -> Result<()> {
     let cluster = &running.cluster;
     let namespace = json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -163,7 +163,7 @@ async fn refuse(running: &Running) -> Result<()> {
 }
 
 /// A route of each kind, a rate limit and an EgressNetwork, until all say something.
-async fn write_statuses(running: &Running) -> Result<()> {
+pub(crate) async fn write_statuses(running: &Running) -> Result<()> {
     let object = |group_version: &str, kind: &str, spec: Value| {
         json!({
             "apiVersion": group_version, "kind": kind,
@@ -262,7 +262,7 @@ async fn mend_the_authority(running: &Running, who: &str) -> Result<()> {
 }
 
 /// Another issuer, told by an Event, and a bundle that somebody has spoilt.
-async fn rotate(running: &Running) -> Result<()> {
+pub(crate) async fn rotate(running: &Running) -> Result<()> {
     let cluster = &running.cluster;
     let in_namespace = ["--namespace", NAMESPACE];
     let ask_for_one = [
