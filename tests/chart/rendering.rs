@@ -66,6 +66,39 @@ async fn what_proxies_and_tools_depend_on_keeps_its_name() -> Result<()> {
     Ok(())
 }
 
+/// docs/takeover.md tells what Linkerd's viz and multicluster look for.
+#[tokio::test]
+async fn extensions_of_linkerd_find_what_they_look_for() -> Result<()> {
+    let objects = objects(&[]).await?;
+    // Their hooks bind it to themselves.
+    let role = find(&objects, "Role", "ext-namespace-metadata-linkerd-config")?;
+    assert_eq!(
+        role["rules"],
+        json!([{
+            "apiGroups": [""], "resources": ["configmaps"],
+            "resourceNames": ["linkerd-config"], "verbs": ["get"],
+        }])
+    );
+    for component in ["destination", "identity", "proxy-injector"] {
+        let deployment = find(&objects, "Deployment", &format!("linkerd-{component}"))?;
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["name"], component, "it is the label `component`");
+        // Each that is called so is scraped.
+        let ports = container["ports"].as_array().context("ports")?;
+        let admin = ports.iter().filter(|port| {
+            let name = port["name"].as_str().unwrap_or_default();
+            name.ends_with("-admin") && name != "linkerd-admin"
+        });
+        let admin: Vec<_> = admin.map(|port| &port["containerPort"]).collect();
+        assert_eq!(admin, [9990]);
+    }
+    // Webhooks are asked by the names of their configurations: tap's finds proxies there.
+    let injector = "linkerd-proxy-injector-webhook-config";
+    find(&objects, "MutatingWebhookConfiguration", injector)?;
+    assert!(injector < "linkerd-tap-injector-webhook-config");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_pod_is_one_container_that_may_do_nothing_special() -> Result<()> {
     for (name, args) in &Cases::new()?.all {
