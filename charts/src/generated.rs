@@ -102,10 +102,12 @@ helm install ferrule-control-plane charts/ferrule-control-plane --namespace link
 Then do what the notes say. `--values charts/ferrule-control-plane/values-ha.yaml` is for
 a control plane that survives the loss of a node.
 
-Rendering is deterministic: two renderings are the same bytes, no key is made in a
-template, and nothing looks anything up in a cluster. What Ferrule writes while it runs
-(`caBundle`, its Secrets, Leases) is not rendered, so that GitOps shows no difference.
-Values that do not exist are refused.
+Rendering is deterministic: two renderings are the same bytes, without a cluster to look
+anything up in, and no key is made in a template (but with `webhookTLS.mode=helm`). What
+Ferrule writes while it runs (`caBundle`, its Secrets, Leases) is not rendered, so that
+GitOps shows no difference ([installation.md](../../docs/installation.md)). With a cluster,
+Helm is asked about two things: what a take-over from Linkerd must not lose, and the trust
+anchors that a release may not drop. Values that do not exist are refused.
 
 ## Certificates
 
@@ -121,6 +123,7 @@ Values that do not exist are refused.
 | Ferrule, and renews them | none of the below |
 | you, once | `crtPEM`, `keyPEM` and `caBundle` of `proxyInjector` and of `policyValidator` |
 | cert-manager, or somebody else, in Secrets | `webhookTLS.mode=external`, and one of `caBundle`, `injectCaFrom` and `injectCaFromSecret` of both |
+| Helm, in Secrets, for a year at a time | `webhookTLS.mode=helm` |
 
 The objects of the trust anchors and of the issuer outlive the release
 (`helm.sh/resource-policy: keep`), and so do those that Ferrule makes.
