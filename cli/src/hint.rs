@@ -34,7 +34,8 @@ impl Asked {
                 self.api()
             )),
             Code::Internal | Code::Unknown if is_transport_error(status) => Some(format!(
-                "{addr} does not speak plaintext gRPC; --api-addr HOST:PORT says where to ask."
+                "{addr} does not speak plaintext gRPC, or only with peers on its own machine \
+                 (kubectl port-forward); --api-addr HOST:PORT says where to ask."
             )),
             _ => self.hint_for_subject(subject, code, status.message()),
         }

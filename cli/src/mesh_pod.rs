@@ -18,7 +18,7 @@ const HASH: &str = "linkerd.io/trust-root-sha256";
 pub(crate) struct MeshPod {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// Such as `replicaset/web-5d4`; a pod without an owner is its own.
+    /// Such as `deployment/web`; a pod without an owner is its own.
     pub(crate) owner: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
@@ -134,10 +134,16 @@ fn proxy(pod: &Pod) -> Option<&Container> {
     all.find(|container| container.name == PROXY)
 }
 
+/// As `kubectl rollout restart` takes it: nobody restarts a Deployment's ReplicaSet.
 fn owner(pod: &Pod) -> String {
-    match pod.owner_references().first() {
-        Some(owner) => format!("{}/{}", owner.kind.to_lowercase(), owner.name),
-        None => format!("pod/{}", pod.name_any()),
+    let Some(owner) = pod.owner_references().first() else {
+        return format!("pod/{}", pod.name_any());
+    };
+    let hash = pod.labels().get("pod-template-hash");
+    let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
+    match deployment {
+        Some(name) if owner.kind == "ReplicaSet" => format!("deployment/{name}"),
+        _ => format!("{}/{}", owner.kind.to_lowercase(), owner.name),
     }
 }
 
@@ -204,6 +210,28 @@ mod tests {
                 json!({"metadata": {}, "spec": {"containers": [{"name": PROXY, "image": image}]}}),
             );
             assert_eq!(pod.unwrap().version(), version, "{image}");
+        }
+    }
+
+    #[test]
+    fn a_pods_owner_is_what_can_be_restarted() {
+        let owned = |kind: &str, name: &str| {
+            read(json!({
+                "metadata": {
+                    "name": "web-5d4c-x2v8q", "labels": {"pod-template-hash": "5d4c"},
+                    "ownerReferences": [{
+                        "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "1",
+                    }],
+                },
+                "spec": {"containers": [{"name": PROXY}]},
+            }))
+        };
+        for (kind, name, owner) in [
+            ("ReplicaSet", "web-5d4c", "deployment/web"),
+            ("ReplicaSet", "by-hand", "replicaset/by-hand"),
+            ("StatefulSet", "web", "statefulset/web"),
+        ] {
+            assert_eq!(owned(kind, name).unwrap().owner, owner);
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Comparison {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Workload {
     pub(crate) namespace: String,
-    /// Such as `replicaset/web-5d4`; a pod without an owner is its own.
+    /// Such as `deployment/web`; a pod without an owner is its own.
     pub(crate) owner: String,
     pub(crate) pods: Vec<String>,
     /// Anchors that are published and not trusted.
