@@ -23,6 +23,23 @@ pub(crate) struct ClusterFlags {
     context: Option<String>,
 }
 
+/// Which control plane of the cluster.
+#[derive(Debug, Args)]
+pub(crate) struct ControlPlane {
+    /// The namespace of the control plane
+    #[arg(
+        // Commands have a `namespace` of their own.
+        id = "control_plane_namespace",
+        short = 'L',
+        long = "control-plane-namespace",
+        visible_alias = "linkerd-namespace",
+        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
+        value_name = "NAME",
+        default_value = "linkerd"
+    )]
+    pub(crate) namespace: String,
+}
+
 impl ClusterFlags {
     /// A client of the API server that is meant.
     ///

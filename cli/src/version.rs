@@ -2,7 +2,7 @@
 
 use crate::{
     Error, check,
-    cluster::ClusterFlags,
+    cluster::{ClusterFlags, ControlPlane},
     mesh_pod::MeshPods,
     output,
     read::{each, get, of},
@@ -36,16 +36,8 @@ pub struct Version {
     #[arg(short, long, value_name = "NAME", requires = "proxy")]
     namespace: Option<String>,
 
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -88,7 +80,7 @@ impl Version {
     async fn of_cluster(&self) -> Result<(String, BTreeMap<String, usize>), String> {
         let client = self.cluster.client().await?;
         let told = |error: Error| error.to_string();
-        let namespace = &self.control_plane_namespace;
+        let namespace = &self.control_plane.namespace;
         let config = get::<ConfigMap>(of(&client, namespace), check::CONFIG).await;
         let config = config.map_err(|unread| told(unread.into()))?;
         let config =
@@ -105,7 +97,7 @@ impl Version {
     }
 
     async fn proxies(&self, client: &Client) -> Result<BTreeMap<String, usize>, Error> {
-        let label = format!("{}={}", check::CONTROL_PLANE, self.control_plane_namespace);
+        let label = format!("{}={}", check::CONTROL_PLANE, self.control_plane.namespace);
         let api: Api<Pod> = match &self.namespace {
             Some(namespace) => of(client, namespace),
             None => Api::all(client.clone()),

@@ -10,7 +10,11 @@ mod contents;
 mod redact;
 
 use self::contents::Contents;
-use crate::{Error, cluster::ClusterFlags, output};
+use crate::{
+    Error,
+    cluster::{ClusterFlags, ControlPlane},
+    output,
+};
 use clap::Args;
 use flate2::{Compression, write::GzEncoder};
 use std::{
@@ -35,16 +39,8 @@ pub(crate) struct Bundle {
     #[arg(long, value_name = "COUNT", default_value_t = 5000)]
     tail: u32,
 
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -53,7 +49,7 @@ pub(crate) struct Bundle {
 impl Bundle {
     pub(crate) async fn run(self) -> Result<(), Error> {
         let client = self.cluster.api_server().await?;
-        let mut contents = Contents::new(&client, &self.control_plane_namespace, self.tail);
+        let mut contents = Contents::new(&client, &self.control_plane.namespace, self.tail);
         contents.gather().await?;
         let name = format!(
             "ferrule-bundle-{}",

@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     Error,
-    cluster::{ClusterFlags, failed},
+    cluster::{ClusterFlags, ControlPlane, failed},
     output,
 };
 use clap::Args;
@@ -82,16 +82,8 @@ pub struct Install {
 /// Which control plane is meant.
 #[derive(Debug, Args)]
 struct Place {
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -111,7 +103,7 @@ impl Place {
             }
             None => None,
         };
-        Ok(Renderer::new(helm, &self.control_plane_namespace, version)?)
+        Ok(Renderer::new(helm, &self.control_plane.namespace, version)?)
     }
 }
 
@@ -126,7 +118,7 @@ impl Install {
             true => None,
             false => Some(self.place.client().await?),
         };
-        let namespace = &self.place.control_plane_namespace;
+        let namespace = &self.place.control_plane.namespace;
         let renderer = self.place.renderer(helm, client.as_ref()).await?;
         if self.crds {
             let rendered = renderer.render(Chart::Definitions, &self.values.args())?;

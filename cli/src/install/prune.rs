@@ -50,7 +50,7 @@ impl Prune {
     pub async fn run(self, helm: Helm) -> Result<(), Error> {
         let client = self.place.client().await?;
         let renderer = self.place.renderer(helm, Some(&client)).await?;
-        let namespace = &self.place.control_plane_namespace;
+        let namespace = &self.place.control_plane.namespace;
         let installed = Installed::read(&client, namespace).await?;
         let mut wanted =
             upgrade::rendered(&installed, &renderer, &self.flags, &self.values).await?;

@@ -71,7 +71,7 @@ impl Uninstall {
     /// If something still needs the control plane, and when the cluster cannot be read.
     pub async fn run(self) -> Result<(), Error> {
         let client = self.place.client().await?;
-        let namespace = &self.place.control_plane_namespace;
+        let namespace = &self.place.control_plane.namespace;
         if !self.force {
             is_unused(&client, namespace).await?;
         }
@@ -121,7 +121,7 @@ impl Uninstall {
         kinds: &Kinds,
         ours: &[Item],
     ) -> Result<bool, Error> {
-        let name = &self.place.control_plane_namespace;
+        let name = &self.place.control_plane.namespace;
         if !ours
             .iter()
             .any(|item| item.kind == "Namespace" && item.name == *name)

@@ -66,7 +66,7 @@ impl Upgrade {
     pub async fn run(self, helm: Helm) -> Result<(), Error> {
         let client = self.place.client().await?;
         let renderer = self.place.renderer(helm, Some(&client)).await?;
-        let namespace = &self.place.control_plane_namespace;
+        let namespace = &self.place.control_plane.namespace;
         if self.crds {
             let rendered = definitions(&client, &renderer, &self.values).await?;
             gates::stored_versions(&client, &rendered).await?;

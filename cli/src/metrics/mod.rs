@@ -9,7 +9,7 @@ use crate::{
     Error, admin,
     api_addr::ApiAddr,
     check,
-    cluster::ClusterFlags,
+    cluster::{ClusterFlags, ControlPlane},
     duration, output,
     pod_page::{Unreached, page},
     read::{all, get, of},
@@ -66,16 +66,8 @@ pub(crate) struct ProxyMetrics {
 /// The processes of the control plane.
 #[derive(Debug, Args)]
 pub(crate) struct ControllerMetrics {
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     /// Ask this admin listener instead of those in the cluster
     #[arg(long, value_name = "HOST:PORT")]
@@ -210,7 +202,7 @@ impl ControllerMetrics {
             return Ok(output::print_as_it_is(&String::from_utf8_lossy(&text))?);
         }
         let client = self.cluster.api_server().await?;
-        let namespace = &self.control_plane_namespace;
+        let namespace = &self.control_plane.namespace;
         let params = ListParams::default().labels(check::COMPONENT);
         let pods: Vec<Pod> = all(of(&client, namespace), params, |pod| pod).await?;
         let targets: Vec<_> = pods.iter().flat_map(Target::admin).collect();

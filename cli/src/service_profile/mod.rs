@@ -7,7 +7,7 @@ mod template;
 
 use crate::{
     Error, check,
-    cluster::ClusterFlags,
+    cluster::{ClusterFlags, ControlPlane},
     output,
     read::{get, of},
 };
@@ -61,16 +61,8 @@ pub struct Profile {
     #[arg(short, long, value_enum, default_value_t)]
     output: Output,
 
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -145,7 +137,7 @@ impl Profile {
             return Ok(Values::default().cluster_domain);
         }
         let client = self.cluster.api_server().await?;
-        let namespace = &self.control_plane_namespace;
+        let namespace = &self.control_plane.namespace;
         let config: Option<ConfigMap> = get(of(&client, namespace), check::CONFIG).await?;
         let text = config.and_then(|config| config.data?.remove("values"));
         let (values, _) = Values::parse(&text.unwrap_or_default())?;

@@ -15,7 +15,7 @@ use self::{
 };
 use crate::{
     Error, check,
-    cluster::ClusterFlags,
+    cluster::{ClusterFlags, ControlPlane},
     output::{self, Colours, Format},
     read::{all, each, get, of},
     subject::{Subject, SubjectName},
@@ -63,16 +63,8 @@ pub struct WhyNotInjected {
     #[command(flatten)]
     colours: Colours,
 
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -109,7 +101,7 @@ impl WhyNotInjected {
 
     /// The injector as the cluster has it; else why there is none.
     async fn injector(&self, client: &Client) -> Result<Result<Injector, String>, Error> {
-        let namespace = &self.control_plane_namespace;
+        let namespace = &self.control_plane.namespace;
         let config: Option<ConfigMap> = get(of(client, namespace), check::CONFIG).await?;
         let Some(config) = config else {
             let config = check::CONFIG;

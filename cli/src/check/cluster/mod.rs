@@ -44,7 +44,14 @@ use self::{
     row::Mode,
 };
 use super::Output;
-use crate::{Error, api_addr::ApiAddr, cluster::ClusterFlags, duration, output::Colours, read};
+use crate::{
+    Error,
+    api_addr::ApiAddr,
+    cluster::{ClusterFlags, ControlPlane},
+    duration,
+    output::Colours,
+    read,
+};
 use clap::Args;
 use kube::Client;
 use serde_json::Value;
@@ -79,16 +86,8 @@ pub(super) struct ClusterCheck {
     #[arg(long, requires = "pre")]
     linkerd_cni_enabled: bool,
 
-    /// The namespace of the control plane
-    #[arg(
-        short = 'L',
-        long,
-        visible_alias = "linkerd-namespace",
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     /// The namespace of the CNI plugin
     #[arg(long, value_name = "NAME", default_value = CNI_NAMESPACE)]
@@ -149,7 +148,7 @@ impl ClusterCheck {
         let style = Style::of_stdout(self.colours.are_wanted(), self.verbose);
         let client = self.cluster.client().await;
         let scope = Rc::new(Scope {
-            namespace: self.control_plane_namespace,
+            namespace: self.control_plane.namespace,
             cni_namespace: self.cni_namespace,
             data_plane: self.namespace,
             wants_cni: self.linkerd_cni_enabled,
