@@ -28,7 +28,7 @@ async fn status_tells_who_trusts_what_and_rotate_has_another_issuer_made() -> Re
     }
     let kubeconfig = mesh.kubeconfig().to_str().context("UTF-8")?;
     let admin = identity.address_of("admin").await?.to_string();
-    let common = ["--kubeconfig", kubeconfig, "-n", namespace];
+    let common = ["--kubeconfig", kubeconfig, "-L", namespace];
     let status = ["identity", "status", "--api-addr", &admin];
     let printed = Ferrule::command(&[&status[..], &common].concat()).await?;
     assert_eq!(printed.code, Some(0), "{printed:?}");

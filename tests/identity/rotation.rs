@@ -427,7 +427,7 @@ async fn people_begin_it_look_at_it_hold_it_and_take_it_back() -> Result<()> {
     let (kubeconfig, namespace) = (mesh.kubeconfig(), mesh.namespace.name());
     let kubeconfig = kubeconfig.to_str().context("UTF-8")?;
     let run = async |arguments: &[&str], code: i32, told: &[&str]| {
-        let own = ["--kubeconfig", kubeconfig, "-n", namespace];
+        let own = ["--kubeconfig", kubeconfig, "-L", namespace];
         let printed = Ferrule::command(&[arguments, &own].concat()).await?;
         ensure!(printed.code == Some(code), "{arguments:?}: {printed:?}");
         for text in told {

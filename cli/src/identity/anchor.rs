@@ -2,7 +2,7 @@
 
 use crate::{
     Error,
-    cluster::{ClusterFlags, failed},
+    cluster::{ClusterFlags, ControlPlane, failed},
     output,
 };
 use clap::Args;
@@ -65,9 +65,8 @@ pub(super) struct RotateAnchor {
     #[arg(long)]
     watch: bool,
 
-    /// The namespace of the control plane
-    #[arg(short, long, value_name = "NAME", default_value = "linkerd")]
-    namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -135,7 +134,7 @@ pub(super) async fn look(client: &Client, namespace: &str) -> Option<Told> {
 impl RotateAnchor {
     pub(super) async fn run(self) -> Result<(), Error> {
         let client = self.cluster.api_server().await?;
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.control_plane.namespace);
         let told = Told::read(&self.managed(&secrets).await?);
         if self.dry_run {
             return self.would(&client, &told).await;
@@ -179,7 +178,7 @@ impl RotateAnchor {
     }
 
     fn secret(&self) -> String {
-        format!("Secret {}/{ANCHOR_SECRET}", self.namespace)
+        format!("Secret {}/{ANCHOR_SECRET}", self.control_plane.namespace)
     }
 
     fn refused(&self, reason: &str) -> Error {
@@ -225,7 +224,7 @@ impl RotateAnchor {
             published: rotation.and_then(|rotation| rotation.published),
             ending: true,
         };
-        let census = Census::take(client, &self.namespace, wanted).await;
+        let census = Census::take(client, &self.control_plane.namespace, wanted).await;
         let census = census.map_err(failed("list pods"))?;
         let mut lines = vec![
             "1. a new anchor is made, and published beside the old one".to_owned(),
@@ -264,7 +263,7 @@ impl RotateAnchor {
             if Instant::now() > deadline {
                 return Err(Error::NotRotated {
                     waited: PATIENCE,
-                    namespace: self.namespace.clone(),
+                    namespace: self.control_plane.namespace.clone(),
                 });
             }
             sleep(LOOK).await;

@@ -3,7 +3,7 @@
 use super::anchor::{self, RotateAnchor};
 use crate::{
     Error,
-    cluster::{ClusterFlags, failed},
+    cluster::{ClusterFlags, ControlPlane, failed},
     output,
 };
 use clap::{Args, Subcommand};
@@ -39,13 +39,12 @@ theirs, and those under the old one stay good.
 
 Examples:
   ferrule identity rotate issuer
-  ferrule identity rotate issuer -n linkerd --context prod";
+  ferrule identity rotate issuer -L linkerd --context prod";
 
 #[derive(Debug, Args)]
 pub(super) struct RotateIssuer {
-    /// The namespace of the control plane
-    #[arg(short, long, value_name = "NAME", default_value = "linkerd")]
-    namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -66,8 +65,8 @@ impl Rotate {
 impl RotateIssuer {
     async fn run(self) -> Result<(), Error> {
         let client = self.cluster.api_server().await?;
-        let secrets: Api<Secret> = Api::namespaced(client, &self.namespace);
-        let secret = format!("Secret {}/{ISSUER_SECRET}", self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(client, &self.control_plane.namespace);
+        let secret = format!("Secret {}/{ISSUER_SECRET}", self.control_plane.namespace);
         let read = || failed(format!("read {secret}"));
         let before = secrets.get_metadata(ISSUER_SECRET).await.map_err(read())?;
         if before.labels().get(MANAGED_BY.0).map(String::as_str) != Some(MANAGED_BY.1) {
@@ -91,7 +90,7 @@ impl RotateIssuer {
             if Instant::now() > deadline {
                 return Err(Error::NotRotated {
                     waited: PATIENCE,
-                    namespace: self.namespace,
+                    namespace: self.control_plane.namespace,
                 });
             }
             sleep(LOOK).await;

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     Error,
     api_addr::ServerFlags,
-    cluster::{ClusterFlags, failed},
+    cluster::{ClusterFlags, ControlPlane, failed},
     mesh_pod::MeshPods,
     output::{self, Format},
 };
@@ -36,9 +36,8 @@ const CONTROL_PLANE: &str = "linkerd.io/control-plane-ns";
 
 #[derive(Debug, Args)]
 pub(super) struct Status {
-    /// The namespace of the control plane
-    #[arg(short, long, value_name = "NAME", default_value = "linkerd")]
-    namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     /// How to print the answer
     #[arg(short, long, value_enum, default_value_t)]
@@ -96,7 +95,7 @@ impl Status {
     }
 
     async fn look(&self, client: Client) -> Result<Cluster, Error> {
-        let namespace = &self.namespace;
+        let namespace = &self.control_plane.namespace;
         let bundles: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
         let name = format!("ConfigMap {namespace}/{TRUST_ROOTS}");
         let bundle = bundles.get_opt(TRUST_ROOTS).await;
@@ -136,7 +135,7 @@ impl Status {
 
     /// Who keeps the issuer's Secret; only its labels are read.
     async fn keeper(&self, client: &Client) -> String {
-        let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.control_plane.namespace);
         match secrets.get_metadata_opt(ISSUER_SECRET).await {
             Ok(None) => format!("unknown: there is no Secret {ISSUER_SECRET}"),
             Ok(Some(secret)) => match secret.labels().get(MANAGED_BY.0) {
@@ -152,7 +151,7 @@ impl Status {
 
     async fn each_pod(&self, client: Client, mut take: impl FnMut(&Pod)) -> Result<(), Error> {
         let pods: Api<Pod> = Api::all(client);
-        let selector = format!("{CONTROL_PLANE}={}", self.namespace);
+        let selector = format!("{CONTROL_PLANE}={}", self.control_plane.namespace);
         let mut params = ListParams::default().labels(&selector).limit(PAGE);
         loop {
             let page = pods.list(&params).await.map_err(failed("list pods"))?;

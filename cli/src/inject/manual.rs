@@ -1,7 +1,10 @@
 //! What whole proxies in manifests are made from: the cluster's values and trust
 //! anchors, or files.
 
-use crate::{Error, cluster::ClusterFlags};
+use crate::{
+    Error,
+    cluster::{ClusterFlags, ControlPlane},
+};
 use clap::Args;
 use ferrule_proxy_injector::{Injector, TrustAnchors, Values};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -34,14 +37,8 @@ pub(super) struct ManualFlags {
     #[arg(long, value_name = "FILE", requires = "manual")]
     trust_anchors: Option<PathBuf>,
 
-    /// The namespace of the control plane
-    #[arg(
-        long,
-        env = "FERRULE_CONTROL_PLANE_NAMESPACE",
-        value_name = "NAME",
-        default_value = "linkerd"
-    )]
-    control_plane_namespace: String,
+    #[command(flatten)]
+    control_plane: ControlPlane,
 
     #[command(flatten)]
     cluster: ClusterFlags,
@@ -69,7 +66,7 @@ impl ManualFlags {
         Ok(Some(Injector {
             values,
             trust_anchors,
-            control_plane_namespace: self.control_plane_namespace.clone(),
+            control_plane_namespace: self.control_plane.namespace.clone(),
             created_by: concat!("ferrule/cli ", env!("CARGO_PKG_VERSION")).to_owned(),
         }))
     }
@@ -87,7 +84,7 @@ impl ManualFlags {
 
     fn unread(&self, name: &str, reason: String) -> Error {
         Error::Cluster {
-            what: format!("{}/{name}", self.control_plane_namespace),
+            what: format!("{}/{name}", self.control_plane.namespace),
             reason,
         }
     }
@@ -111,7 +108,7 @@ impl ManualFlags {
             return Ok(None);
         };
         let failed = |reason: String| self.unread(name, reason);
-        let maps = Api::<ConfigMap>::namespaced(client.clone(), &self.control_plane_namespace);
+        let maps = Api::<ConfigMap>::namespaced(client.clone(), &self.control_plane.namespace);
         let map = maps
             .get(name)
             .await
