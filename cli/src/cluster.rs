@@ -21,6 +21,14 @@ pub(crate) struct ClusterFlags {
     /// The context of the kubeconfig to use [default: its current one]
     #[arg(long, env = "FERRULE_CONTEXT", value_name = "NAME")]
     context: Option<String>,
+
+    /// Ask as this user, whom you must be allowed to impersonate
+    #[arg(long = "as", value_name = "USER")]
+    as_user: Option<String>,
+
+    /// And as a member of this group; may be given several times
+    #[arg(long = "as-group", value_name = "GROUP", requires = "as_user")]
+    as_groups: Vec<String>,
 }
 
 /// Which control plane of the cluster.
@@ -48,6 +56,11 @@ impl ClusterFlags {
     pub(crate) async fn client(&self) -> Result<Client, String> {
         let mut config = self.config().await?;
         config.read_timeout = Some(READ_TIMEOUT);
+        if let Some(user) = &self.as_user {
+            // Groups of a kubeconfig are of the user that it names.
+            config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_groups = Some(self.as_groups.clone());
+        }
         Client::try_from(config).map_err(|error| root_cause(&error))
     }
 

@@ -8,3 +8,4 @@ mod installing;
 mod metrics;
 mod profiles;
 mod shell;
+mod users;
