@@ -165,16 +165,6 @@ pub enum Error {
         /// How many others there is something to say of.
         warnings: usize,
     },
-    /// A flag is an annotation that would not be understood.
-    #[error("{annotation}: {value:?} will not be understood; expected {expected}")]
-    Setting {
-        /// Which annotation.
-        annotation: &'static str,
-        /// What it would be.
-        value: String,
-        /// What it should be.
-        expected: String,
-    },
     /// The chart's values cannot be read.
     #[error(transparent)]
     Values(#[from] ferrule_proxy_injector::ValuesError),

@@ -23,6 +23,7 @@ mod bundle;
 mod check;
 mod cluster;
 mod diagnostics;
+mod domain;
 mod duration;
 mod endpoint;
 mod endpoint_set;
@@ -33,6 +34,7 @@ mod hint;
 mod identity;
 mod inject;
 mod install;
+mod log_filter;
 mod manifest;
 mod mesh_pod;
 mod message;
@@ -42,6 +44,7 @@ mod pod_page;
 mod policy;
 mod profile;
 mod profile_fields;
+mod proxy_flags;
 mod read;
 mod selector;
 mod service_profile;
@@ -57,11 +60,13 @@ pub use self::{
     authz::Authz,
     check::{Check, reference as checks_reference},
     diagnostics::Diagnostics,
+    domain::domain,
     duration::duration,
     error::{Error, Refusal},
     identity::Identity,
     inject::{Inject, Uninject},
     install::{Helm, Install, InstallError, Prune, Uninstall, Upgrade},
+    log_filter::log_filter,
     policy::TargetError,
     service_profile::Profile,
     state_dir::StateDir,

@@ -7,7 +7,7 @@ mod report;
 
 use self::{
     annotate::{Change, Changes},
-    flags::ProxyFlags,
+    flags::InjectFlags,
     manual::ManualFlags,
     report::Report,
 };
@@ -41,7 +41,7 @@ pub struct Inject {
     manual: ManualFlags,
 
     #[command(flatten)]
-    proxy: ProxyFlags,
+    proxy: InjectFlags,
 }
 
 /// Takes proxies, and what asks for them, out of manifests.
@@ -80,7 +80,7 @@ impl Inject {
     async fn changes(&self) -> Result<Changes, Error> {
         Ok(Changes {
             ingress: self.proxy.ingress,
-            overrides: self.proxy.annotations()?,
+            overrides: self.proxy.annotations(),
             injector: self.manual.injector(self.proxy.ingress).await?,
         })
     }

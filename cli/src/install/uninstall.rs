@@ -53,7 +53,7 @@ pub struct Uninstall {
     keep_certificates: bool,
 
     /// Though workloads have proxies, or extensions are installed, or Helm owns it
-    #[arg(long)]
+    #[arg(short, long)]
     force: bool,
 
     /// How to print the manifests

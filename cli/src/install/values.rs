@@ -1,6 +1,7 @@
 //! The chart's values, as flags: Helm's own, and names for the common ones.
 
 use super::{InstallError, helm::Renderer};
+use crate::{domain, duration, log_filter, output, proxy_flags::ProxyFlags};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::{ffi::OsString, fs, path::PathBuf};
@@ -43,7 +44,7 @@ pub(super) struct ControlPlaneFlags {
     controller_replicas: Option<u32>,
 
     /// What the control plane logs
-    #[arg(long, value_name = "FILTER")]
+    #[arg(long, value_name = "FILTER", value_parser = log_filter)]
     controller_log_level: Option<String>,
 
     /// The user that the control plane runs as
@@ -55,7 +56,7 @@ pub(super) struct ControlPlaneFlags {
     controller_gid: Option<u32>,
 
     /// The suffix of Services' names
-    #[arg(long, value_name = "DOMAIN")]
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
     cluster_domain: Option<String>,
 
     /// Leave HTTP/1 between proxies as it is
@@ -67,15 +68,15 @@ pub(super) struct ControlPlaneFlags {
     linkerd_cni_enabled: bool,
 
     /// The suffix of workloads' identities
-    #[arg(long, value_name = "DOMAIN")]
+    #[arg(long, value_name = "DOMAIN", value_parser = domain)]
     identity_trust_domain: Option<String>,
 
     /// How long certificates of workloads last
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     identity_issuance_lifetime: Option<String>,
 
     /// How far clocks may be apart
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = span)]
     identity_clock_skew_allowance: Option<String>,
 
     /// The trust anchors, PEM; with an issuer
@@ -109,6 +110,17 @@ pub(super) struct ControlPlaneFlags {
     /// Somebody else makes the ConfigMap of the trust anchors, as trust-manager does
     #[arg(long, requires = "identity_external_issuer")]
     identity_external_ca: bool,
+
+    /// Ignored: there is no heartbeat. Accepted from Linkerd's command
+    #[arg(long)]
+    disable_heartbeat: bool,
+
+    /// Ignored: EndpointSlices are always what is watched. Accepted from Linkerd's command
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    enable_endpoint_slices: Option<bool>,
+
+    #[command(flatten)]
+    proxy: ProxyFlags,
 }
 
 impl ValueFlags {
@@ -133,6 +145,9 @@ impl ValueFlags {
 impl ControlPlaneFlags {
     /// As files of values, which what the user writes in Helm's flags overrides.
     pub(super) fn args(&self, renderer: &Renderer) -> Result<Vec<OsString>, InstallError> {
+        for ignored in self.ignored() {
+            output::note(&format!("note: {ignored}"));
+        }
         let mut args = Vec::new();
         if self.ha {
             args.extend(["--values".into(), renderer.high_availability().into()]);
@@ -143,6 +158,17 @@ impl ControlPlaneFlags {
             args.extend(["--values".into(), file.into()]);
         }
         Ok(args)
+    }
+
+    /// What is said and does nothing.
+    fn ignored(&self) -> impl Iterator<Item = &'static str> {
+        let heartbeat = "--disable-heartbeat does nothing: there is no heartbeat";
+        let slices = "--enable-endpoint-slices does nothing: they are always what is watched";
+        let all = [
+            self.disable_heartbeat.then_some(heartbeat),
+            self.enable_endpoint_slices.map(|_| slices),
+        ];
+        all.into_iter().flatten()
     }
 
     fn values(&self) -> Result<Value, InstallError> {
@@ -200,13 +226,18 @@ impl ControlPlaneFlags {
             ),
         ];
         let mut values = json!({});
-        for (path, value) in all {
+        for (path, value) in all.into_iter().chain(self.proxy.values()) {
             if let Some(value) = value {
                 put(&mut values, path, value);
             }
         }
         Ok(values)
     }
+}
+
+/// A duration, as it is written.
+fn span(text: &str) -> Result<String, &'static str> {
+    duration(text).map(|_| text.to_owned())
 }
 
 fn file(flag: &'static str, path: Option<&PathBuf>) -> Result<Option<Value>, InstallError> {
@@ -287,6 +318,57 @@ mod tests {
             })
         );
         assert_eq!(parse("").unwrap().flags.values().unwrap(), json!({}));
+    }
+
+    #[test]
+    fn settings_of_proxies_are_values_too() {
+        let line = "--admin-port 5191 --proxy-uid 3000 --registry r.test --image-pull-policy Never \
+                    --proxy-memory-limit 250Mi --controller-uid 3001";
+        let values = parse(line).unwrap().flags.values().unwrap();
+        assert_eq!(
+            values,
+            json!({
+                "controllerUID": 3001, "imagePullPolicy": "Never",
+                "debugContainer": {"image": {"name": "r.test/debug"}},
+                "proxy": {
+                    "image": {"name": "r.test/proxy"}, "ports": {"admin": 5191}, "uid": 3000,
+                    "resources": {"memory": {"limit": "250Mi"}},
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn what_linkerds_command_had_is_accepted_and_told_to_do_nothing() {
+        for line in [
+            "--disable-heartbeat",
+            "--enable-endpoint-slices",
+            "--enable-endpoint-slices=false",
+        ] {
+            let flags = parse(line).unwrap().flags;
+            assert_eq!(flags.values().unwrap(), json!({}), "{line}");
+            let told: Vec<_> = flags.ignored().collect();
+            let name = line.split('=').next().unwrap();
+            assert!(told.len() == 1 && told[0].starts_with(name), "{told:?}");
+        }
+        assert_eq!(parse("").unwrap().flags.ignored().count(), 0);
+    }
+
+    #[test]
+    fn a_flag_that_would_not_be_understood_is_refused_by_its_name() {
+        for line in [
+            "--controller-log-level=loud",
+            "--cluster-domain=cluster.local.",
+            "--identity-trust-domain=Corp",
+            "--identity-issuance-lifetime=1d",
+        ] {
+            let error = parse(line).unwrap_err().to_string();
+            let name = line.split('=').next().unwrap();
+            assert!(
+                error.contains(name) && error.contains("expected"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

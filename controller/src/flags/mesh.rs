@@ -1,7 +1,8 @@
 //! What holds for the whole mesh.
 
-use super::values::{Http2Params, OpaquePorts, TransportMode, domain, label};
+use super::values::{Http2Params, OpaquePorts, TransportMode, label};
 use clap::Args;
+use ferrule_cli::domain;
 use ferrule_cluster::object::DEFAULT_OPAQUE_PORTS;
 use ferrule_destination::{DEFAULT_HTTP2_PARAMS, Mesh};
 use ferrule_identity::{IdentityName, IdentityScope};

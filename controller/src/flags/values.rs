@@ -4,11 +4,8 @@ use clap::ValueEnum;
 use ferrule_cluster::object::{PortSet, is_dns_label};
 use ferrule_proto::destination::Http2ClientParams;
 use ipnet::IpNet;
-use std::{fmt, net::SocketAddr, str::FromStr};
+use std::{net::SocketAddr, str::FromStr};
 use tracing_subscriber::EnvFilter;
-
-/// The longest name that DNS knows.
-const LONGEST_DOMAIN: usize = 253;
 
 /// Which meshed endpoints are dialled at their proxy's port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,43 +93,7 @@ impl FromStr for LogFilter {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let directives: Vec<_> = text.split(',').map(|item| directive(item.trim())).collect();
-        let filter = directives.join(",");
-        let invalid = |error: &dyn fmt::Display| {
-            format!(
-                "{error}; expected a level such as info, or levels by module such as info,kube=debug"
-            )
-        };
-        if filter.is_empty() {
-            return Err(invalid(&"it is empty"));
-        }
-        // A word that is no level would be taken for a module that is traced.
-        if !text.contains([',', '=', '[', ':']) && !LEVELS.contains(&&*filter.to_lowercase()) {
-            return Err(invalid(&format!("{text:?} is no level")));
-        }
-        match EnvFilter::builder().parse(&filter) {
-            Ok(_) => Ok(Self(filter)),
-            Err(error) => Err(invalid(&error)),
-        }
-    }
-}
-
-const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-
-/// A directive with its level as tracing calls it.
-fn directive(item: &str) -> String {
-    let (module, level) = match item.rsplit_once('=') {
-        Some((module, level)) => (Some(module), level),
-        None => (None, item),
-    };
-    let level = match &*level.to_ascii_lowercase() {
-        "panic" | "fatal" => "error",
-        "warning" => "warn",
-        _ => level,
-    };
-    match module {
-        Some(module) => format!("{module}={level}"),
-        None => level.to_owned(),
+        ferrule_cli::log_filter(text).map(Self)
     }
 }
 
@@ -142,47 +103,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
         .map_err(|_| "expected IP:PORT, such as 0.0.0.0:8086 or [::]:8086")
 }
 
-/// A DNS name without a dot at its end.
-pub(super) fn domain(text: &str) -> Result<String, &'static str> {
-    if text.len() <= LONGEST_DOMAIN && text.split('.').all(is_dns_label) {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a DNS name in lower case of at most 253 characters, such as cluster.local")
-    }
-}
-
 /// The name of a namespace.
 pub(super) fn label(text: &str) -> Result<String, &'static str> {
     if is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err("expected the name of a namespace, such as linkerd")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_vocabularies_of_levels_are_read() {
-        for (text, filter) in [
-            ("info", Some("info")),
-            ("INFO", Some("INFO")),
-            ("panic", Some("error")),
-            ("fatal", Some("error")),
-            ("warning", Some("warn")),
-            (
-                "warn,ferrule_cluster=fatal",
-                Some("warn,ferrule_cluster=error"),
-            ),
-            ("info, kube=debug", Some("info,kube=debug")),
-            ("loud", None),
-            ("ferrule=loud", None),
-            ("", None),
-        ] {
-            let parsed = text.parse().ok().map(|LogFilter(filter)| filter);
-            assert_eq!(parsed.as_deref(), filter, "{text}");
-        }
     }
 }
