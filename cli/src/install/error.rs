@@ -46,6 +46,18 @@ pub enum InstallError {
          namespace (-L NAME), or: ferrule install | kubectl apply -f -"
     )]
     NotInstalled(String),
+    /// There is none in manifests.
+    #[error(
+        "{name} has no ConfigMap linkerd-config of namespace {namespace}: name its namespace \
+         (-L NAME). What is read is what `ferrule install` printed, or kubectl -n {namespace} get \
+         configmaps,secrets -o yaml"
+    )]
+    NotInManifests {
+        /// What was read.
+        name: String,
+        /// Where it would be.
+        namespace: String,
+    },
     /// Somebody else keeps it up.
     #[error("the control plane in namespace {namespace} is {by}: {remedy}")]
     NotOurs {

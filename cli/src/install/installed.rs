@@ -2,6 +2,7 @@
 
 use super::{
     InstallError,
+    held::Held,
     overrides::{self, OVERRIDES},
     values::{at, put},
 };
@@ -61,7 +62,7 @@ impl Source {
 
 /// A control plane that is kept up by these commands.
 pub(super) struct Installed {
-    client: Client,
+    held: Held,
     namespace: String,
     /// What it is rendered with; no keys.
     pub(super) values: Value,
@@ -73,9 +74,9 @@ impl Installed {
     ///
     /// # Errors
     /// If there is none, or somebody else keeps it up, or it cannot be read.
-    pub(super) async fn read(client: &Client, namespace: &str) -> Result<Self, Error> {
-        let config = config(client, namespace).await?;
-        let config = config.ok_or_else(|| InstallError::NotInstalled(namespace.to_owned()))?;
+    pub(super) async fn read(held: Held, namespace: &str) -> Result<Self, Error> {
+        let config: Option<ConfigMap> = held.get(namespace, CONFIG).await?;
+        let config = config.ok_or_else(|| held.none(namespace))?;
         if let Some((by, remedy)) = others(&config, namespace) {
             let namespace = namespace.to_owned();
             Err(InstallError::NotOurs {
@@ -94,7 +95,7 @@ impl Installed {
         let values: Value =
             serde_yaml::from_str(&text).map_err(|error| unread(error.to_string()))?;
         let mut installed = Self {
-            client: client.clone(),
+            held,
             namespace: namespace.to_owned(),
             overrides: Value::Null,
             values,
@@ -122,13 +123,11 @@ impl Installed {
         }
         let source = Source::of(&self.values);
         let is_others = at(&self.values, "identity.externalCA") == true;
-        if source != Source::Managed && !is_others {
-            let maps = of::<ConfigMap>(&self.client, &self.namespace);
-            let found = get(maps, TRUST_ROOTS).await?;
-            let pem = found.and_then(|map| map.data?.remove(TRUST_ROOTS_KEY));
-            if let Some(pem) = pem {
-                put(&mut kept, "identityTrustAnchorsPEM", pem.into());
-            }
+        if source != Source::Managed
+            && !is_others
+            && let Some(pem) = self.published().await?
+        {
+            put(&mut kept, "identityTrustAnchorsPEM", pem.into());
         }
         if source == Source::Values {
             let parts = [("crt.pem", "crtPEM"), ("key.pem", "keyPEM")];
@@ -146,6 +145,17 @@ impl Installed {
             }
         }
         Ok(kept)
+    }
+
+    /// What everybody trusts now.
+    pub(super) async fn published(&self) -> Result<Option<String>, Error> {
+        let found: Option<ConfigMap> = self.held.get(&self.namespace, TRUST_ROOTS).await?;
+        Ok(found.and_then(|map| map.data?.remove(TRUST_ROOTS_KEY)))
+    }
+
+    /// Whom to ask for more, if anybody.
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.held.client()
     }
 
     /// Puts parts of a Secret into a section of values.
@@ -168,18 +178,23 @@ impl Installed {
     }
 
     async fn secret(&self, name: &str) -> Result<Option<Secret>, Error> {
-        Ok(get(of(&self.client, &self.namespace), name).await?)
+        self.held.get(&self.namespace, name).await
     }
 }
 
 fn part(secret: &Secret, key: &str) -> Option<String> {
+    // Manifests may have it as it is.
+    if let Some(text) = secret.string_data.as_ref().and_then(|data| data.get(key)) {
+        return Some(text.clone());
+    }
     let bytes = secret.data.as_ref()?.get(key)?;
     String::from_utf8(bytes.0.clone()).ok()
 }
 
 /// Refuses where there is a control plane already.
 pub(super) async fn none_yet(client: &Client, namespace: &str) -> Result<(), Error> {
-    let Some(config) = config(client, namespace).await? else {
+    let config: Option<ConfigMap> = get(of(client, namespace), CONFIG).await?;
+    let Some(config) = config else {
         return Ok(());
     };
     let (by, remedy) = match others(&config, namespace) {
@@ -196,10 +211,6 @@ pub(super) async fn none_yet(client: &Client, namespace: &str) -> Result<(), Err
         remedy,
     }
     .into())
-}
-
-async fn config(client: &Client, namespace: &str) -> Result<Option<ConfigMap>, Error> {
-    Ok(get(of(client, namespace), CONFIG).await?)
 }
 
 /// Who else keeps it up, and what to do then.

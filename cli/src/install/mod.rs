@@ -13,6 +13,7 @@
 
 mod error;
 mod gates;
+mod held;
 mod helm;
 mod installed;
 mod inventory;

@@ -2,6 +2,7 @@
 
 use super::{
     ControlPlaneFlags, Helm, Output, Place, ValueFlags, complete,
+    held::Held,
     installed::Installed,
     inventory::{Item, Kinds},
     print,
@@ -51,7 +52,7 @@ impl Prune {
         let client = self.place.client().await?;
         let renderer = self.place.renderer(helm, Some(&client)).await?;
         let namespace = &self.place.control_plane.namespace;
-        let installed = Installed::read(&client, namespace).await?;
+        let installed = Installed::read(Held::Cluster(client.clone()), namespace).await?;
         let mut wanted =
             upgrade::rendered(&installed, &renderer, &self.flags, &self.values).await?;
         let values = wanted.values()?;

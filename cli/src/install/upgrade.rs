@@ -1,23 +1,20 @@
 //! `ferrule upgrade`: the control plane that there is, by this version's chart.
 
 use super::{
-    Chart, ControlPlaneFlags, Helm, Output, Place, Rendered, Renderer, ValueFlags, complete, gates,
+    Chart, ControlPlaneFlags, Helm, InstallError, Output, Place, Rendered, Renderer, ValueFlags,
+    complete, gates,
+    held::Held,
     installed::{Installed, Source},
     print,
 };
-use crate::{
-    Error, output,
-    read::{get, of},
-};
+use crate::{Error, output};
 use clap::Args;
 use ferrule_identity::{TRUST_ROOTS, TRUST_ROOTS_KEY, TrustAnchors};
-use k8s_openapi::{
-    api::core::v1::ConfigMap,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition as Definition,
-};
-use kube::{Api, Client};
 use serde_json::json;
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 const EXAMPLES: &str = "\
 It keeps the values that were given to `install` and to `upgrade` before, and takes this
@@ -25,10 +22,13 @@ version's defaults for the rest; flags come on top. The trust anchors and the is
 stay as they are in the cluster, unless new ones are given: then it is refused what
 running workloads would not trust. `ferrule prune` says what is to go afterwards.
 
+With --from-manifests no cluster is asked: what only it can tell is not looked at.
+
 Examples:
   ferrule upgrade --crds | kubectl apply -f -
   ferrule upgrade | kubectl apply -f -
-  ferrule upgrade --set controllerReplicas=3 | kubectl apply -f -";
+  ferrule upgrade --set controllerReplicas=3 | kubectl apply -f -
+  ferrule upgrade --from-manifests installed.yaml > new.yaml";
 
 /// Prints the control plane that there is, as this version has it, for kubectl apply.
 #[derive(Debug, Args)]
@@ -37,6 +37,11 @@ pub struct Upgrade {
     /// Print the definitions of kinds, which come first
     #[arg(long)]
     crds: bool,
+
+    /// Read what is installed from manifests: a file, a directory with *.yaml, *.yml and
+    /// *.json files below it, or - for standard input
+    #[arg(long, value_name = "FILE|DIR|-")]
+    from_manifests: Option<PathBuf>,
 
     /// Though the issuer is not good, or running workloads would not trust what it signs
     #[arg(long)]
@@ -64,23 +69,27 @@ impl Upgrade {
     /// When there is nothing to upgrade, and when manifests cannot be rendered or should
     /// not be applied.
     pub async fn run(self, helm: Helm) -> Result<(), Error> {
-        let client = self.place.client().await?;
-        let renderer = self.place.renderer(helm, Some(&client)).await?;
+        let held = self.held().await?;
+        let renderer = self.place.renderer(helm, held.client()).await?;
         let namespace = &self.place.control_plane.namespace;
         if self.crds {
-            let rendered = definitions(&client, &renderer, &self.values).await?;
-            gates::stored_versions(&client, &rendered).await?;
+            let rendered = definitions(&held, &renderer, &self.values).await?;
+            if let Some(client) = held.client() {
+                gates::stored_versions(client, &rendered).await?;
+            }
             return print(&rendered, self.output);
         }
-        gates::definitions(&client).await?;
-        let installed = Installed::read(&client, namespace).await?;
+        if let Some(client) = held.client() {
+            gates::definitions(client).await?;
+        }
+        let installed = Installed::read(held, namespace).await?;
         let mut rendered = rendered(&installed, &renderer, &self.flags, &self.values).await?;
         let values = rendered.values()?;
         gates::values(&values)?;
         if Source::of(&installed.values) == Source::External {
             gates::issuer_is_looked_at(&values)?;
         }
-        let published = published(&client, namespace).await?;
+        let published = installed.published().await?;
         if !self.force {
             gates::is_the_same_mesh(&installed.values, &values)?;
         }
@@ -94,12 +103,29 @@ impl Upgrade {
             judged => judged?,
         };
         tell_changes(published.as_deref(), &rendered);
-        if let Some(brought) = brought.filter(|_| !self.force) {
-            brought.is_trusted(&client, namespace).await?;
+        if let Some(client) = installed.client() {
+            if let Some(brought) = brought.filter(|_| !self.force) {
+                brought.is_trusted(client, namespace).await?;
+            }
+            gates::nodes(client, &values).await?;
         }
-        gates::nodes(&client, &values).await?;
         complete(&mut rendered, namespace, &values);
         print(&rendered, self.output)
+    }
+
+    /// Where what is installed is.
+    async fn held(&self) -> Result<Held, Error> {
+        let Some(path) = &self.from_manifests else {
+            return Ok(Held::Cluster(self.place.client().await?));
+        };
+        if path == Path::new("-") && self.values.reads_standard_input() {
+            Err(InstallError::File {
+                flag: "--from-manifests",
+                name: "-".to_owned(),
+                reason: "--values is to be read from standard input, too".to_owned(),
+            })?;
+        }
+        Held::manifests(path)
     }
 }
 
@@ -119,12 +145,11 @@ pub(super) async fn rendered(
 
 /// The definitions; the kind that is an option is kept where it is.
 async fn definitions(
-    client: &Client,
+    held: &Held,
     renderer: &Renderer,
     values: &ValueFlags,
 ) -> Result<Rendered, Error> {
-    let link = "links.multicluster.linkerd.io";
-    let found: Option<Definition> = get(Api::all(client.clone()), link).await?;
+    let found = held.definition("links.multicluster.linkerd.io").await?;
     let is_ours = found.is_some_and(|found| {
         let annotations = found.metadata.annotations.unwrap_or_default();
         let by = annotations.get("linkerd.io/created-by");
@@ -134,12 +159,6 @@ async fn definitions(
     let mut args: Vec<OsString> = vec!["--values".into(), kept.into()];
     args.extend(values.args());
     Ok(renderer.render(Chart::Definitions, &args)?)
-}
-
-/// What everybody trusts now.
-async fn published(client: &Client, namespace: &str) -> Result<Option<String>, Error> {
-    let found: Option<ConfigMap> = get(of(client, namespace), TRUST_ROOTS).await?;
-    Ok(found.and_then(|map| map.data?.remove(TRUST_ROOTS_KEY)))
 }
 
 /// Says which trust anchors come and go.

@@ -124,6 +124,11 @@ pub(super) struct ControlPlaneFlags {
 }
 
 impl ValueFlags {
+    /// Whether one of the files is what comes on standard input.
+    pub(super) fn reads_standard_input(&self) -> bool {
+        self.files.iter().any(|file| file == "-")
+    }
+
     /// As Helm has them.
     pub(super) fn args(&self) -> Vec<OsString> {
         let flags = [
