@@ -1,7 +1,7 @@
 //! What keeps manifests from being printed: things that templates cannot tell, and that a
 //! cluster would show only when it is too late.
 
-use super::{InstallError, installed::Source, rendered::Rendered, values::at};
+use super::{InstallError, forms, installed::Source, rendered::Rendered, values::at};
 use crate::{
     Error, check,
     mesh_pod::{HeldAnchors, MeshPods},
@@ -21,10 +21,12 @@ use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 use std::{collections::BTreeMap, rc::Rc, time::SystemTime};
 
-/// Values mean something to proxies; those that do not are all told.
+/// Values mean something to proxies and to the processes of the control plane; those that do
+/// not are all told.
 pub(super) fn values(values: &Value) -> Result<(), InstallError> {
     let (_, problems) = Values::from_value(values);
-    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    problems.extend(forms::problems(values));
     match problems.is_empty() {
         true => Ok(()),
         false => Err(InstallError::Values(problems)),

@@ -12,6 +12,7 @@
 //! whole, or empty.
 
 mod error;
+mod forms;
 mod gates;
 mod held;
 mod helm;
