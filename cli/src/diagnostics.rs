@@ -12,6 +12,7 @@ use crate::{
     policy::{self, PolicyAsk},
     profile,
     staleness::{self, Staleness},
+    state::{self, State},
     why_not_injected::WhyNotInjected,
 };
 use clap::{Args, Subcommand};
@@ -50,6 +51,9 @@ enum Question {
     /// Compare what it holds of the cluster with what the API server has
     #[command(after_help = staleness::EXAMPLES)]
     Staleness(Staleness),
+    /// Show what a replica knows and does, or what it tells of a Service and to whom
+    #[command(after_help = state::EXAMPLES)]
+    State(State),
 }
 
 const ENDPOINTS_EXAMPLES: &str = "\
@@ -106,6 +110,7 @@ impl Diagnostics {
             Question::ControllerMetrics(metrics) => metrics.run().await,
             Question::Bundle(bundle) => bundle.run().await,
             Question::Staleness(ask) => ask.run().await,
+            Question::State(ask) => ask.run().await,
         };
         output::seen_enough(result)
     }
@@ -162,11 +167,14 @@ mod tests {
             "profile 10.42.0.1:80",
             "policy svc/web.shop 80",
             "staleness --kind Pod --grace 1m -o json",
+            "state",
+            "state shop/web -o json",
         ] {
             let addr = |line: &str| match parse(line).expect(line) {
                 Question::Endpoints(ask) | Question::Profile(ask) => ask.server.api_addr,
                 Question::Policy(ask) => ask.server.api_addr,
                 Question::Staleness(ask) => ask.server.api_addr,
+                Question::State(ask) => ask.server.api_addr,
                 other => unreachable!("{other:?} is not asked there"),
             };
             // The variable may be set where this runs.

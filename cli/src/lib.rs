@@ -49,6 +49,7 @@ mod read;
 mod selector;
 mod service_profile;
 mod staleness;
+mod state;
 mod state_dir;
 mod subject;
 mod token;

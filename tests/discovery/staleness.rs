@@ -113,6 +113,35 @@ async fn what_does_not_arrive_is_found_and_what_is_on_its_way_is_not() -> anyhow
         "{state}"
     );
 
+    // The same for people.
+    let printed = cut.ferrule.diagnostics(&["state", "default/web"]).await?;
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let rows: Vec<Vec<_>> = printed
+        .stdout
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let has = |start: &[&str]| rows.iter().any(|row| row.starts_with(start));
+    assert!(
+        has(&["service", "default/web"]) && has(&["exists", "yes"]),
+        "{printed:?}"
+    );
+    assert!(printed.stdout.contains("default/web-0"), "{printed:?}");
+    let printed = cut.ferrule.diagnostics(&["state"]).await?;
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    assert!(printed.stdout.contains("\nready "), "{printed:?}");
+    let pods = printed.stdout.lines().find(|line| line.starts_with("Pod "));
+    assert!(
+        pods.is_some_and(|line| line.contains(" yes ")),
+        "{printed:?}"
+    );
+    let printed = cut
+        .ferrule
+        .diagnostics(&["state", "default/web", "-o", "json"])
+        .await?;
+    let state: serde_json::Value = serde_json::from_str(&printed.stdout)?;
+    assert_eq!(state["service"], "default/web", "{state}");
+
     // The way to the API server is cut without a word.
     cut.relay.freeze();
     shop.scale(5).await?;
