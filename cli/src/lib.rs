@@ -44,6 +44,7 @@ mod pod_page;
 mod policy;
 mod profile;
 mod profile_fields;
+mod progress;
 mod proxy_flags;
 mod read;
 mod selector;

@@ -1,17 +1,25 @@
 //! Standard output: aligned columns for people, JSON for programs.
 
 use crate::Error;
-use clap::{Args, builder::FalseyValueParser};
+use clap::Args;
 use comfy_table::{Cell, ContentArrangement, Table, presets};
 use serde::Serialize;
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    convert::Infallible,
+    io::{self, IsTerminal as _, Write},
+};
 
 /// Whether there are colours.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Colours {
     /// No colours, on a terminal either
-    #[arg(long, env = "NO_COLOR", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "NO_COLOR", value_parser = is_set)]
     no_color: bool,
+}
+
+/// Whatever is written there counts, as <https://no-color.org> has it.
+fn is_set(text: &str) -> Result<bool, Infallible> {
+    Ok(!text.is_empty())
 }
 
 impl Colours {
@@ -111,4 +119,25 @@ pub(crate) fn clock() -> String {
 pub(crate) fn timestamp() -> String {
     let now = jiff::Timestamp::now();
     now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Command {
+        #[command(flatten)]
+        colours: Colours,
+    }
+
+    #[test]
+    fn no_colours_is_said_by_a_flag_or_by_any_text_in_the_variable() {
+        let flag = Command::try_parse_from(["command", "--no-color"]).unwrap();
+        assert!(flag.colours.no_color);
+        for (text, counts) in [("1", true), ("0", true), ("false", true), ("", false)] {
+            assert_eq!(is_set(text), Ok(counts), "{text:?}");
+        }
+    }
 }

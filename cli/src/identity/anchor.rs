@@ -4,6 +4,7 @@ use crate::{
     Error,
     cluster::{ClusterFlags, ControlPlane, failed},
     output,
+    progress::awaited,
 };
 use clap::Args;
 use ferrule_identity::{
@@ -173,7 +174,9 @@ impl RotateAnchor {
             output::print(done)?;
             return self.follow(&secrets, Told::read(&written)).await;
         }
-        let told = self.answered(&secrets, told).await?;
+        let taken = self.answered(&secrets, told);
+        let told = awaited("waiting for a replica to take it up", taken).await?;
+        output::print(&told.line().unwrap_or_else(|| "it is over".to_owned()))?;
         self.follow(&secrets, told).await
     }
 
@@ -224,7 +227,8 @@ impl RotateAnchor {
             published: rotation.and_then(|rotation| rotation.published),
             ending: true,
         };
-        let census = Census::take(client, &self.control_plane.namespace, wanted).await;
+        let census = Census::take(client, &self.control_plane.namespace, wanted);
+        let census = awaited("listing pods", census).await;
         let census = census.map_err(failed("list pods"))?;
         let mut lines = vec![
             "1. a new anchor is made, and published beside the old one".to_owned(),
@@ -257,7 +261,6 @@ impl RotateAnchor {
             // What cannot be done now is asked for still.
             let is_refused = told.waits.is_some() && told != before && told.rotation.is_none();
             if !is_asked || is_refused {
-                output::print(&told.line().unwrap_or_else(|| "it is over".to_owned()))?;
                 return Ok(told);
             }
             if Instant::now() > deadline {

@@ -5,6 +5,7 @@ use crate::{
     Error,
     cluster::{ClusterFlags, ControlPlane, failed},
     output,
+    progress::awaited,
 };
 use clap::{Args, Subcommand};
 use ferrule_identity::{ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256, MANAGED_BY, ROTATE_ISSUER};
@@ -67,8 +68,8 @@ impl RotateIssuer {
         let client = self.cluster.api_server().await?;
         let secrets: Api<Secret> = Api::namespaced(client, &self.control_plane.namespace);
         let secret = format!("Secret {}/{ISSUER_SECRET}", self.control_plane.namespace);
-        let read = || failed(format!("read {secret}"));
-        let before = secrets.get_metadata(ISSUER_SECRET).await.map_err(read())?;
+        let before = secrets.get_metadata(ISSUER_SECRET).await;
+        let before = before.map_err(failed(format!("read {secret}")))?;
         if before.labels().get(MANAGED_BY.0).map(String::as_str) != Some(MANAGED_BY.1) {
             return Err(Error::NotManaged {
                 secret,
@@ -81,16 +82,25 @@ impl RotateIssuer {
             .patch_metadata(ISSUER_SECRET, &PatchParams::default(), &patch)
             .await
             .map_err(failed(format!("write {secret}")))?;
+        let made = self.made(&secrets, &before);
+        let now = awaited("waiting for a replica to make another issuer", made).await?;
+        Ok(output::print(&told(&before, &now))?)
+    }
+
+    /// The Secret as soon as there is another issuer in it.
+    async fn made(&self, secrets: &Api<Secret>, before: &Meta) -> Result<Meta, Error> {
+        let namespace = &self.control_plane.namespace;
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let now = secrets.get_metadata(ISSUER_SECRET).await.map_err(read())?;
-            if fingerprint(&now) != fingerprint(&before) {
-                return Ok(output::print(&told(&before, &now))?);
+            let now = secrets.get_metadata(ISSUER_SECRET).await;
+            let now = now.map_err(failed(format!("read Secret {namespace}/{ISSUER_SECRET}")))?;
+            if fingerprint(&now) != fingerprint(before) {
+                return Ok(now);
             }
             if Instant::now() > deadline {
                 return Err(Error::NotRotated {
                     waited: PATIENCE,
-                    namespace: self.control_plane.namespace,
+                    namespace: namespace.clone(),
                 });
             }
             sleep(LOOK).await;

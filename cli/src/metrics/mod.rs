@@ -12,6 +12,7 @@ use crate::{
     cluster::{ClusterFlags, ControlPlane},
     duration, output,
     pod_page::{Unreached, page},
+    progress::awaited,
     read::{all, get, of},
     subject::{Subject, SubjectName},
 };
@@ -253,12 +254,17 @@ async fn print(
     shown: impl Fn(String) -> String,
 ) -> Result<(), Error> {
     let mut answers = stream::iter(targets)
-        .map(|target| async move { (target, target.metrics(client, patience).await) })
-        .buffered(AT_ONCE)
-        .enumerate();
+        .map(|target| target.metrics(client, patience))
+        .buffered(AT_ONCE);
     let (mut answered, mut reason) = (false, String::new());
-    while let Some((number, (target, answer))) = answers.next().await {
-        let (title, number, count) = (target.title(), number + 1, targets.len());
+    let count = targets.len();
+    for (number, target) in targets.iter().enumerate() {
+        let (title, number) = (target.title(), number + 1);
+        // They come in the order in which they are asked for.
+        let waiting = format!("waiting for metrics of {title}");
+        let Some(answer) = awaited(&waiting, answers.next()).await else {
+            break;
+        };
         match answer {
             Ok(text) => {
                 answered = true;

@@ -19,6 +19,7 @@ use crate::{
     cluster::ClusterFlags,
     duration,
     output::{self, Format},
+    progress::awaited,
 };
 use clap::Args;
 use ferrule_cluster::object::Kind;
@@ -74,7 +75,8 @@ impl Staleness {
         };
         let mut looks = Vec::new();
         for &kind in kinds {
-            let look = self.look(&client, kind).await?;
+            let look = self.look(&client, kind);
+            let look = awaited(&format!("comparing {}", kind.plural()), look).await?;
             let differences = look.differences();
             looks.push((kind, look, differences));
         }
@@ -82,11 +84,13 @@ impl Staleness {
             .iter()
             .any(|(_, _, differences)| !differences.is_empty())
         {
-            tokio::time::sleep(self.grace).await;
+            let grace = tokio::time::sleep(self.grace);
+            awaited("giving what differs time to arrive", grace).await;
         }
         for (kind, look, differences) in &mut looks {
             if !differences.is_empty() {
-                *look = self.look(&client, *kind).await?;
+                let again = self.look(&client, *kind);
+                *look = awaited(&format!("comparing {} again", kind.plural()), again).await?;
                 *differences = lasting(differences, look.differences());
             }
         }

@@ -3,9 +3,10 @@
 
 use super::{
     look::Look,
-    progress::Progress,
     row::{Problem, Row, Severity},
+    waiting,
 };
+use crate::progress::{Progress, awaited};
 use futures::future::join_all;
 use std::{
     collections::BTreeMap,
@@ -52,6 +53,8 @@ impl Done {
     }
 }
 
+/// What a round does, where it takes long.
+const ASKING: &str = "asking the API server";
 /// What is known of each check, by id.
 type Known = BTreeMap<&'static str, Done>;
 
@@ -68,7 +71,7 @@ pub(super) async fn run(
     loop {
         let is_last = Instant::now() >= deadline;
         let again = match look() {
-            Ok(look) => round(rows, &look, &mut known, is_last).await,
+            Ok(look) => awaited(ASKING, round(rows, &look, &mut known, is_last)).await,
             Err(reason) => {
                 without_a_client(rows, &reason, &mut known);
                 Known::new()
@@ -80,7 +83,7 @@ pub(super) async fn run(
             let all = rows.iter().filter_map(|row| known.remove(row.id));
             return all.collect();
         }
-        progress.waiting(again.values(), left);
+        waiting::show(progress, again.values(), left);
         sleep(left.min(PAUSE)).await;
     }
 }

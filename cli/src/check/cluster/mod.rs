@@ -20,7 +20,6 @@ mod look;
 mod objects;
 mod pods;
 mod presence;
-mod progress;
 mod reference;
 mod report;
 mod rights;
@@ -28,6 +27,7 @@ mod row;
 mod settings;
 mod setup;
 mod table;
+mod waiting;
 mod webhooks;
 
 pub use self::reference::reference;
@@ -39,7 +39,6 @@ pub(crate) use self::{
 
 use self::{
     look::{Look, Scope},
-    progress::Progress,
     report::{Report, Style},
     row::Mode,
 };
@@ -50,6 +49,7 @@ use crate::{
     cluster::{ClusterFlags, ControlPlane},
     duration,
     output::Colours,
+    progress::Progress,
     read,
 };
 use clap::Args;
