@@ -67,7 +67,7 @@ pub use self::{
     error::{Error, Refusal},
     identity::Identity,
     inject::{Inject, Uninject},
-    install::{Helm, Install, InstallError, Prune, Uninstall, Upgrade},
+    install::{Helm, Install, InstallError, Prune, Starts, Uninstall, Upgrade},
     log_filter::log_filter,
     policy::TargetError,
     service_profile::Profile,

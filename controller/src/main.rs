@@ -125,8 +125,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(flags) => serve::run(&flags),
-        Command::Install(install) => Ok(ask(install.run(helm))?),
-        Command::Upgrade(upgrade) => Ok(ask(upgrade.run(helm))?),
+        Command::Install(install) => Ok(ask(install.run(helm, starts))?),
+        Command::Upgrade(upgrade) => Ok(ask(upgrade.run(helm, starts))?),
         Command::Prune(prune) => Ok(ask(prune.run(helm))?),
         Command::Uninstall(uninstall) => Ok(ask(uninstall.run())?),
         Command::Diagnostics(diagnostics) => Ok(ask(diagnostics.run())?),
@@ -157,6 +157,23 @@ fn helm(args: &[OsString]) -> io::Result<Output> {
     helm.args(args).stdin(Stdio::inherit()).output()
 }
 
+/// Says why a process with these arguments would not start elsewhere, if it would not: what is
+/// set in this environment does not count.
+fn starts(args: &[String]) -> Result<(), String> {
+    let command = Ferrule::command().mut_subcommand("serve", |serve| {
+        serve.mut_args(|arg| arg.env(None::<&'static str>))
+    });
+    let words = ["ferrule"]
+        .into_iter()
+        .chain(args.iter().map(String::as_str));
+    let read = command.try_get_matches_from(words);
+    read.map(drop).map_err(|error| {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        first.trim_start_matches("error: ").to_owned()
+    })
+}
+
 /// Waits for what a person asked for.
 fn ask<T>(question: impl Future<Output = Result<T, ferrule_cli::Error>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -172,5 +189,31 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Ferrule::command().debug_assert();
+    }
+
+    #[test]
+    fn what_would_not_start_is_told_in_a_line() {
+        let starts = |line: &str| {
+            let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            super::starts(&words)
+        };
+        assert_eq!(starts("serve --roles=identity --log-level=debug"), Ok(()));
+        for (line, reason) in [
+            (
+                "serve --max-stream=5",
+                "unexpected argument '--max-stream' found",
+            ),
+            (
+                "serve --log-level=info --log-level=debug",
+                "cannot be used multiple times",
+            ),
+            (
+                "serve --lease-duration=1s",
+                "expected whole seconds, at least 3s",
+            ),
+        ] {
+            let told = starts(line).unwrap_err();
+            assert!(told.contains(reason) && !told.contains('\n'), "{told}");
+        }
     }
 }

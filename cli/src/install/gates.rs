@@ -1,7 +1,13 @@
 //! What keeps manifests from being printed: things that templates cannot tell, and that a
 //! cluster would show only when it is too late.
 
-use super::{InstallError, forms, installed::Source, rendered::Rendered, values::at};
+use super::{
+    InstallError, forms,
+    installed::Source,
+    processes::{self, Starts},
+    rendered::Rendered,
+    values::at,
+};
 use crate::{
     Error, check,
     mesh_pod::{HeldAnchors, MeshPods},
@@ -27,6 +33,15 @@ pub(super) fn values(values: &Value) -> Result<(), InstallError> {
     let (_, problems) = Values::from_value(values);
     let mut problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
     problems.extend(forms::problems(values));
+    none(problems)
+}
+
+/// The processes of the control plane would start.
+pub(super) fn processes(rendered: &Rendered, starts: Starts) -> Result<(), InstallError> {
+    none(processes::problems(rendered, starts))
+}
+
+fn none(problems: Vec<String>) -> Result<(), InstallError> {
     match problems.is_empty() {
         true => Ok(()),
         false => Err(InstallError::Values(problems)),

@@ -19,6 +19,7 @@ mod helm;
 mod installed;
 mod inventory;
 mod overrides;
+mod processes;
 mod prune;
 mod rendered;
 mod uninstall;
@@ -26,7 +27,8 @@ mod upgrade;
 mod values;
 
 pub use self::{
-    error::InstallError, helm::Helm, prune::Prune, uninstall::Uninstall, upgrade::Upgrade,
+    error::InstallError, helm::Helm, processes::Starts, prune::Prune, uninstall::Uninstall,
+    upgrade::Upgrade,
 };
 
 use self::{
@@ -115,7 +117,7 @@ impl Install {
     ///
     /// # Errors
     /// When they cannot be rendered, or should not be applied.
-    pub async fn run(self, helm: Helm) -> Result<(), Error> {
+    pub async fn run(self, helm: Helm, starts: Starts) -> Result<(), Error> {
         let client = match self.ignore_cluster {
             true => None,
             false => Some(self.place.client().await?),
@@ -138,6 +140,7 @@ impl Install {
         let mut rendered = renderer.render(Chart::ControlPlane, &args)?;
         let values = rendered.values()?;
         gates::values(&values)?;
+        gates::processes(&rendered, starts)?;
         gates::issuer_is_looked_at(&values)?;
         gates::Brought::judge(&rendered, namespace, &values, None)?;
         if let Some(client) = &client {

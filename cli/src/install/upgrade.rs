@@ -1,8 +1,8 @@
 //! `ferrule upgrade`: the control plane that there is, by this version's chart.
 
 use super::{
-    Chart, ControlPlaneFlags, Helm, InstallError, Output, Place, Rendered, Renderer, ValueFlags,
-    complete, gates,
+    Chart, ControlPlaneFlags, Helm, InstallError, Output, Place, Rendered, Renderer, Starts,
+    ValueFlags, complete, gates,
     held::Held,
     installed::{Installed, Source},
     print,
@@ -68,7 +68,7 @@ impl Upgrade {
     /// # Errors
     /// When there is nothing to upgrade, and when manifests cannot be rendered or should
     /// not be applied.
-    pub async fn run(self, helm: Helm) -> Result<(), Error> {
+    pub async fn run(self, helm: Helm, starts: Starts) -> Result<(), Error> {
         let held = self.held().await?;
         let renderer = self.place.renderer(helm, held.client()).await?;
         let namespace = &self.place.control_plane.namespace;
@@ -86,6 +86,7 @@ impl Upgrade {
         let mut rendered = rendered(&installed, &renderer, &self.flags, &self.values).await?;
         let values = rendered.values()?;
         gates::values(&values)?;
+        gates::processes(&rendered, starts)?;
         if Source::of(&installed.values) == Source::External {
             gates::issuer_is_looked_at(&values)?;
         }
