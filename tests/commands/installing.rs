@@ -1,33 +1,22 @@
 //! A control plane that is installed, upgraded, pruned and uninstalled by what the command
 //! prints.
 
-use crate::shell::{APPLY, Shell};
+use crate::{
+    rendering::files,
+    shell::{APPLY, Shell},
+};
 use anyhow::{Result, ensure};
 use ferrule_test_cluster::{Binary, Cluster, Options};
 use ferrule_tests::TestAuthority;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 const DELETE: &[&str] = &["delete", "-f", "-"];
 const ANCHORS: &[&str] = &["-n=linkerd", "configmap/linkerd-identity-trust-roots"];
 const ISSUER: &[&str] = &["-n=linkerd", "secret/linkerd-identity-issuer"];
 const DESTINATION: &[&str] = &["-n=linkerd", "deployment/linkerd-destination"];
-
-/// Files of an authority, as flags.
-fn files(folder: &Path, name: &str, authority: &TestAuthority) -> Result<[String; 3]> {
-    let write = |flag: &str, text: String| -> Result<String> {
-        let path = folder.join(format!("{name}-{flag}"));
-        std::fs::write(&path, text)?;
-        Ok(format!("--identity-{flag}-file={}", path.display()))
-    };
-    Ok([
-        write("trust-anchors", authority.anchors_pem())?,
-        write("issuer-certificate", authority.issuer_pem())?,
-        write("issuer-key", authority.issuer_key_pem())?,
-    ])
-}
 
 /// A pod with a proxy that holds these anchors.
 fn meshed(anchors: &str) -> Value {
@@ -357,27 +346,5 @@ async fn a_release_of_helm_and_linkerds_control_plane_are_left_alone() -> Result
             "{command}: {refused}"
         );
     }
-    Ok(())
-}
-
-#[tokio::test]
-async fn without_a_cluster_manifests_are_the_charts() -> Result<()> {
-    let shell = Shell::new(Cluster::start(Options::default()).await?).await?;
-    let list = shell
-        .told(&["install", "--ignore-cluster", "--ha", "-o", "json"])
-        .await?;
-    let list: Value = serde_json::from_str(&list)?;
-    let items = list["items"].as_array().cloned().unwrap_or_default();
-    ensure!(items[0]["kind"] == "Namespace", "{}", items[0]);
-    let replicas = items.iter().find(|item| item["kind"] == "Deployment");
-    ensure!(replicas.is_some_and(|one| one["spec"]["replicas"] == 3));
-    let list = shell
-        .told(&["install", "--crds", "--ignore-cluster", "-o", "json"])
-        .await?;
-    ensure!(
-        list.matches("\"kind\": \"CustomResourceDefinition\"")
-            .count()
-            == 10
-    );
     Ok(())
 }

@@ -7,5 +7,6 @@ mod injection;
 mod installing;
 mod metrics;
 mod profiles;
+mod rendering;
 mod shell;
 mod users;

@@ -85,25 +85,41 @@ impl Shell {
     }
 
     async fn run(&self, mut command: Command, input: &str) -> Result<Printed> {
-        command
-            .env("KUBECONFIG", self.cluster.kubeconfig())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let mut stdin = child.stdin.take().context("stdin is piped")?;
-        let written = async {
-            // It may end before it has read all.
-            let _ = stdin.write_all(input.as_bytes()).await;
-            drop(stdin);
-        };
-        let ((), output) = tokio::join!(written, child.wait_with_output());
-        let output = output?;
-        Ok(Printed {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout)?,
-            stderr: String::from_utf8(output.stderr)?,
-        })
+        command.env("KUBECONFIG", self.cluster.kubeconfig());
+        run(command, input).await
     }
+}
+
+/// What a command of ferrule prints where no cluster is; the input is what is piped into it.
+pub(crate) async fn alone(args: &[&str], input: &str) -> Result<Printed> {
+    let helm = Binary::Helm.path().await?;
+    let mut command = Ferrule::program().await?;
+    command
+        .args(args)
+        .env("PATH", helm.parent().context("a folder")?)
+        .env("KUBECONFIG", "/nowhere/config")
+        .env_remove("LINKERD_DOCKER_REGISTRY");
+    run(command, input).await
+}
+
+async fn run(mut command: Command, input: &str) -> Result<Printed> {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn()?;
+    let mut stdin = child.stdin.take().context("stdin is piped")?;
+    let written = async {
+        // It may end before it has read all.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+    };
+    let ((), output) = tokio::join!(written, child.wait_with_output());
+    let output = output?;
+    Ok(Printed {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout)?,
+        stderr: String::from_utf8(output.stderr)?,
+    })
 }
