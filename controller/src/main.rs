@@ -39,7 +39,7 @@ use ferrule_cli::{
 use flags::ServeFlags;
 use std::{
     ffi::OsString,
-    io,
+    io::{self, Write as _},
     process::{ExitCode, Output, Stdio},
 };
 
@@ -115,7 +115,8 @@ fn main() -> ExitCode {
     match run(ferrule.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Nothing can be said to who closed standard error.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             let of_cli = error.downcast_ref::<ferrule_cli::Error>();
             of_cli.map_or(ExitCode::FAILURE, |error| error.exit_code().into())
         }
@@ -144,9 +145,13 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Completion { shell } => {
-            let mut command = Ferrule::command();
-            clap_complete::generate(shell, &mut command, "ferrule", &mut std::io::stdout());
-            Ok(())
+            // Into memory first: it panics where whoever reads has seen enough.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Ferrule::command(), "ferrule", &mut script);
+            match io::stdout().write_all(&script) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+                _ => Ok(()),
+            }
         }
     }
 }
