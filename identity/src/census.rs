@@ -1,6 +1,6 @@
 //! Which pods trust what: a proxy keeps the bundle that it was injected with.
 
-use crate::TrustAnchors;
+use crate::{Issuer, TrustAnchors};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    time::SystemTime,
 };
 
 const PROXY: &str = "linkerd-proxy";
@@ -25,26 +26,35 @@ const PAGE: u32 = 250;
 /// How many workloads a text names.
 const NAMED: usize = 3;
 
-/// Workloads that do not trust all of some anchors.
+/// Workloads that do not trust what they should.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
     /// How many pods with a proxy there are.
     pub pods: usize,
     /// By namespace and owner (such as `deployment/web`, with the group for kinds that
     /// are not Kubernetes' own; a pod without an owner is its own), how many of its pods
-    /// do not trust one of the anchors.
+    /// do not.
     pub laggards: BTreeMap<(String, String), usize>,
 }
 
-/// The anchors that are asked for.
+/// What all should trust.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Their SHA-256: all of them.
-    pub fingerprints: &'a [String],
-    /// Since when they are published: who read the bundle later trusts them.
+    /// What that is.
+    pub trusts: Trusts<'a>,
+    /// Since when the anchors for it are published: who read the bundle later trusts it.
     pub published: Option<Timestamp>,
     /// Whether pods count that are about to end.
     pub ending: bool,
+}
+
+/// What a proxy's trust anchors are to be good for.
+#[derive(Clone, Copy, Debug)]
+pub enum Trusts<'a> {
+    /// All anchors with these SHA-256 are among them.
+    Anchors(&'a [String]),
+    /// What this issuer signs verifies by one of them.
+    Issuer(&'a Issuer),
 }
 
 /// The pods that are asked about.
@@ -104,7 +114,7 @@ impl Census {
         }
     }
 
-    /// How many pods do not trust one of the anchors.
+    /// How many pods do not trust what they should.
     pub fn behind(&self) -> usize {
         self.laggards.values().sum()
     }
@@ -122,7 +132,7 @@ impl Census {
             Some(Env {
                 value: Some(bundle),
                 ..
-            }) => bundles.hold(bundle, wanted.fingerprints),
+            }) => bundles.trust(bundle, wanted.trusts),
             // It reads the bundle when it starts.
             Some(_) => wanted
                 .published
@@ -165,18 +175,21 @@ fn plural(count: usize) -> &'static str {
 struct Bundles(HashMap<String, bool>);
 
 impl Bundles {
-    fn hold(&mut self, bundle: &str, fingerprints: &[String]) -> bool {
+    fn trust(&mut self, bundle: &str, what: Trusts<'_>) -> bool {
         if let Some(known) = self.0.get(bundle) {
             return *known;
         }
         let anchors = TrustAnchors::from_pem(bundle.as_bytes());
-        let holds = anchors.is_ok_and(|anchors| {
-            let held = anchors.certificates();
-            let is_held = |wanted: &String| held.iter().any(|one| one.fingerprint() == wanted);
-            fingerprints.iter().all(is_held)
+        let trusts = anchors.is_ok_and(|anchors| match what {
+            Trusts::Anchors(fingerprints) => {
+                let held = anchors.certificates();
+                let is_held = |wanted: &String| held.iter().any(|one| one.fingerprint() == wanted);
+                fingerprints.iter().all(is_held)
+            }
+            Trusts::Issuer(issuer) => issuer.verify(&anchors, SystemTime::now()).is_ok(),
         });
-        self.0.insert(bundle.to_owned(), holds);
-        holds
+        self.0.insert(bundle.to_owned(), trusts);
+        trusts
     }
 }
 
@@ -329,7 +342,7 @@ mod tests {
         let none = json!({});
         let fingerprints = [new.certificates()[0].fingerprint().to_owned()];
         let wanted = Wanted {
-            fingerprints: &fingerprints,
+            trusts: Trusts::Anchors(&fingerprints),
             published: Some("2026-01-01T12:00:00Z".parse().unwrap()),
             ending: true,
         };
@@ -387,7 +400,7 @@ mod tests {
             (&both[..0], true, 0),
         ] {
             let wanted = Wanted {
-                fingerprints,
+                trusts: Trusts::Anchors(fingerprints),
                 published: None,
                 ending,
             };

@@ -2,7 +2,7 @@
 //! looked at every 10 s in any case.
 
 use crate::{
-    CertificateAuthority, Credentials, FilesStatus, IdentityScope,
+    CertificateAuthority, Credentials, FilesStatus, IdentityScope, IssuerGuard,
     follow::{ContentSource, Contents, Follower, SourceError, Text},
 };
 use ferrule_cluster::source::DirectoryChanges;
@@ -96,6 +96,15 @@ impl IdentityFiles {
         }
     }
 
+    /// The same, whose issuer does not sign before all pods trust it.
+    #[must_use]
+    pub fn guarded(self, guard: IssuerGuard) -> Self {
+        Self {
+            follower: self.follower.guarded(guard),
+            ..self
+        }
+    }
+
     /// Reads all files, when the process starts.
     ///
     /// # Errors
@@ -133,6 +142,7 @@ impl Paths {
             anchors: Text::of_file(&self.anchors),
             certificate: Text::of_file(&self.certificate),
             key: Text::of_file(&self.key),
+            is_theirs: true,
         }
     }
 }

@@ -14,6 +14,7 @@ mod csr;
 mod der;
 mod files;
 mod follow;
+mod guard;
 mod issuer;
 mod key;
 mod making;
@@ -30,12 +31,13 @@ mod token;
 pub use self::{
     anchors::TrustAnchors,
     authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step},
-    census::{Among, Census, Wanted},
+    census::{Among, Census, Trusts, Wanted},
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage, date},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
     files::{IdentityFiles, IssuerScheme},
     follow::{FileMark, FilesStatus, SourceError, read_file},
+    guard::{GuardStatus, HeldIssuer, ISSUER_OVERRIDE, IssuerGuard},
     issuer::{
         Issuer, IssuerError, IssuerWarning, Leaf, PathError, SignError, Validity, ValidityError,
     },

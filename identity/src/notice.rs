@@ -29,6 +29,20 @@ pub enum Notice {
         /// What of: the same for all who read the same.
         fingerprint: String,
     },
+    /// Another issuer is there, and does not sign before all pods trust it.
+    IssuerHeld {
+        /// What is to be known of it.
+        text: String,
+        /// Of which change: the same for all who tell of it.
+        change: String,
+    },
+    /// The issuer signs, and not all pods trust it.
+    IssuerNotTrusted {
+        /// What is to be known of it.
+        text: String,
+        /// SHA-256 of its certificate.
+        fingerprint: String,
+    },
     /// The issuer does not verify any more, so nothing can be signed.
     IssuerValidationFailed {
         /// What is wrong with it.

@@ -1,9 +1,14 @@
 //! Where certificates are brought, no role has a right to any Secret.
 
-use crate::running::{Instead, Running, until};
+use crate::{
+    helm::{apply, ask},
+    running::{Instead, Running, until},
+};
 use anyhow::{Result, ensure};
-use ferrule_tests::{TestAuthority, certify_webhooks};
+use ferrule_test_cluster::Binary::Kubectl;
+use ferrule_tests::{Scrape, TestAuthority, certify_webhooks};
 use serde_json::json;
+use std::path::Path;
 use tempfile::TempDir;
 
 #[tokio::test]
@@ -41,6 +46,7 @@ async fn the_roles_work_with_certificates_in_files_and_no_right_to_secrets() -> 
         destination: vec![tls],
     };
     let running = Running::start(folder, &["--values", &values], instead).await?;
+    replace_too_early(&running, &authority, Path::new(&anchors)).await?;
     // Destination has a certificate, whose token was looked at by the API server's keys.
     let events = "--output=jsonpath={.items[*].reason}";
     until(
@@ -60,5 +66,40 @@ async fn the_roles_work_with_certificates_in_files_and_no_right_to_secrets() -> 
             || !right.contains("| linkerd-identity |");
         ensure!(is_used, "this right is for nothing: {right}");
     }
+    Ok(())
+}
+
+/// Another issuer comes before a workload trusts it, and signs when somebody says so.
+async fn replace_too_early(running: &Running, old: &TestAuthority, anchors: &Path) -> Result<()> {
+    let alone = old.anchors_pem();
+    let laggard = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": "laggard", "namespace": "default",
+            "labels": {"linkerd.io/control-plane-ns": "linkerd"},
+        },
+        "spec": {"containers": [{"name": "linkerd-proxy", "image": "proxy", "env": [
+            {"name": "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", "value": alone},
+        ]}]},
+    });
+    apply(&running.cluster, &[laggard]).await?;
+    let new = TestAuthority::new()?;
+    let folder = running.folder.path();
+    std::fs::write(folder.join("crt.pem"), new.issuer_pem())?;
+    std::fs::write(folder.join("key.pem"), new.issuer_key_pem())?;
+    std::fs::write(anchors, format!("{alone}{}", new.anchors_pem()))?;
+    let held = |value| move |scrape: &Scrape| scrape.sum("issuer_held_back", &[]) == Some(value);
+    running.identity.scraped("it waits", held(1.0)).await?;
+    let state = running.identity.json("/debug/identity").await?;
+    let sha256 = state["issuer"]["heldBack"]["sha256"].as_str();
+    let asked = format!("ferrule.io/issuer-override={}", sha256.unwrap_or_default());
+    let annotate = [
+        "annotate",
+        "--namespace=linkerd",
+        "deployment/linkerd-identity",
+        &asked,
+    ];
+    ask(&running.cluster, Kubectl, &annotate).await?;
+    running.identity.scraped("it signs", held(0.0)).await?;
     Ok(())
 }

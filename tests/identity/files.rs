@@ -3,23 +3,27 @@
 use crate::mesh::{Mesh, Traffic, eventually};
 use anyhow::Result;
 use ferrule_tests::{Ferrule, TestAuthority};
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// The files of an identity pod.
-struct Files {
+pub(crate) struct Files {
     folder: PathBuf,
 }
 
 impl Files {
-    fn new(mesh: &Mesh) -> Self {
+    pub(crate) fn new(mesh: &Mesh) -> Self {
         Self {
             folder: mesh.folder.path().to_owned(),
         }
     }
 
-    fn issuer(&self, authority: &TestAuthority) -> Result<()> {
+    pub(crate) fn issuer(&self, authority: &TestAuthority) -> Result<()> {
         fs::write(self.folder.join("crt.pem"), authority.issuer_pem())?;
         Ok(fs::write(
             self.folder.join("key.pem"),
@@ -27,18 +31,22 @@ impl Files {
         )?)
     }
 
-    fn anchors(&self, pem: &str) -> Result<()> {
+    pub(crate) fn anchors(&self, pem: &str) -> Result<()> {
         Ok(fs::write(self.folder.join("ca-bundle.crt"), pem)?)
     }
 
-    async fn identity(&self, mesh: &Mesh) -> Result<Ferrule> {
+    pub(crate) async fn identity(&self, mesh: &Mesh) -> Result<Ferrule> {
+        self.identity_as(mesh, mesh.kubeconfig()).await
+    }
+
+    /// The same as somebody else.
+    pub(crate) async fn identity_as(&self, mesh: &Mesh, kubeconfig: &Path) -> Result<Ferrule> {
         let folder = self.folder.display();
-        let identity = mesh
-            .identity(&[
-                &format!("--issuer-dir={folder}"),
-                &format!("--trust-anchors={folder}/ca-bundle.crt"),
-            ])
-            .await?;
+        let flags = [
+            &*format!("--issuer-dir={folder}"),
+            &format!("--trust-anchors={folder}/ca-bundle.crt"),
+        ];
+        let identity = mesh.identity_as(kubeconfig, &flags).await?;
         identity.ready().await?;
         Ok(identity)
     }

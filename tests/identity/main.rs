@@ -6,6 +6,7 @@ mod anchors;
 mod commands;
 mod door;
 mod files;
+mod guard;
 mod kubelet;
 mod managed;
 mod mesh;

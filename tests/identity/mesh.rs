@@ -5,11 +5,11 @@ use ferrule_test_cluster::{Cluster, TestNamespace};
 use ferrule_tests::{Ferrule, TestProxy};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
-    core::v1::{ConfigMap, Event, Secret, ServiceAccount},
+    core::v1::{ConfigMap, Event, Pod, Secret, ServiceAccount},
 };
 use kube::{
     Api, Client,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
 use std::{
@@ -141,6 +141,34 @@ impl Mesh {
         Ok(proxy)
     }
 
+    /// A workload as the API server knows it: a pod that was injected with this bundle.
+    pub(crate) async fn pod(&self, name: &str, anchors: &str) -> Result<()> {
+        let namespace = self.namespace.name();
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"linkerd.io/control-plane-ns": namespace}},
+            "spec": {
+                "containers": [
+                    {"name": "web", "image": "web"},
+                    {"name": "linkerd-proxy", "image": "proxy", "env": [
+                        {"name": "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", "value": anchors}]},
+                ],
+            },
+        }))?;
+        self.pods().create(&PostParams::default(), &pod).await?;
+        Ok(())
+    }
+
+    /// Takes it away.
+    pub(crate) async fn gone(&self, name: &str) -> Result<()> {
+        let params = DeleteParams::default().grace_period(0);
+        self.pods().delete(name, &params).await?;
+        Ok(())
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), self.namespace.name())
+    }
+
     /// As `ferrule identity rotate issuer` does.
     pub(crate) async fn ask_for_another_issuer(&self) -> Result<()> {
         let patch = json!({"metadata": {"annotations": {"ferrule.io/rotate-issuer": "now"}}});
@@ -151,13 +179,16 @@ impl Mesh {
 
     /// Waits for an Event about the issuer, for this reason.
     pub(crate) async fn event(&self, reason: &str) -> Result<()> {
+        let told = async || Ok(self.events(reason).await?.into_iter().next());
+        eventually(reason, told).await.map(drop)
+    }
+
+    /// The Events about the issuer for this reason, as they are now.
+    pub(crate) async fn events(&self, reason: &str) -> Result<Vec<Event>> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), self.namespace.name());
         let fields = format!("reason={reason},involvedObject.name=linkerd-identity");
-        eventually(reason, async || {
-            let told = events.list(&ListParams::default().fields(&fields)).await?;
-            Ok((!told.items.is_empty()).then_some(()))
-        })
-        .await
+        let told = events.list(&ListParams::default().fields(&fields)).await?;
+        Ok(told.items)
     }
 
     /// The published bundle, once it is there.

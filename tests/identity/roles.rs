@@ -9,7 +9,7 @@ use serde_json::json;
 use std::path::PathBuf;
 
 /// The API server as the namespace's default account, which RBAC allows nothing yet.
-async fn own_kubeconfig(mesh: &Mesh) -> Result<PathBuf> {
+pub(crate) async fn own_kubeconfig(mesh: &Mesh) -> Result<PathBuf> {
     let kubeconfig = std::fs::read_to_string(mesh.kubeconfig())?;
     let admin = kubeconfig.split("token: \"").nth(1);
     let admin = admin.and_then(|rest| rest.split('"').next());

@@ -7,13 +7,10 @@ use crate::{
 use anyhow::{Context as _, Result, ensure};
 use ferrule_test_cluster::{Cluster, Options};
 use ferrule_tests::{Ferrule, Relay, TestProxy};
-use k8s_openapi::{
-    api::core::v1::Pod,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, CustomResourceExt as _, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams},
+    api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -79,33 +76,6 @@ async fn rotate(mesh: &Mesh) -> Result<()> {
     annotate(mesh, "ferrule.io/rotate-trust-anchor", json!("now")).await
 }
 
-/// A workload as the API server knows it: a pod that was injected with this bundle.
-async fn pod(mesh: &Mesh, name: &str, anchors: &str) -> Result<()> {
-    let namespace = mesh.namespace.name();
-    let pod: Pod = serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": {"linkerd.io/control-plane-ns": namespace}},
-        "spec": {
-            "containers": [
-                {"name": "web", "image": "web"},
-                {"name": "linkerd-proxy", "image": "proxy", "env": [
-                    {"name": "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS", "value": anchors}]},
-            ],
-        },
-    }))?;
-    pods(mesh).create(&PostParams::default(), &pod).await?;
-    Ok(())
-}
-
-async fn gone(mesh: &Mesh, name: &str) -> Result<()> {
-    let params = DeleteParams::default().grace_period(0);
-    pods(mesh).delete(name, &params).await?;
-    Ok(())
-}
-
-fn pods(mesh: &Mesh) -> Api<Pod> {
-    Api::namespaced(mesh.client.clone(), mesh.namespace.name())
-}
-
 fn certificates(pem: &str) -> usize {
     pem.matches("BEGIN CERTIFICATE").count()
 }
@@ -124,7 +94,7 @@ async fn a_new_anchor_follows_while_old_and_new_workloads_talk() -> Result<()> {
     let (one, two) = tokio::try_join!(mesh.identity(&[SHORT]), mesh.identity(&[SHORT]))?;
     tokio::try_join!(one.ready(), two.ready())?;
     let old = mesh.anchors().await?;
-    pod(&mesh, "old", &old).await?;
+    mesh.pod("old", &old).await?;
     let of_old = Traffic::begin(vec![
         mesh.proxy(&one, &old).await?,
         mesh.proxy(&two, &old).await?,
@@ -137,7 +107,7 @@ async fn a_new_anchor_follows_while_old_and_new_workloads_talk() -> Result<()> {
     ensure!(at.waits.contains("/pod/old"), "{}", at.waits);
     let both = mesh.anchors().await?;
     assert_eq!(certificates(&both), 2);
-    pod(&mesh, "both", &both).await?;
+    mesh.pod("both", &both).await?;
     let of_both = Traffic::begin(vec![
         mesh.proxy(&one, &both).await?,
         mesh.proxy(&two, &both).await?,
@@ -155,7 +125,7 @@ async fn a_new_anchor_follows_while_old_and_new_workloads_talk() -> Result<()> {
     all_meet(&of_old, &newcomer).await?;
     until_waiting_for(&mesh, "1 pod of 1 workload").await?;
     of_old.end().await?;
-    gone(&mesh, "old").await?;
+    mesh.gone("old").await?;
 
     let new = until_over(&mesh).await?;
     assert_eq!(certificates(&new), 1);
@@ -184,7 +154,7 @@ async fn the_leader_is_killed_in_each_phase() -> Result<()> {
     let mesh = Mesh::new("rotation-killed").await?;
     let mut replicas = Replicas::start(&mesh).await?;
     let old = mesh.anchors().await?;
-    pod(&mesh, "old", &old).await?;
+    mesh.pod("old", &old).await?;
     let of_old = Traffic::begin(vec![replicas.proxy(&old).await?]);
     rotate(&mesh).await?;
     until_phase(&mesh, "distributing").await?;
@@ -196,7 +166,7 @@ async fn the_leader_is_killed_in_each_phase() -> Result<()> {
     ]);
     traffic.meets(&replicas.proxy(&old).await?).await?;
     of_old.end().await?;
-    gone(&mesh, "old").await?;
+    mesh.gone("old").await?;
     until_phase(&mesh, "switched").await?;
     replicas.kill_the_leader().await?;
     traffic.meets(&replicas.proxy(&both).await?).await?;
@@ -266,7 +236,7 @@ async fn the_way_back_is_taken_from_either_phase() -> Result<()> {
     let identity = mesh.identity(&[SHORT]).await?;
     identity.ready().await?;
     let old = mesh.anchors().await?;
-    pod(&mesh, "old", &old).await?;
+    mesh.pod("old", &old).await?;
     let traffic = Traffic::begin(vec![mesh.proxy(&identity, &old).await?]);
     for phase in ["distributing", "switched"] {
         rotate(&mesh).await?;
@@ -300,7 +270,7 @@ async fn an_anchor_that_expired_while_nobody_was_there_is_followed_without_a_res
     let identity = mesh.identity(&asked).await?;
     identity.ready().await?;
     let old = mesh.anchors().await?;
-    pod(&mesh, "old", &old).await?;
+    mesh.pod("old", &old).await?;
     // Everything has expired, and it is said why.
     identity.logged("has expired").await?;
     identity.kill().await?;
@@ -354,11 +324,11 @@ async fn it_rotates_by_itself_again_and_again_while_workloads_come_and_go() -> R
         if running.len() == 4 {
             let (name, proxy) = running.remove(0);
             drop(proxy);
-            gone(&mesh, &name).await?;
+            mesh.gone(&name).await?;
         }
         let name = format!("web-{count}");
         let identity = if count % 2 == 0 { &one } else { &two };
-        pod(&mesh, &name, &bundle).await?;
+        mesh.pod(&name, &bundle).await?;
         running.push((name, mesh.proxy(identity, &bundle).await?));
         count += 1;
         for _ in 0..40 {
@@ -423,7 +393,7 @@ async fn people_begin_it_look_at_it_hold_it_and_take_it_back() -> Result<()> {
     let identity = mesh.identity(&[SHORT]).await?;
     identity.ready().await?;
     let old = mesh.anchors().await?;
-    pod(&mesh, "web", &old).await?;
+    mesh.pod("web", &old).await?;
     let (kubeconfig, namespace) = (mesh.kubeconfig(), mesh.namespace.name());
     let kubeconfig = kubeconfig.to_str().context("UTF-8")?;
     let run = async |arguments: &[&str], code: i32, told: &[&str]| {
@@ -464,7 +434,7 @@ async fn people_begin_it_look_at_it_hold_it_and_take_it_back() -> Result<()> {
         .await?;
     }
     run(&with("--pause"), 0, &["paused"]).await?;
-    gone(&mesh, "web").await?;
+    mesh.gone("web").await?;
     until_waiting_for(&mesh, "paused").await?;
     run(&with("--abort"), 0, &[]).await?;
     assert_eq!(until_over(&mesh).await?, old);

@@ -9,7 +9,7 @@ use crate::{
 use clap::Args;
 use ferrule_identity::{
     ABORT_ROTATION, ANCHOR_SECRET, Census, MANAGED_BY, Phase, ROTATE_ANCHOR, ROTATION,
-    ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, Wanted,
+    ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, Trusts, Wanted,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -223,7 +223,7 @@ impl RotateAnchor {
         let rotation = told.rotation.as_ref();
         let incoming = rotation.map(|rotation| rotation.incoming.clone());
         let wanted = Wanted {
-            fingerprints: &[incoming.unwrap_or_default()],
+            trusts: Trusts::Anchors(&[incoming.unwrap_or_default()]),
             published: rotation.and_then(|rotation| rotation.published),
             ending: true,
         };

@@ -3,6 +3,7 @@
 use crate::output::span;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// The answer of `/debug/identity`.
 #[derive(Debug, Deserialize)]
@@ -24,6 +25,29 @@ pub(crate) struct Issuer {
     pub(crate) chain: Vec<Certificate>,
     /// Why the files as they are now are not used.
     pub(crate) last_error: Option<String>,
+    /// Another that is there and does not sign yet; older versions do not say.
+    #[serde(default)]
+    pub(crate) held_back: Option<HeldIssuer>,
+}
+
+/// An issuer that not all pods trust.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HeldIssuer {
+    sha256: String,
+    /// When it signs at the latest.
+    until: Timestamp,
+    waits_for: String,
+}
+
+impl fmt::Display for HeldIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let issuer: String = self.sha256.chars().take(super::FINGERPRINT).collect();
+        let Self {
+            until, waits_for, ..
+        } = self;
+        write!(f, "{issuer}, until {until} at the latest: {waits_for}")
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +79,11 @@ impl Report {
         self.trust_anchors.is_empty() && self.issuer.is_none() && self.served.is_empty()
     }
 
+    /// The issuer that is there and does not sign yet.
+    pub(crate) fn held(&self) -> Option<&HeldIssuer> {
+        self.issuer.as_ref()?.held_back.as_ref()
+    }
+
     /// What somebody should look after.
     pub(crate) fn warnings(&self, now: Timestamp) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -74,6 +103,8 @@ impl Report {
             .as_ref()
             .and_then(|issuer| issuer.last_error.as_ref());
         warnings.extend(error.map(|error| format!("the issuer's files are not used: {error}")));
+        let held = self.held();
+        warnings.extend(held.map(|held| format!("another issuer waits: {held}")));
         for served in &self.served {
             warnings.extend(served.warning(now));
         }
@@ -193,6 +224,7 @@ mod tests {
             issuer: Some(Issuer {
                 chain: vec![issuer],
                 last_error: None,
+                held_back: None,
             }),
             served: vec![served],
         }
@@ -240,16 +272,27 @@ mod tests {
             issuer.last_error = Some("tls.key: no key".into());
         }
         let now = Timestamp::from_second(1).unwrap();
+        if let Some(issuer) = &mut stuck.issuer {
+            issuer.held_back = serde_json::from_value(serde_json::json!({
+                "sha256": "7d10c4e2b1aa0000",
+                "until": "2026-11-21T19:31:07Z",
+                "laggards": 2,
+                "waitsFor": "it is not trusted by 2 pods of 1 workload: shop/deployment/web",
+            }))
+            .unwrap();
+        }
         assert_eq!(
             stuck.warnings(now),
             [
                 "the issuer's files are not used: tls.key: no key",
+                "another issuer waits: 7d10c4e2b1aa, until 2026-11-21T19:31:07Z at the latest: it \
+                 is not trusted by 2 pods of 1 workload: shop/deployment/web",
                 "linkerd-destination has no certificate yet: nobody answers",
             ]
         );
         stuck.served = vec![served(Some(good()), Some("nobody answers"))];
         assert_eq!(
-            stuck.warnings(now)[1],
+            stuck.warnings(now)[2],
             "the certificate of linkerd-destination is not renewed: nobody answers"
         );
     }

@@ -3,6 +3,7 @@
 use super::{
     anchor::{self, Told},
     pods::{Comparison, Workload},
+    report::Report,
 };
 use crate::{
     Error,
@@ -75,9 +76,8 @@ impl Status {
                 output::print_json(&cluster.json(certificates))?;
             }
             Format::Table => {
-                let certificates = process.as_ref().ok();
-                let certificates = certificates.map(|(report, _)| super::text(report, now));
-                output::print(&cluster.text(certificates))?;
+                let report = process.as_ref().ok().map(|(report, _)| report);
+                output::print(&cluster.text(report, now))?;
             }
         }
         match process {
@@ -187,13 +187,18 @@ impl Cluster {
         })
     }
 
-    fn text(&self, certificates: Option<String>) -> String {
+    fn text(&self, report: Option<&Report>, now: Timestamp) -> String {
         let anchors = self.anchors.iter().flat_map(TrustAnchors::certificates);
         let anchors: Vec<_> = anchors.map(|anchor| short(anchor.fingerprint())).collect();
         let behind: usize = self.behind.iter().map(|workload| workload.pods.len()).sum();
         let rotation = self.rotation.as_ref().and_then(Told::line);
+        let held = report.and_then(Report::held);
         let facts = [
             ("issuer kept by", self.keeper.clone()),
+            (
+                "issuer that waits",
+                held.map_or_else(|| "-".to_owned(), ToString::to_string),
+            ),
             ("published trust anchors", anchors.join(", ")),
             ("meshed pods", self.pods.to_string()),
             ("with another bundle", behind.to_string()),
@@ -203,6 +208,7 @@ impl Cluster {
             ),
         ];
         let facts = facts.map(|(name, value)| [name.to_owned(), value]);
+        let certificates = report.map(|report| super::text(report, now));
         let mut parts: Vec<_> = certificates.into_iter().collect();
         parts.push(output::table(None, facts));
         if behind > 0 {

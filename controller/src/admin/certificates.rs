@@ -14,6 +14,10 @@ pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
         .identity
         .as_ref()
         .and_then(|identity| identity.followed.as_ref());
+    let held = process
+        .identity
+        .as_ref()
+        .and_then(|identity| identity.guarded.as_ref()?.held());
     let managed = process
         .identity
         .as_ref()
@@ -31,6 +35,12 @@ pub(super) fn all(process: &Process, scope: &IdentityScope) -> Value {
         json!({
             "chain": list(credentials.issuer.chain()),
             "lastError": files.and_then(|files| files.last_error()).as_deref(),
+            "heldBack": held.map(|held| json!({
+                "sha256": held.sha256,
+                "until": date(held.until).to_string(),
+                "laggards": held.laggards,
+                "waitsFor": held.waits_for,
+            })),
             "keptHere": managed.is_some_and(|managed| managed.is_kept()),
             "notKeptBecause": managed.and_then(|managed| managed.stuck()).as_deref(),
         })

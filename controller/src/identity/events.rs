@@ -94,6 +94,20 @@ fn event(notice: &Notice, control_plane: &str) -> Event {
             // Not what is wrong with it, in which there may be the time.
             fingerprint.clone(),
         ),
+        Notice::IssuerHeld { text, change } => (
+            about_issuer(),
+            "IssuerUpdateHeld",
+            false,
+            text.clone(),
+            change.clone(),
+        ),
+        Notice::IssuerNotTrusted { text, fingerprint } => (
+            about_issuer(),
+            "IssuerNotTrusted",
+            false,
+            text.clone(),
+            fingerprint.clone(),
+        ),
         Notice::IssuerValidationFailed {
             error,
             identity,

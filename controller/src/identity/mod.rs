@@ -9,9 +9,9 @@ use crate::{
 };
 use anyhow::{Context as _, bail};
 use ferrule_identity::{
-    Authenticator, CertificateAuthority, FilesStatus, IdentityFiles, IdentityServer,
-    IdentityService, KeyedReview, Leader, ManagedIssuer, ManagedStatus, Notices, Permission,
-    StateDirectory, TokenReview,
+    Authenticator, CertificateAuthority, FilesStatus, GuardStatus, IdentityFiles, IdentityServer,
+    IdentityService, IssuerGuard, KeyedReview, Leader, ManagedIssuer, ManagedStatus, Notices,
+    Permission, StateDirectory, TokenReview,
 };
 use std::{
     sync::Arc,
@@ -36,6 +36,8 @@ pub(crate) struct Identity {
     /// How following the issuer fares, in files or in the cluster; `None` where it is
     /// in the state directory.
     pub(crate) followed: Option<Arc<FilesStatus>>,
+    /// What keeps an issuer from signing; `None` where there is no cluster.
+    pub(crate) guarded: Option<Arc<GuardStatus>>,
     /// How keeping it fares; `None` where it is not in the cluster.
     pub(crate) managed: Option<Arc<ManagedStatus>>,
 }
@@ -83,6 +85,7 @@ impl Identity {
             api: IdentityService::server(authority.clone()),
             authority,
             followed: None,
+            guarded: None,
             managed: None,
         };
         let issuer = match own {
@@ -92,6 +95,12 @@ impl Identity {
             } => {
                 let scheme = flags.identity.scheme();
                 let mut files = IdentityFiles::new(anchors, issuer_dir, scheme, scope);
+                if let Some(client) = client {
+                    let control_plane = &flags.mesh.control_plane_namespace;
+                    let guard = IssuerGuard::new(client, control_plane, &validity);
+                    identity.guarded = Some(guard.status());
+                    files = files.guarded(guard);
+                }
                 let credentials = files
                     .load(now)
                     .context("identity cannot start; without it: --roles destination,policy")?;
@@ -111,6 +120,7 @@ impl Identity {
                     leases.terms().call_timeout(),
                 );
                 identity.followed = Some(issuer.followed());
+                identity.guarded = Some(issuer.guarded());
                 identity.managed = Some(issuer.status());
                 IssuerUpkeep::Cluster(Box::new(issuer), CaLeader(leases.lead(LEASE)))
             }
@@ -144,7 +154,11 @@ impl Identity {
                 .and_then(|followed| followed.last_error()),
         ];
         let notes = notes.into_iter().flatten();
-        notes.map(|note| note.as_str().to_owned()).collect()
+        let held = self.guarded.as_ref().and_then(|guarded| guarded.held());
+        notes
+            .map(|note| note.as_str().to_owned())
+            .chain(held.map(|held| held.to_string()))
+            .collect()
     }
 }
 

@@ -28,6 +28,7 @@ impl Collector for Authority {
         certificates(identity, &mut writer)?;
         lives(identity, &mut writer)?;
         files(identity, &mut writer)?;
+        guard(identity, &mut writer)?;
         keeping(identity, &mut writer)?;
         reviews(identity, &mut writer)?;
         keys(identity, &mut writer)
@@ -148,6 +149,29 @@ fn files(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
         "1 while the files, or the Secret and ConfigMap, cannot be used and the last good \
          issuer is in force",
         u32::from(is_bad),
+    )
+}
+
+/// An issuer of somebody else's that not all pods trust.
+fn guard(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
+    let guarded = identity.guarded.as_ref();
+    let held = guarded.and_then(|guarded| guarded.held());
+    writer.gauge(
+        "issuer_held_back",
+        "1 while an issuer that somebody has put there does not sign, because not all pods trust \
+         it and the one before is good still; the log, /ready and ferrule identity status say more",
+        u32::from(held.is_some()),
+    )?;
+    let waiting = held.and_then(|held| held.laggards);
+    let signing = guarded.and_then(|guarded| guarded.laggards());
+    let counts = [("waiting", waiting), ("signing", signing)];
+    writer.gauges(
+        "issuer_laggard_pods{issuer}",
+        "Pods that do not trust an issuer of somebody else's, when they were counted last: the \
+         one that is waiting, or the one that is signing; absent where they were not",
+        counts
+            .into_iter()
+            .filter_map(|(issuer, count)| Some(([("issuer", issuer)], count? as f64))),
     )
 }
 

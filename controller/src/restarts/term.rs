@@ -9,7 +9,7 @@ use super::{
     workload::{Numbers, Workload},
 };
 use crate::lease::Leadership;
-use ferrule_identity::{Among, Census, Wanted};
+use ferrule_identity::{Among, Census, Trusts, Wanted};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::{Client, core::Selector};
@@ -258,7 +258,7 @@ impl<'a> Term<'a> {
 /// What all should trust. Who is about to end need not.
 fn wanted(bundle: &Bundle) -> Wanted<'_> {
     Wanted {
-        fingerprints: &bundle.fingerprints,
+        trusts: Trusts::Anchors(&bundle.fingerprints),
         published: bundle.published,
         ending: false,
     }

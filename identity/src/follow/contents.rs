@@ -18,6 +18,8 @@ pub(crate) struct Contents {
     pub(crate) anchors: Text,
     pub(crate) certificate: Text,
     pub(crate) key: Text,
+    /// Whether somebody else keeps the issuer: what replaces it may come in any order.
+    pub(crate) is_theirs: bool,
 }
 
 /// One of them.

@@ -3,7 +3,8 @@
 //! What is good is in force from then on; what is not is said once, and the last
 //! that was good stays. Issuer and anchors change apart from each other in a cluster
 //! (a Secret and a ConfigMap), so each is taken as soon as it goes with the other: an
-//! anchor that the issuer chains to is only given up together with that issuer.
+//! anchor that the issuer chains to is only given up together with that issuer. An issuer
+//! under another anchor does not sign before all pods trust it ([`IssuerGuard`]).
 
 mod contents;
 mod status;
@@ -16,9 +17,10 @@ pub use self::{
 
 use self::contents::Marks;
 use crate::{
-    CertificateAuthority, ChainError, Credentials, IdentityScope, Issuer, IssuerError, Notice,
-    TrustAnchors, authority::ExpiryWatch,
+    CertificateAuthority, ChainError, Credentials, IdentityScope, Issuer, IssuerError, IssuerGuard,
+    Notice, Notices, TrustAnchors, authority::ExpiryWatch,
 };
+use jiff::Timestamp;
 use std::{
     io,
     sync::Arc,
@@ -85,6 +87,9 @@ pub(crate) struct Follower {
     scope: IdentityScope,
     /// What the credentials in force were read from.
     live: Marks,
+    /// Since when the anchors in force are.
+    anchors_since: Option<Timestamp>,
+    guard: Option<IssuerGuard>,
     /// The bad contents that were last complained of.
     complained: Option<Marks>,
     status: Arc<FilesStatus>,
@@ -118,9 +123,19 @@ impl Follower {
         Self {
             scope,
             live: Marks::default(),
+            anchors_since: None,
+            guard: None,
             complained: None,
             status: Arc::default(),
             expiry: ExpiryWatch::default(),
+        }
+    }
+
+    /// The same, with whom it asks whether an issuer may replace another.
+    pub(crate) fn guarded(self, guard: IssuerGuard) -> Self {
+        Self {
+            guard: Some(guard),
+            ..self
         }
     }
 
@@ -141,6 +156,10 @@ impl Follower {
         let anchors = anchors(contents)?;
         let issuer = self.issuer(contents, &anchors, now)?;
         self.live = contents.marks();
+        self.anchors_since = Some(Timestamp::now());
+        if let Some(guard) = &mut self.guard {
+            guard.began();
+        }
         Ok(Credentials::new(issuer, anchors))
     }
 
@@ -159,6 +178,9 @@ impl Follower {
         if let Some(credentials) = authority.credentials() {
             self.expiry
                 .look(&credentials, authority.notices(), SystemTime::now());
+            if let Some(guard) = &mut self.guard {
+                guard.watch(&credentials.issuer, authority.notices()).await;
+            }
         }
         is_read
     }
@@ -172,7 +194,7 @@ impl Follower {
         loop {
             let marks = contents.marks();
             let live = authority.credentials();
-            let verdict = self.decide(&contents, &marks, live.as_deref(), SystemTime::now());
+            let mut verdict = self.decide(&contents, &marks, live.as_deref(), SystemTime::now());
             if !verdict.errors.is_empty() && self.complained.as_ref() != Some(&marks) {
                 sleep(SETTLE).await;
                 match source.read().await {
@@ -182,6 +204,17 @@ impl Follower {
                 if contents.marks() != marks {
                     continue;
                 }
+            }
+            match &mut self.guard {
+                Some(guard) if contents.is_theirs => {
+                    // Anchors that are new are read since now.
+                    let is_known = marks.anchors == self.live.anchors;
+                    let since = self.anchors_since.filter(|_| is_known);
+                    let notices = authority.notices();
+                    verdict.guard(guard, live.as_deref(), since, notices).await;
+                }
+                Some(guard) => guard.nothing_waits(),
+                None => {}
             }
             self.follow(authority, marks, verdict);
             return;
@@ -265,8 +298,9 @@ impl Follower {
 
     fn follow(&mut self, authority: &CertificateAuthority, marks: Marks, verdict: Verdict) {
         if let Some(Adopted { credentials, part }) = verdict.adopted {
-            if part != Part::Issuer {
+            if part != Part::Issuer && self.live.anchors != marks.anchors {
                 self.live.anchors = marks.anchors.clone();
+                self.anchors_since = Some(Timestamp::now());
             }
             if part != Part::Anchors {
                 self.live.issuer = marks.issuer.clone();
@@ -323,5 +357,36 @@ impl Verdict {
     fn adopt(&mut self, issuer: Arc<Issuer>, anchors: TrustAnchors, part: Part) {
         let credentials = Credentials::new(issuer, anchors);
         self.adopted = Some(Adopted { credentials, part });
+    }
+
+    /// Takes an issuer out of it that not all pods trust yet.
+    async fn guard(
+        &mut self,
+        guard: &mut IssuerGuard,
+        live: Option<&Credentials>,
+        anchors_since: Option<Timestamp>,
+        notices: &Notices,
+    ) {
+        let of_issuer = |adopted: &&Adopted| adopted.part != Part::Anchors;
+        let Some(adopted) = self.adopted.as_ref().filter(of_issuer) else {
+            guard.nothing_waits();
+            return;
+        };
+        let Some(live) = live else {
+            guard.began();
+            return;
+        };
+        let Adopted { credentials, part } = adopted;
+        let may_sign = guard.may_sign(credentials, &live.issuer, anchors_since, notices);
+        if may_sign.await {
+            return;
+        }
+        let anchors = credentials.anchors.clone();
+        let is_news = *part == Part::Both && anchors.sha256() != live.anchors.sha256();
+        // The anchors need not wait for it.
+        self.adopted = is_news.then(|| Adopted {
+            credentials: Credentials::new(live.issuer.clone(), anchors),
+            part: Part::Anchors,
+        });
     }
 }

@@ -76,7 +76,7 @@ impl Issuer {
         if own.public_key() != key.public_key() {
             return Err(IssuerError::KeyMismatch);
         }
-        path::verify(&chain, anchors, now)?;
+        path::verify(&chain, anchors.certificates(), now)?;
         if !own.is_ca() {
             return Err(IssuerError::NotAnAuthority(own.subject().to_owned()));
         }
@@ -103,7 +103,12 @@ impl Issuer {
         anchors: &TrustAnchors,
         now: SystemTime,
     ) -> Result<RangeInclusive<SystemTime>, IssuerError> {
-        Ok(path::verify(&self.chain, anchors, now)?)
+        Ok(path::verify(&self.chain, anchors.certificates(), now)?)
+    }
+
+    /// Whether it would be trusted now by who trusts only this anchor.
+    pub(crate) fn is_under(&self, anchor: &Certificate, now: SystemTime) -> bool {
+        path::verify(&self.chain, std::slice::from_ref(anchor), now).is_ok()
     }
 
     /// The certificate that leaves are signed with.

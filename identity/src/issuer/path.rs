@@ -5,7 +5,6 @@
 //! is found here is stricter, and the pre-flight asks it as well.
 
 use crate::{
-    anchors::TrustAnchors,
     certificate::{Certificate, date},
     signature::SignatureError,
 };
@@ -75,7 +74,7 @@ pub enum PathError {
 /// could be about.
 pub(super) fn verify(
     chain: &[Certificate],
-    anchors: &TrustAnchors,
+    anchors: &[Certificate],
     now: SystemTime,
 ) -> Result<RangeInclusive<SystemTime>, PathError> {
     let (issuer, parents) = chain.split_first().expect("never empty");
@@ -84,7 +83,7 @@ pub(super) fn verify(
         return Ok(validity(&[issuer]));
     }
     let mut search = Search {
-        anchors: anchors.certificates(),
+        anchors,
         parents,
         now,
         signatures: 0,

@@ -45,8 +45,8 @@ use self::{
     turns::Turns,
 };
 use crate::{
-    CertificateAuthority, FilesStatus, IdentityScope, IssuerScheme, Lifetimes, Validity,
-    certificate::date, follow::Follower,
+    CertificateAuthority, FilesStatus, GuardStatus, IdentityScope, IssuerGuard, IssuerScheme,
+    Lifetimes, Validity, certificate::date, follow::Follower,
 };
 use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
@@ -101,6 +101,7 @@ pub struct ManagedIssuer {
     objects: Objects,
     rules: Rules,
     follower: Follower,
+    guarded: Arc<GuardStatus>,
     status: Arc<ManagedStatus>,
     turns: Turns,
     /// How often the objects are looked at where no change is told.
@@ -128,8 +129,10 @@ impl ManagedIssuer {
             issuer: objects.name("Secret", ISSUER_SECRET),
             bundle: objects.name("ConfigMap", TRUST_ROOTS),
         };
+        let guard = IssuerGuard::new(client, namespace, validity);
         Self {
             objects,
+            guarded: guard.status(),
             rules: Rules {
                 scope: scope.clone(),
                 lifetimes,
@@ -138,7 +141,7 @@ impl ManagedIssuer {
                 leaves_last: rotation.unconfirmed + validity.lifetime() + validity.clock_skew() * 2,
                 names,
             },
-            follower: Follower::new(scope.clone()),
+            follower: Follower::new(scope.clone()).guarded(guard),
             turns: Turns::new(client, namespace),
             // What was heard must not be too old to be gone by.
             look: LOOK_ANYWAY.min(rotation.unconfirmed / 3).max(BREATH),
@@ -149,6 +152,11 @@ impl ManagedIssuer {
     /// What became of changes of the objects, for metrics.
     pub fn followed(&self) -> Arc<FilesStatus> {
         self.follower.status()
+    }
+
+    /// What waits and who is cut off, where somebody else keeps the objects.
+    pub fn guarded(&self) -> Arc<GuardStatus> {
+        self.guarded.clone()
     }
 
     /// How keeping them goes, for metrics.

@@ -346,6 +346,9 @@ impl Objects {
             anchors: Text::new(format!("{TRUST_ROOTS_KEY} in {place}"), anchors),
             certificate: of_issuer(self.scheme.certificate()),
             key: of_issuer(self.scheme.key()),
+            is_theirs: issuer
+                .as_ref()
+                .is_some_and(|issuer| !is_ours(&issuer.metadata)),
         })
     }
 }

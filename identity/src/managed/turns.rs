@@ -5,7 +5,7 @@ use super::{
     plan::{Anchors, Rules, Turn},
     rotation::{Phase, Rotation, Waits},
 };
-use crate::{Census, Notice, Notices, TrustAnchors, Wanted, certificate::date, outside};
+use crate::{Census, Notice, Notices, TrustAnchors, Trusts, Wanted, certificate::date, outside};
 use kube::Client;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -79,7 +79,7 @@ impl Turns {
         if known.is_none() {
             let begun = Instant::now();
             let wanted = Wanted {
-                fingerprints: std::slice::from_ref(&rotation.incoming),
+                trusts: Trusts::Anchors(std::slice::from_ref(&rotation.incoming)),
                 published: rotation.published,
                 ending: true,
             };

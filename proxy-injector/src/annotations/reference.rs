@@ -83,6 +83,7 @@ first that is present counts.
 | labels `linkerd.io/control-plane-ns`, `linkerd.io/workload-ns`, `linkerd.io/proxy-<kind>` of a pod | written by the injector |
 | annotations `linkerd.io/created-by`, `linkerd.io/proxy-version`, `linkerd.io/trust-root-sha256` of a pod | written by the injector |
 | annotation `ferrule.io/restart-for-trust-anchor: enabled` or `disabled` of a namespace, Deployment, StatefulSet or DaemonSet (its own metadata) | whether its pods are restarted for another trust anchor: [certificates.md](certificates.md#restarts) |
+| annotation `ferrule.io/issuer-override` of the Deployment `linkerd-identity` | the SHA-256 of an issuer, or its first twelve digits or more, that signs though not all pods trust it: [certificates.md](certificates.md#an-issuer-that-comes-too-early) |
 | annotation `ferrule.io/restarted-for-trust-bundle` of a pod template | written by such a restart |
 
 ## No longer read

@@ -156,7 +156,8 @@ pub(super) const ROWS: &[Row] = &[
             Need("get", "pods/proxy"),
         ],
         remedy: "look why the new one is not taken: the note at /ready of identity's port 9990, and \
-                 its log. A subPath mount never changes",
+                 its log. One that waits is not trusted by all pods: restart those that `ferrule \
+                 identity status` lists. A subPath mount never changes",
         run: |look| Box::pin(loaded(look)),
         ..IDENTITY
     },
@@ -322,7 +323,15 @@ async fn issued_by_anchor(look: &Look) -> Answer {
     }
 }
 
-/// Which issuer a process signs with, as far as it tells.
+/// What a process tells of its issuer.
+struct Told {
+    who: String,
+    loaded: Loaded,
+    /// Whether it has another that waits.
+    is_held_back: bool,
+}
+
+/// Which issuer it signs with.
 enum Loaded {
     Sha256(String),
     /// Seconds since 1970.
@@ -333,7 +342,12 @@ async fn loaded(look: &Look) -> Answer {
     let chain = issuer_chain(look).await?;
     let stored = Certificate::of(&chain[0]);
     let mut others = Vec::new();
-    for (who, loaded) in ask_identity(look).await? {
+    for told in ask_identity(look).await? {
+        let Told {
+            who,
+            loaded,
+            is_held_back,
+        } = told;
         let (is_it, other) = match loaded {
             Loaded::Sha256(sha256) => (sha256 == stored.sha256, format!("SHA-256 {sha256}")),
             Loaded::Until(until) => {
@@ -347,24 +361,33 @@ async fn loaded(look: &Look) -> Answer {
         };
         if !is_it {
             let (sha256, until) = (&stored.sha256, stored.not_after);
+            let why = if is_held_back {
+                ": not all pods trust that one"
+            } else {
+                ""
+            };
             others.push(format!(
                 "{who} signs with another issuer ({other}) than the Secret holds \
-                 (SHA-256 {sha256}, until {until})"
+                 (SHA-256 {sha256}, until {until}){why}"
             ));
         }
     }
     none_of(others)
 }
 
-async fn ask_identity(look: &Look) -> Result<Vec<(String, Loaded)>, Problem> {
+async fn ask_identity(look: &Look) -> Result<Vec<Told>, Problem> {
     if let Some(addr) = &look.scope.api_addr {
         let (report, _) = ask_at(addr)
             .await
             .map_err(|error| Problem::found(error.to_string()))?;
         let chain = report.issuer.iter().flat_map(|issuer| &issuer.chain);
         let first = chain.take(1);
-        let loaded = first.map(|one| (addr.to_string(), Loaded::Sha256(one.sha256.clone())));
-        return Ok(loaded.collect());
+        let told = first.map(|one| Told {
+            who: addr.to_string(),
+            loaded: Loaded::Sha256(one.sha256.clone()),
+            is_held_back: report.held().is_some(),
+        });
+        return Ok(told.collect());
     }
     let pods = look.control_pods().await?;
     let mut all = Vec::new();
@@ -372,8 +395,16 @@ async fn ask_identity(look: &Look) -> Result<Vec<(String, Loaded)>, Problem> {
         super::existence::pods_of(pods, "identity").filter(|pod| super::existence::is_ready(pod))
     {
         let metrics = metrics(look, pod).await?;
-        let until = metrics.and_then(|text| issuer_expiry(&text));
-        all.extend(until.map(|until| (format!("pod {}", pod.name_any()), Loaded::Until(until))));
+        let until = metrics.as_deref().and_then(issuer_expiry);
+        all.extend(until.map(|until| {
+            Told {
+                who: format!("pod {}", pod.name_any()),
+                loaded: Loaded::Until(until),
+                is_held_back: metrics
+                    .iter()
+                    .any(|text| text.contains("\nissuer_held_back 1")),
+            }
+        }));
     }
     if all.is_empty() {
         return Err(Problem::not_applicable(
