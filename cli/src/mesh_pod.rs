@@ -1,5 +1,6 @@
 //! What matters of pods with a proxy, in little memory: a cluster has many.
 
+use ferrule_identity::workload_of;
 use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 use kube::ResourceExt as _;
 use std::{
@@ -91,7 +92,7 @@ impl MeshPods {
         Some(MeshPod {
             namespace: pod.namespace().unwrap_or_default(),
             name: pod.name_any(),
-            owner: owner(pod),
+            owner: workload_of(pod),
             labels: pod.labels().clone(),
             annotations: pod.annotations().clone(),
             anchors,
@@ -132,19 +133,6 @@ fn proxy(pod: &Pod) -> Option<&Container> {
     let init = spec.init_containers.iter().flatten();
     let mut all = spec.containers.iter().chain(init);
     all.find(|container| container.name == PROXY)
-}
-
-/// As `kubectl rollout restart` takes it: nobody restarts a Deployment's ReplicaSet.
-fn owner(pod: &Pod) -> String {
-    let Some(owner) = pod.owner_references().first() else {
-        return format!("pod/{}", pod.name_any());
-    };
-    let hash = pod.labels().get("pod-template-hash");
-    let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
-    match deployment {
-        Some(name) if owner.kind == "ReplicaSet" => format!("deployment/{name}"),
-        _ => format!("{}/{}", owner.kind.to_lowercase(), owner.name),
-    }
 }
 
 /// Where the file of the token comes from.

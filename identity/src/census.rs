@@ -4,7 +4,7 @@ use crate::{Issuer, TrustAnchors};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource, ResourceExt as _,
     api::{ApiResource, ListParams},
     core::Object,
 };
@@ -141,7 +141,7 @@ impl Census {
             None => false,
         };
         if !trusts {
-            let workload = (pod.namespace().unwrap_or_default(), owner(pod));
+            let workload = (pod.namespace().unwrap_or_default(), workload_of(pod));
             *self.laggards.entry(workload).or_default() += 1;
         }
     }
@@ -267,7 +267,9 @@ fn started(pod: &MeshPod) -> Option<Timestamp> {
         .started_at
 }
 
-fn owner(pod: &MeshPod) -> String {
+/// The workload of a pod, such as `deployment/web`, with the group for kinds that are not
+/// Kubernetes' own; a pod without an owner is its own.
+pub fn workload_of(pod: &impl Resource) -> String {
     let Some(owner) = pod.owner_references().first() else {
         return format!("pod/{}", pod.name_any());
     };
@@ -431,7 +433,8 @@ mod tests {
                 "ownerReferences": [
                     {"apiVersion": api_version, "kind": kind, "name": "web-5d4", "uid": "1"}],
             }});
-            assert_eq!(owner(&pod("p", &json!({"name": "X"}), &owned)), expected);
+            let pod = pod("p", &json!({"name": "X"}), &owned);
+            assert_eq!(workload_of(&pod), expected);
         }
     }
 }

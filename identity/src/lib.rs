@@ -23,6 +23,7 @@ mod name;
 mod notice;
 mod outside;
 mod presented;
+mod restarts;
 mod server;
 mod signature;
 mod state;
@@ -31,7 +32,7 @@ mod token;
 pub use self::{
     anchors::TrustAnchors,
     authority::{AuthorityStats, CertificateAuthority, Credentials, Reason, Refusal, Step},
-    census::{Among, Census, Trusts, Wanted},
+    census::{Among, Census, Trusts, Wanted, workload_of},
     certificate::{Certificate, CertificateError, ChainError, ExtendedKeyUsage, date},
     csr::{CertificateRequest, CsrError, CsrErrorKind},
     der::DerError,
@@ -52,6 +53,7 @@ pub use self::{
     name::{IdentityName, IdentityScope, NameError},
     notice::{Notice, Notices},
     presented::dial,
+    restarts::{RESTART_STANDINGS, RESTARTS_LEASE, RestartStanding, RestartState},
     server::{IdentityServer, IdentityService},
     signature::{KeyAlgorithm, PublicKey, SignatureError},
     state::{StateDirectory, StateError},

@@ -1,6 +1,6 @@
 //! Who is restarted, and who is not.
 
-use crate::mesh::{Kind::*, Mesh, restarts};
+use crate::mesh::{Kind::*, Mesh, eventually, restarts};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -160,6 +160,14 @@ async fn a_budget_that_allows_nothing_is_waited_for() -> Result<()> {
             scrape.sum("trust_anchor_restarts_waiting", &[]) == Some(1.0)
         })
         .await?;
+    // It is written down for who looks later.
+    eventually("status tells who waits", async || {
+        let status = mesh.status().await?;
+        let mut rows = status.lines().filter(|row| row.contains("deployment/web"));
+        let waits = "waits: its PodDisruptionBudget web allows no disruption now";
+        Ok(rows.any(|row| row.contains(waits)).then_some(()))
+    })
+    .await?;
     shop.budget("web", 1).await?;
     restarts(&[&ferrule], "finished", 2.0).await?;
     ensure!(shop.is_restarted(Deployment, "web").await?);

@@ -14,10 +14,14 @@ use crate::{
 };
 use clap::Args;
 use ferrule_identity::{
-    ISSUER_SECRET, MANAGED_BY, TRUST_ROOTS, TRUST_ROOTS_KEY, TrustAnchors, date,
+    ISSUER_SECRET, MANAGED_BY, RESTART_STANDINGS, RESTARTS_LEASE, RestartStanding, TRUST_ROOTS,
+    TRUST_ROOTS_KEY, TrustAnchors, date,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::{
+    coordination::v1::Lease,
+    core::v1::{ConfigMap, Pod, Secret},
+};
 use kube::{Api, Client, ResourceExt as _, api::ListParams};
 use serde_json::json;
 
@@ -60,6 +64,8 @@ struct Cluster {
     keeper: String,
     pods: usize,
     behind: Vec<Workload>,
+    /// How it stands with those that are to be restarted, if that may be read.
+    standings: Vec<RestartStanding>,
     /// What the trust anchor's Secret says, if it may be read.
     rotation: Option<Told>,
 }
@@ -117,6 +123,7 @@ impl Status {
             keeper,
             pods: 0,
             behind: Vec::new(),
+            standings: standings(&client, namespace).await,
         };
         if let Some(anchors) = &found.anchors {
             let mut comparison = Comparison::with(anchors);
@@ -183,6 +190,7 @@ impl Cluster {
             "publishedBundleSha256": self.anchors.as_ref().map(TrustAnchors::sha256),
             "meshedPods": self.pods,
             "workloadsWithAnotherBundle": self.behind,
+            "restarts": self.standings,
             "trustAnchorRotation": self.rotation.as_ref().map(Told::json),
         })
     }
@@ -211,18 +219,77 @@ impl Cluster {
         let certificates = report.map(|report| super::text(report, now));
         let mut parts: Vec<_> = certificates.into_iter().collect();
         parts.push(output::table(None, facts));
-        if behind > 0 {
-            let rows = self.behind.iter().map(Workload::row);
-            let header = ["NAMESPACE", "WORKLOAD", "PODS", "LACKS", "STILL TRUSTS"];
+        if behind > 0 || !self.standings.is_empty() {
+            let rows = self.behind.iter();
+            let rows = rows.map(|workload| workload.row(self.standing(workload)));
+            // Who restarts sees more than what stands in pods: when they were started.
+            let others = self.standings.iter().filter(|standing| {
+                let is_it = |workload: &Workload| is_of(standing, workload);
+                !self.behind.iter().any(is_it)
+            });
+            let rows = rows.chain(others.map(unknown));
+            let header = [
+                "NAMESPACE",
+                "WORKLOAD",
+                "PODS",
+                "LACKS",
+                "STILL TRUSTS",
+                "RESTART",
+            ];
             parts.push(output::table(Some(&header), rows));
             parts.push("Restart these to have them trust what is published.".to_owned());
         }
         parts.join("\n\n")
     }
+
+    fn standing(&self, workload: &Workload) -> Option<&RestartStanding> {
+        self.standings.iter().find(|one| is_of(one, workload))
+    }
+}
+
+fn is_of(standing: &RestartStanding, workload: &Workload) -> bool {
+    standing.namespace == workload.namespace && standing.owner == workload.owner
+}
+
+/// A workload of which nothing more is known.
+fn unknown(standing: &RestartStanding) -> [String; 6] {
+    let RestartStanding {
+        namespace, owner, ..
+    } = standing;
+    let [pods, lacks, keeps] = ["?"; 3].map(ToOwned::to_owned);
+    let standing = standing.to_string();
+    [
+        namespace.clone(),
+        owner.clone(),
+        pods,
+        lacks,
+        keeps,
+        standing,
+    ]
+}
+
+/// How it stands with workloads that want to be restarted, as who restarts them has written
+/// it down last. Who may not read that sees none.
+async fn standings(client: &Client, namespace: &str) -> Vec<RestartStanding> {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
+    let Ok(Some(lease)) = leases.get_opt(RESTARTS_LEASE).await else {
+        return Vec::new();
+    };
+    let holder = lease
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.holder_identity.as_ref());
+    if holder.is_none_or(String::is_empty) {
+        // Nobody restarts any more.
+        return Vec::new();
+    }
+    let text = lease.annotations().get(RESTART_STANDINGS);
+    let standings = text.and_then(|text| serde_json::from_str(text).ok());
+    standings.unwrap_or_default()
 }
 
 impl Workload {
-    fn row(&self) -> [String; 5] {
+    fn row(&self, standing: Option<&RestartStanding>) -> [String; 6] {
         let list = |all: &super::pods::Fingerprints| match all.len() {
             0 if self.unknown => "?".to_owned(),
             0 => "-".to_owned(),
@@ -238,6 +305,7 @@ impl Workload {
             self.pods.len().to_string(),
             list(&self.lacks),
             list(&self.keeps),
+            standing.map_or_else(|| "-".to_owned(), ToString::to_string),
         ]
     }
 }

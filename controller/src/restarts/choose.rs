@@ -11,6 +11,7 @@ use super::{
     verdict::{Case, Verdict},
     workload::{Kind, Workload},
 };
+use ferrule_identity::RestartState;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use std::collections::{HashMap, hash_map};
@@ -63,8 +64,9 @@ impl Term<'_> {
         let mut kinds = HashMap::new();
         let mut budgets = HashMap::new();
         let mut waiting = 0;
-        for who in laggards {
-            let Some(laggard) = self.wants(&who, &namespaces, &mut kinds).await? else {
+        for (n, who) in laggards.iter().enumerate() {
+            self.standings.remove(who);
+            let Some(laggard) = self.wants(who, &namespaces, &mut kinds).await? else {
                 continue;
             };
             if !budgets.contains_key(&who.0) {
@@ -81,7 +83,14 @@ impl Term<'_> {
                 budgets: &budgets[&who.0],
             };
             match self.look(&laggard, verdict.judge(), bundle).await? {
-                Looked::Begun => return Ok(Next::In(LOOK)),
+                Looked::Begun => {
+                    for who in &laggards[n + 1..] {
+                        if self.opt_in(who, &namespaces, &mut kinds).await? != OptIn::No {
+                            self.standings.queue(who);
+                        }
+                    }
+                    return Ok(Next::In(LOOK));
+                }
                 Looked::Waits => waiting += 1,
                 Looked::Passed => {}
             }
@@ -138,11 +147,7 @@ impl Term<'_> {
             }
             return Ok(None);
         };
-        let of_kind = match kinds.entry(kind) {
-            hash_map::Entry::Occupied(known) => known.into_mut(),
-            hash_map::Entry::Vacant(unknown) => unknown.insert(self.objects.workloads(kind).await?),
-        };
-        let of_workload = said(of_kind, namespace, name);
+        let of_workload = said(self.said(kind, kinds).await?, namespace, name);
         let opt_in = OptIn::of(&of_namespace, &of_workload);
         let problem = of_workload.problem();
         if opt_in == OptIn::No && problem.is_none() {
@@ -160,11 +165,40 @@ impl Term<'_> {
         match problem {
             None => Ok(Some(laggard)),
             Some(problem) => {
+                self.standings
+                    .set(who, RestartState::Refused, Some(&problem));
                 self.tell_once(laggard.tell(name), Reason::Unreadable, &problem)
                     .await;
                 Ok(None)
             }
         }
+    }
+
+    /// What all workloads of a kind say.
+    async fn said<'k>(
+        &self,
+        kind: Kind,
+        kinds: &'k mut HashMap<Kind, AllSaid>,
+    ) -> kube::Result<&'k AllSaid> {
+        Ok(match kinds.entry(kind) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(unknown) => unknown.insert(self.objects.workloads(kind).await?),
+        })
+    }
+
+    /// Whether somebody wants a laggard to be restarted.
+    async fn opt_in(
+        &self,
+        who: &(String, String),
+        namespaces: &AllSaid,
+        kinds: &mut HashMap<Kind, AllSaid>,
+    ) -> kube::Result<OptIn> {
+        let (namespace, owner) = who;
+        let Some((kind, name)) = Kind::of_owner(owner) else {
+            return Ok(OptIn::No);
+        };
+        let of_workload = said(self.said(kind, kinds).await?, namespace, name);
+        Ok(OptIn::of(&said(namespaces, "", namespace), &of_workload))
     }
 
     async fn look(
@@ -177,11 +211,15 @@ impl Term<'_> {
         let about = laggard.tell(&name);
         match verdict {
             Verdict::Waits(reason) => {
+                self.standings
+                    .set(&laggard.who, RestartState::Waits, Some(&reason));
                 let text = format!("its restart for the trust anchors waits: {reason}");
                 self.tell_once(about, Reason::Waits, &text).await;
                 return Ok(Looked::Waits);
             }
             Verdict::Refused(reason) => {
+                self.standings
+                    .set(&laggard.who, RestartState::Refused, Some(&reason));
                 let text = format!(
                     "pods do not trust all trust anchors and are not restarted, because {reason}"
                 );
@@ -200,6 +238,7 @@ impl Term<'_> {
             return self.begin(laggard, behind, bundle).await;
         }
         self.settled.insert(laggard.who.clone());
+        self.standings.set(&laggard.who, RestartState::InVain, None);
         self.tell_once(about, Reason::Futile, &in_vain(behind))
             .await;
         Ok(Looked::Passed)
@@ -239,6 +278,8 @@ impl Term<'_> {
                      wants it",
                     laggard.opt_in
                 );
+                self.standings
+                    .set(&laggard.who, RestartState::Restarting, None);
                 self.tell_once(about, Reason::Restarted, &text).await;
                 Ok(Looked::Begun)
             }
@@ -250,6 +291,8 @@ impl Term<'_> {
             Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => {
                 self.close(entry.clone()).await?;
                 self.settled.insert(laggard.who.clone());
+                self.standings
+                    .set(&laggard.who, RestartState::Refused, Some(&status.message));
                 let text = format!("cannot be restarted: {}", status.message);
                 self.tell_once(about, Reason::Refused, &text).await;
                 Ok(Looked::Passed)

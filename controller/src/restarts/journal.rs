@@ -1,13 +1,15 @@
-//! The restart that is under way, where whoever leads next finds it: on the Lease.
+//! The restart that is under way, where whoever leads next finds it: on the Lease. So is how
+//! it stands with others, for people.
 
 use super::{LEASE, workload::Kind};
+use ferrule_identity::{RESTART_STANDINGS, RestartStanding};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{fmt, time::Duration};
 
@@ -43,6 +45,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// Its namespace, and what its pods call it.
+    pub(super) fn who(&self) -> (String, String) {
+        let owner = format!("{}/{}", self.kind.lower_case(), self.name);
+        (self.namespace.clone(), owner)
+    }
+
     /// Its rollout has failed.
     pub(super) fn fail(&mut self) {
         self.failed = true;
@@ -78,21 +86,27 @@ impl Journal {
         }
     }
 
-    /// The last entry. One that cannot be read is none: somebody has written there.
-    pub(super) async fn read(&self) -> kube::Result<Option<Entry>> {
+    /// The last entry, and how it stood with whom. What cannot be read is none: somebody
+    /// has written there.
+    pub(super) async fn read(&self) -> kube::Result<(Option<Entry>, Vec<RestartStanding>)> {
         let lease = self.leases.get_metadata(LEASE).await?;
-        let text = lease.annotations().get(ANNOTATION);
-        let entry = text.map(|text| serde_json::from_str(text)).transpose();
-        Ok(entry.unwrap_or_else(|error| {
-            tracing::warn!("the annotation {ANNOTATION} of the Lease {LEASE}: {error}");
-            None
-        }))
+        let standings = read(&lease, RESTART_STANDINGS);
+        Ok((read(&lease, ANNOTATION), standings.unwrap_or_default()))
     }
 
     /// Writes it in place of the last.
     pub(super) async fn write(&self, entry: &Entry) -> kube::Result<()> {
-        let text = serde_json::to_string(entry).map_err(kube::Error::SerdeError)?;
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {ANNOTATION: text}}}));
+        self.annotate(ANNOTATION, entry).await
+    }
+
+    /// Writes how it stands with whom.
+    pub(super) async fn note(&self, standings: &[RestartStanding]) -> kube::Result<()> {
+        self.annotate(RESTART_STANDINGS, standings).await
+    }
+
+    async fn annotate(&self, name: &str, value: &(impl Serialize + ?Sized)) -> kube::Result<()> {
+        let text = serde_json::to_string(value).map_err(kube::Error::SerdeError)?;
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {name: text}}}));
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
@@ -100,4 +114,13 @@ impl Journal {
         let written = self.leases.patch_metadata(LEASE, &params, &patch);
         super::within(self.timeout, written).await.map(drop)
     }
+}
+
+fn read<T: DeserializeOwned>(lease: &impl kube::Resource, name: &str) -> Option<T> {
+    let text = lease.annotations().get(name)?;
+    serde_json::from_str(text)
+        .inspect_err(|error| {
+            tracing::warn!("the annotation {name} of the Lease {LEASE}: {error}");
+        })
+        .ok()
 }

@@ -28,6 +28,7 @@ mod journal;
 mod objects;
 mod opt_in;
 mod rollout;
+mod standings;
 mod stats;
 mod term;
 mod verdict;
@@ -45,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 /// The Lease under which workloads are restarted. One of its own: statuses are written
 /// under Linkerd's, which a Linkerd beside us may hold, and only by who has seen the
 /// whole cluster.
-pub(crate) const LEASE: &str = "ferrule-restarts";
+pub(crate) const LEASE: &str = ferrule_identity::RESTARTS_LEASE;
 
 /// How workloads are restarted.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use super::{
     term::{Next, Term, since},
     workload::{Look as _, Progress, Workload},
 };
+use ferrule_identity::RestartState;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use std::time::Duration;
@@ -32,6 +33,7 @@ impl Term<'_> {
             return self.close(entry).await;
         };
         let progress = workload.progress(entry.kind);
+        self.stands(&entry, RestartState::Restarting, None);
         if workload.restarted_for() != Some(&entry.bundle) {
             return self.disowned(entry, &workload, progress).await;
         }
@@ -49,6 +51,9 @@ impl Term<'_> {
             self.tell(&entry, Reason::Stuck, text).await;
         }
         self.stats.set_stuck(entry.failed);
+        if entry.failed {
+            self.stands(&entry, RestartState::Stuck, Some("all others wait for it"));
+        }
         Ok(Next::In(if entry.failed { LOOK_FAILED } else { LOOK }))
     }
 
@@ -75,6 +80,10 @@ impl Term<'_> {
         Ok(Next::In(LOOK))
     }
 
+    fn stands(&mut self, entry: &Entry, state: RestartState, because: Option<&str>) {
+        self.standings.set(&entry.who(), state, because);
+    }
+
     /// Whether it has not got on for too long.
     fn is_late(&mut self, entry: &Entry, workload: &Workload) -> bool {
         let numbers = workload.numbers(entry.kind);
@@ -89,15 +98,14 @@ impl Term<'_> {
 
     /// All of its pods are new.
     async fn finish(&mut self, mut entry: Entry, workload: &Workload) -> kube::Result<Next> {
-        let kind = entry.kind.lower_case();
-        let who = (entry.namespace.clone(), format!("{kind}/{}", entry.name));
+        let who = entry.who();
         let bundle = self.bundle.clone();
         let behind = match bundle.filter(|bundle| bundle.id == entry.bundle) {
             Some(bundle) => self.behind(&bundle, &who, workload).await?,
             // There is another already, for which pods are counted next.
             None => 0,
         };
-        self.settled.insert(who);
+        self.settled.insert(who.clone());
         entry.futile = behind > 0;
         if entry.failed {
             tracing::info!("{entry} is well again: restarts go on");
@@ -111,12 +119,18 @@ impl Term<'_> {
         if entry.futile {
             self.tell(&entry, Reason::Futile, &in_vain(behind)).await;
         }
-        self.close(entry).await
+        let is_futile = entry.futile;
+        let next = self.close(entry).await?;
+        if is_futile {
+            self.standings.set(&who, RestartState::InVain, None);
+        }
+        Ok(next)
     }
 
     /// There is nothing more to wait for.
     pub(super) async fn close(&mut self, mut entry: Entry) -> kube::Result<Next> {
         entry.ended = Some(Timestamp::now());
+        self.standings.remove(&entry.who());
         self.write(entry).await?;
         self.progress = None;
         self.stats.set_stuck(false);

@@ -6,6 +6,7 @@ use super::{
     events::{About, Reason, Teller},
     journal::{Entry, Journal},
     objects::Objects,
+    standings::Standings,
     workload::{Numbers, Workload},
 };
 use crate::lease::Leadership;
@@ -51,6 +52,8 @@ pub(super) struct Term<'a> {
     pub(super) count: Option<Count>,
     /// What was said of whom, so that it is said once.
     pub(super) told: HashMap<(String, String), String>,
+    /// How it stands with those that want to be restarted.
+    pub(super) standings: Standings,
     /// Of whom nothing more is to be found out until pods are counted again.
     pub(super) settled: HashSet<(String, String)>,
 }
@@ -93,6 +96,7 @@ impl<'a> Term<'a> {
             progress: None,
             count: None,
             told: HashMap::new(),
+            standings: Standings::default(),
             settled: HashSet::new(),
         }
     }
@@ -124,6 +128,7 @@ impl<'a> Term<'a> {
                     AGAIN
                 }
             };
+            self.note().await;
             tokio::select! {
                 Some(()) = changes.next() => self.bundle = None,
                 () = sleep(pause) => {}
@@ -141,7 +146,8 @@ impl<'a> Term<'a> {
             self.bundle = Bundle::read(self.client, control_plane, bundle).await?;
         }
         if self.last.is_none() {
-            let last = self.journal.read().await?;
+            let (last, standings) = self.journal.read().await?;
+            self.standings.found(standings);
             if let Some(entry) = last.as_ref().filter(|entry| entry.ended.is_none()) {
                 tracing::info!("going on with the restart of {entry}");
             }
@@ -171,6 +177,21 @@ impl<'a> Term<'a> {
         self.choose(&bundle).await
     }
 
+    /// Writes down how it stands with whom, if that has changed. It is for people only, and
+    /// is written again when something has happened.
+    async fn note(&mut self) {
+        let Some(standings) = self.standings.unwritten() else {
+            return;
+        };
+        if !self.leadership.is_leader() {
+            return;
+        }
+        match self.journal.note(&standings).await {
+            Ok(()) => self.standings.written(standings),
+            Err(error) => tracing::debug!("cannot write down who waits: {error}"),
+        }
+    }
+
     fn is_due(&self, bundle: &Bundle) -> bool {
         self.count
             .as_ref()
@@ -196,6 +217,8 @@ impl<'a> Term<'a> {
         let is_namespace = |owner: &str| owner.starts_with("namespace/");
         self.told
             .retain(|who, _| is_namespace(&who.1) || census.laggards.contains_key(who));
+        self.standings
+            .retain(|who| census.laggards.contains_key(who));
         let pause = if census.laggards.is_empty() {
             self.told.clear();
             self.stats.set_waiting(0);
