@@ -8,6 +8,7 @@ mod admin;
 mod api_client;
 mod banner;
 mod discovery;
+mod event_name;
 mod files;
 mod flags;
 mod grpc;

@@ -3,6 +3,7 @@
 use crate::mesh::{Kind::*, Mesh, eventually, restarts};
 use anyhow::{Result, ensure};
 use ferrule_tests::Ferrule;
+use serde_json::json;
 
 /// Which of the two leads now, and the other.
 async fn leader(replicas: [Ferrule; 2]) -> Result<[Ferrule; 2]> {
@@ -32,6 +33,10 @@ async fn one_of_two_restarts_and_the_other_goes_on_where_it_was_killed() -> Resu
     let kubelet = shop.kubelet().await?;
     let names = ["one", "three", "two"];
     let mut before = Vec::new();
+    // It is looked at first, by both.
+    let recreate = json!({"spec": {"replicas": 2, "strategy": {"type": "Recreate"}}});
+    shop.put(Deployment, "all-at-once", &recreate).await?;
+    shop.ready(Deployment, "all-at-once", 2).await?;
     for name in names {
         shop.deployment(name, 1).await?;
         before.push(shop.get(Deployment, name).await?.metadata.generation);
@@ -42,6 +47,7 @@ async fn one_of_two_restarts_and_the_other_goes_on_where_it_was_killed() -> Resu
     let replicas = [mesh.ferrule().await?, mesh.ferrule().await?];
     let [first, second] = leader(replicas).await?;
     shop.restarted(Deployment, "one").await?;
+    shop.told("one", "RestartedForTrustAnchor").await?;
     first.kill().await?;
     let leads = |scrape: &ferrule_tests::Scrape| {
         scrape.sum("leader", &[("lease", "ferrule-restarts")]) == Some(1.0)
@@ -63,6 +69,13 @@ async fn one_of_two_restarts_and_the_other_goes_on_where_it_was_killed() -> Resu
             after == before.map(|it| it + 1),
             "{name} was restarted more than once, or not: {before:?} {after:?}"
         );
+        ensure!(
+            shop.told(name, "RestartedForTrustAnchor").await? == 1,
+            "{name}"
+        );
     }
+    second.logged("would take its only 2 pods away").await?;
+    let refused = shop.told("all-at-once", "RestartForTrustAnchorRefused");
+    ensure!(refused.await? == 1, "told by each of the two");
     Ok(())
 }

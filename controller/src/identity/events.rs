@@ -5,7 +5,7 @@
 //! what it tells, so the API server keeps the first and refuses the others: there is
 //! one for each change, whoever leads.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::event_name::event_name;
 use ferrule_identity::{Notice, date};
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -16,7 +16,7 @@ use kube::{
     Api, Client,
     api::{ObjectMeta, PostParams},
 };
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -164,10 +164,7 @@ fn event(notice: &Notice, control_plane: &str) -> Event {
     let about = object.name.clone().unwrap_or_default();
     Event {
         metadata: ObjectMeta {
-            name: Some(format!(
-                "{about}.{}",
-                short_hash(&format!("{reason} {key}"))
-            )),
+            name: Some(event_name(&about, &format!("{reason} {key}"))),
             namespace: object.namespace.clone(),
             ..ObjectMeta::default()
         },
@@ -185,18 +182,6 @@ fn event(notice: &Notice, control_plane: &str) -> Event {
         count: Some(1),
         ..Event::default()
     }
-}
-
-/// Sixteen hexadecimal digits.
-fn short_hash(text: &str) -> String {
-    let hash = digest(&SHA256, text.as_bytes());
-    hash.as_ref()
-        .iter()
-        .take(8)
-        .fold(String::new(), |mut digits, byte| {
-            let _ = write!(digits, "{byte:02x}");
-            digits
-        })
 }
 
 #[cfg(test)]

@@ -280,7 +280,7 @@ impl Term<'_> {
                 );
                 self.standings
                     .set(&laggard.who, RestartState::Restarting, None);
-                self.tell_once(about, Reason::Restarted, &text).await;
+                self.tell_restart(&entry, Reason::Restarted, &text).await;
                 Ok(Looked::Begun)
             }
             // It is another by now, and is looked at again.

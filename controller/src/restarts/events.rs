@@ -1,5 +1,9 @@
 //! Tells people at the workload what was done about it, or why not.
+//!
+//! Who takes over tells it again. An Event's name follows from what it tells, so there is
+//! one of it for as long as the API server keeps it.
 
+use crate::event_name::event_name;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::{Event, EventSource, ObjectReference},
@@ -16,8 +20,6 @@ const COMPONENT: &str = "linkerd-destination";
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The API server takes no longer messages.
 const LONGEST: usize = 1000;
-/// The most of an object's name that is in an Event's.
-const LONGEST_NAME: usize = 200;
 
 /// Why an Event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,9 @@ impl Teller {
         Self(client.clone())
     }
 
-    /// Tells of it. What cannot be written is in the log.
-    pub(super) async fn tell(&self, about: About<'_>, reason: Reason, text: &str) {
+    /// Tells of it; `thing` is what happened, as all who tell of it would say it. What
+    /// cannot be written is in the log.
+    pub(super) async fn tell(&self, about: About<'_>, reason: Reason, text: &str, thing: &str) {
         let About {
             kind,
             namespace,
@@ -80,20 +83,23 @@ impl Teller {
         }
         let events: Api<Event> = Api::namespaced(self.0.clone(), namespace);
         let params = PostParams::default();
-        let event = event(about, reason, text);
-        let written = super::within(TIMEOUT, events.create(&params, &event)).await;
-        if let Err(error) = written {
-            tracing::debug!("an Event cannot be written: {error}");
+        let event = event(about, reason, text, thing);
+        match super::within(TIMEOUT, events.create(&params, &event)).await {
+            Ok(_) => {}
+            // Whoever led before has told it.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => tracing::debug!("an Event cannot be written: {error}"),
         }
     }
 }
 
-fn event(about: About<'_>, reason: Reason, text: &str) -> Event {
+fn event(about: About<'_>, reason: Reason, text: &str, thing: &str) -> Event {
     let now = Time(Timestamp::now());
-    let short = &about.name[..about.name.floor_char_boundary(LONGEST_NAME)];
+    let (kind, uid) = (about.kind, about.uid.unwrap_or_default());
+    let thing = format!("{} {kind} {uid} {thing}", reason.as_str());
     Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}.", short.trim_end_matches(['.', '-']))),
+            name: Some(event_name(about.name, &thing)),
             namespace: Some(about.namespace.to_owned()),
             ..ObjectMeta::default()
         },

@@ -3,7 +3,7 @@
 use super::{
     Outcome,
     choose::in_vain,
-    events::{About, Reason},
+    events::Reason,
     journal::Entry,
     term::{Next, Term, since},
     workload::{Look as _, Progress, Workload},
@@ -48,7 +48,7 @@ impl Term<'_> {
             self.stats.count(Outcome::Failed);
             let text = "its restart for the trust anchors does not end: nothing else is \
                         restarted until all of its pods are up to date and ready";
-            self.tell(&entry, Reason::Stuck, text).await;
+            self.tell_restart(&entry, Reason::Stuck, text).await;
         }
         self.stats.set_stuck(entry.failed);
         if entry.failed {
@@ -117,7 +117,8 @@ impl Term<'_> {
             });
         }
         if entry.futile {
-            self.tell(&entry, Reason::Futile, &in_vain(behind)).await;
+            let text = in_vain(behind);
+            self.tell_restart(&entry, Reason::Futile, &text).await;
         }
         let is_futile = entry.futile;
         let next = self.close(entry).await?;
@@ -143,16 +144,5 @@ impl Term<'_> {
         self.journal.write(&entry).await?;
         self.last = Some(Some(entry));
         Ok(())
-    }
-
-    async fn tell(&mut self, entry: &Entry, reason: Reason, text: &str) {
-        let about = About {
-            api_version: "apps/v1",
-            kind: entry.kind.as_str(),
-            namespace: &entry.namespace,
-            name: &entry.name,
-            uid: Some(&entry.uid),
-        };
-        self.tell_once(about, reason, text).await;
     }
 }

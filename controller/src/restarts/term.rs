@@ -268,12 +268,39 @@ impl<'a> Term<'a> {
         Ok(census.laggards.get(&who).copied().unwrap_or_default())
     }
 
-    /// Says it, unless it was what was said of them last.
+    /// Says it of the bundle that there is, unless it was what was said of them last.
     pub(super) async fn tell_once(&mut self, about: About<'_>, reason: Reason, text: &str) {
+        let bundle = self.bundle.as_ref().map(|bundle| &*bundle.id);
+        let bundle = bundle.unwrap_or_default();
+        let thing = match reason {
+            // How many pods there are, and what was said before, is nothing new.
+            Reason::Futile => bundle.to_owned(),
+            _ => format!("{bundle} {text}"),
+        };
+        self.tell_of(about, reason, text, &thing).await;
+    }
+
+    /// Says what became of a restart, likewise.
+    pub(super) async fn tell_restart(&mut self, entry: &Entry, reason: Reason, text: &str) {
+        let about = About {
+            api_version: "apps/v1",
+            kind: entry.kind.as_str(),
+            namespace: &entry.namespace,
+            name: &entry.name,
+            uid: Some(&entry.uid),
+        };
+        let thing = match reason {
+            Reason::Futile => entry.bundle.clone(),
+            _ => entry.begun.to_string(),
+        };
+        self.tell_of(about, reason, text, &thing).await;
+    }
+
+    async fn tell_of(&mut self, about: About<'_>, reason: Reason, text: &str, thing: &str) {
         let who = (about.namespace.to_owned(), owner(about.kind, about.name));
         let told = self.told.insert(who, text.to_owned());
         if told.as_deref() != Some(text) {
-            self.teller.tell(about, reason, text).await;
+            self.teller.tell(about, reason, text, thing).await;
         }
     }
 }
