@@ -1,77 +1,66 @@
 //! Rollouts that fail, and pods that are no better when they are new.
 
-use crate::mesh::{Kind::*, Mesh, restarts};
+use crate::mesh::{Apps, Kind::*, Mesh, restarts};
 use anyhow::{Result, ensure};
-use ferrule_test_cluster::pods;
+use ferrule_test_cluster::{Kubelet, pods};
+use ferrule_tests::{Ferrule, Scrape};
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
 
-#[tokio::test]
-async fn a_rollout_that_fails_stops_all_until_it_is_well_again() -> Result<()> {
+/// Two workloads that want to be restarted: one whose new pods never become ready, and one
+/// that is looked at after it and whose pods do as long as the kubelet is held.
+async fn one_that_fails() -> Result<(Mesh, Apps, Apps, Kubelet)> {
     let mesh = Mesh::new().await?;
-    // They are looked at in this order.
     let (failing, waiting) = (
         mesh.apps("a-failing", Some("enabled")).await?,
         mesh.apps("b-waiting", Some("enabled")).await?,
     );
-    let kubelet = failing.kubelet().await?;
-    let _kubelet = waiting.kubelet().await?;
+    let at_first = failing.kubelet().await?;
+    let kubelet = waiting.kubelet().await?;
     let hasty = json!({"spec": {"replicas": 1, "progressDeadlineSeconds": 2}});
     failing.put(Deployment, "web", &hasty).await?;
     failing.ready(Deployment, "web", 1).await?;
     waiting.deployment("web", 1).await?;
-    drop(kubelet);
+    drop(at_first);
     mesh.publish().await?;
+    Ok((mesh, failing, waiting, kubelet))
+}
+
+/// Waits until all restarts are held up, or are not.
+async fn stuck(ferrule: &Ferrule, value: f64) -> Result<()> {
+    let is_so = |scrape: &Scrape| scrape.sum("trust_anchor_restarts_stuck", &[]) == Some(value);
+    ferrule.scraped("stuck, or not", is_so).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_rollout_that_fails_stops_all_until_it_is_well_again() -> Result<()> {
+    let (mesh, failing, waiting, _kubelet) = one_that_fails().await?;
     let ferrule = mesh.ferrule().await?;
     failing.restarted(Deployment, "web").await?;
     failing.told("web", "RestartForTrustAnchorStuck").await?;
     restarts(&[&ferrule], "failed", 1.0).await?;
-    let stuck = async |value| {
-        let is_so = |scrape: &ferrule_tests::Scrape| {
-            scrape.sum("trust_anchor_restarts_stuck", &[]) == Some(value)
-        };
-        ferrule.scraped("stuck, or not", is_so).await
-    };
-    stuck(1.0).await?;
+    stuck(&ferrule, 1.0).await?;
     ensure!(!waiting.is_restarted(Deployment, "web").await?);
 
     // Another replica takes over, and holds on.
     ferrule.kill().await?;
     let ferrule = mesh.ferrule().await?;
-    let stuck = async |value| {
-        let is_so = |scrape: &ferrule_tests::Scrape| {
-            scrape.sum("trust_anchor_restarts_stuck", &[]) == Some(value)
-        };
-        ferrule.scraped("stuck, or not", is_so).await
-    };
-    stuck(1.0).await?;
+    stuck(&ferrule, 1.0).await?;
     ensure!(!waiting.is_restarted(Deployment, "web").await?);
     ensure!(failing.told("web", "RestartForTrustAnchorStuck").await? == 1);
 
     let _kubelet = failing.kubelet().await?;
-    stuck(0.0).await?;
+    stuck(&ferrule, 0.0).await?;
     waiting.restarted(Deployment, "web").await?;
     restarts(&[&ferrule], "finished", 1.0).await
 }
 
 #[tokio::test]
 async fn a_rollout_that_was_undone_is_not_begun_again() -> Result<()> {
-    let mesh = Mesh::new().await?;
-    let (failing, waiting) = (
-        mesh.apps("a-undone", Some("enabled")).await?,
-        mesh.apps("b-waiting", Some("enabled")).await?,
-    );
-    let kubelet = failing.kubelet().await?;
-    let _kubelet = waiting.kubelet().await?;
-    let hasty = json!({"spec": {"replicas": 1, "progressDeadlineSeconds": 2}});
-    failing.put(Deployment, "web", &hasty).await?;
-    failing.ready(Deployment, "web", 1).await?;
-    waiting.deployment("web", 1).await?;
-    drop(kubelet);
-    mesh.publish().await?;
+    let (mesh, failing, waiting, _kubelet) = one_that_fails().await?;
     let ferrule = mesh.ferrule().await?;
     failing.told("web", "RestartForTrustAnchorStuck").await?;
     // The pod that was there before is there still.
