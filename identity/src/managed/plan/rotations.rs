@@ -1,7 +1,7 @@
 //! The steps of a rotation, with real certificates.
 
 use super::{tests::*, *};
-use crate::issuer::preflight;
+use crate::{issuer::preflight, managed::rotation::Requests};
 
 /// Counts pods where that is wanted.
 fn plan(rules: &Rules, state: &State, laggards: Laggards<'_>, now: SystemTime) -> Plan {
