@@ -212,13 +212,14 @@ impl Objects {
         set(asked, ROTATION, rotation);
         set(asked, ROTATION_WAITS, anchors.waits.clone());
         // Who asks writes these; they are only ever taken away here.
-        let answered = [
-            (ROTATE_ANCHOR, !requests.rotate),
-            (ABORT_ROTATION, !requests.abort),
-            (ROTATION_OVERRIDE, requests.unless_waiting_in.is_none()),
-        ];
-        for (request, _) in answered.into_iter().filter(|(_, answered)| *answered) {
-            asked.remove(request);
+        for (request, is_open) in [
+            (ROTATE_ANCHOR, requests.rotate),
+            (ABORT_ROTATION, requests.abort),
+            (ROTATION_OVERRIDE, requests.unless_waiting_in.is_some()),
+        ] {
+            if !is_open {
+                asked.remove(request);
+            }
         }
         self.replace(&self.secrets, ANCHOR_SECRET, &secret).await
     }
