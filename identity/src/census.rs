@@ -1,6 +1,6 @@
 //! Which pods trust what: a proxy keeps the bundle that it was injected with.
 
-use crate::{Issuer, TrustAnchors};
+use crate::{Issuer, PodSpec, TrustAnchors, pod_spec::HeldAnchors};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
@@ -15,8 +15,6 @@ use std::{
     time::SystemTime,
 };
 
-const PROXY: &str = "linkerd-proxy";
-const ANCHORS: &str = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
 /// Which control plane a pod's proxy belongs to.
 const CONTROL_PLANE: &str = "linkerd.io/control-plane-ns";
 /// What a Deployment adds to its name for its ReplicaSets.
@@ -120,25 +118,20 @@ impl Census {
     }
 
     fn count(&mut self, pod: &MeshPod, wanted: Wanted<'_>, bundles: &mut Bundles) {
-        let Some(proxy) = proxy(pod) else {
+        let Some(anchors) = anchors(pod) else {
             return;
         };
         if !wanted.ending && pod.metadata.deletion_timestamp.is_some() {
             return;
         }
         self.pods += 1;
-        let anchors = proxy.env.iter().find(|env| env.name == ANCHORS);
         let trusts = match anchors {
-            Some(Env {
-                value: Some(bundle),
-                ..
-            }) => bundles.trust(bundle, wanted.trusts),
-            // It reads the bundle when it starts.
-            Some(_) => wanted
+            HeldAnchors::Bundle(bundle) => bundles.trust(bundle, wanted.trusts),
+            HeldAnchors::Published => wanted
                 .published
                 .zip(started(pod))
                 .is_some_and(|(published, started)| published < started),
-            None => false,
+            HeldAnchors::Nothing => false,
         };
         if !trusts {
             let workload = (pod.namespace().unwrap_or_default(), workload_of(pod));
@@ -193,28 +186,7 @@ impl Bundles {
     }
 }
 
-type MeshPod = Object<Spec, Status>;
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    containers: Vec<Container>,
-    init_containers: Vec<Container>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    name: String,
-    env: Vec<Env>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Env {
-    name: String,
-    value: Option<String>,
-}
+type MeshPod = Object<PodSpec, Status>;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -243,14 +215,13 @@ struct Running {
     started_at: Option<Timestamp>,
 }
 
-/// The proxy of a pod that runs, or is going to.
-fn proxy(pod: &MeshPod) -> Option<&Container> {
+/// What the proxy of a pod trusts that runs, or is going to.
+fn anchors(pod: &MeshPod) -> Option<HeldAnchors<'_>> {
     let status = pod.status.as_ref();
     if status.is_some_and(|status| matches!(&*status.phase, "Succeeded" | "Failed")) {
         return None;
     }
-    let mut all = pod.spec.containers.iter().chain(&pod.spec.init_containers);
-    all.find(|container| container.name == PROXY)
+    pod.spec.anchors()
 }
 
 /// When the proxy was started.
@@ -260,7 +231,7 @@ fn started(pod: &MeshPod) -> Option<Timestamp> {
         .init_container_statuses
         .iter()
         .chain(&status.container_statuses);
-    all.find(|status| status.name == PROXY)?
+    all.find(|status| PodSpec::is_proxy(&status.name))?
         .state
         .running
         .as_ref()?
@@ -290,7 +261,9 @@ mod tests {
     use super::*;
     use crate::{IdentityScope, StateDirectory};
     use serde_json::{Value, json};
-    use std::time::SystemTime;
+
+    const PROXY: &str = "linkerd-proxy";
+    const ANCHORS: &str = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
 
     fn anchor() -> TrustAnchors {
         let folder = tempfile::tempdir().unwrap();

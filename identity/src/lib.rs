@@ -22,6 +22,7 @@ mod managed;
 mod name;
 mod notice;
 mod outside;
+mod pod_spec;
 mod presented;
 mod restarts;
 mod server;
@@ -52,6 +53,7 @@ pub use self::{
     },
     name::{IdentityName, IdentityScope, NameError},
     notice::{Notice, Notices},
+    pod_spec::PodSpec,
     presented::dial,
     restarts::{RESTART_STANDINGS, RESTARTS_LEASE, RestartStanding, RestartState},
     server::{IdentityServer, IdentityService},

@@ -1,5 +1,6 @@
 //! What a restart depends on, of a Deployment, a StatefulSet or a DaemonSet.
 
+use ferrule_identity::PodSpec;
 use k8s_openapi::{
     api::apps::v1::{DaemonSet, Deployment, StatefulSet},
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
@@ -11,8 +12,6 @@ use std::{collections::BTreeMap, time::Duration};
 /// On a pod template: the bundle for which its workload was restarted last.
 pub(super) const RESTARTED_FOR: &str = "ferrule.io/restarted-for-trust-bundle";
 
-const PROXY: &str = "linkerd-proxy";
-const ANCHORS: &str = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS";
 /// What Kubernetes takes where a Deployment does not say.
 const PROGRESS_DEADLINE: u32 = 600;
 /// How much later than Kubernetes we give up waiting.
@@ -90,27 +89,6 @@ struct Template {
 struct TemplateMetadata {
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct PodSpec {
-    containers: Vec<Container>,
-    init_containers: Vec<Container>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Container {
-    name: String,
-    env: Vec<Env>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Env {
-    name: String,
-    value: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -302,11 +280,7 @@ impl Look for Workload {
     }
 
     fn is_injected_by_hand(&self) -> bool {
-        let spec = &self.spec.template.spec;
-        let mut all = spec.containers.iter().chain(&spec.init_containers);
-        let proxy = all.find(|container| container.name == PROXY);
-        let mut env = proxy.iter().flat_map(|proxy| &proxy.env);
-        env.any(|env| env.name == ANCHORS && env.value.is_some())
+        self.spec.template.spec.has_bundle()
     }
 
     fn pod_labels(&self) -> &BTreeMap<String, String> {
