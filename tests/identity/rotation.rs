@@ -16,15 +16,15 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Leaves last for four seconds, and a replica that hears nothing signs for three more.
-const SHORT: &str = "--identity-unconfirmed-issuance=3s";
+pub(crate) const SHORT: &str = "--identity-unconfirmed-issuance=3s";
 
 /// What is said of a rotation.
-struct Told {
-    phase: Option<String>,
-    waits: String,
+pub(crate) struct Told {
+    pub(crate) phase: Option<String>,
+    pub(crate) waits: String,
 }
 
-async fn told(mesh: &Mesh) -> Result<Told> {
+pub(crate) async fn told(mesh: &Mesh) -> Result<Told> {
     let secret = mesh.secrets().get(ANCHOR).await?;
     let said = |name: &str| secret.annotations().get(name).cloned();
     let rotation = said("ferrule.io/rotation");
@@ -38,7 +38,7 @@ async fn told(mesh: &Mesh) -> Result<Told> {
 }
 
 /// Waits until a rotation is in this phase, and all that it stands for is there.
-async fn until_phase(mesh: &Mesh, phase: &str) -> Result<()> {
+pub(crate) async fn until_phase(mesh: &Mesh, phase: &str) -> Result<()> {
     eventually(phase, async || {
         let told = told(mesh).await?;
         let is_there = told.phase.as_deref() == Some(phase) && !told.waits.is_empty();
@@ -55,7 +55,7 @@ async fn until_waiting_for(mesh: &Mesh, text: &str) -> Result<()> {
 }
 
 /// Waits until it is over; what is published then.
-async fn until_over(mesh: &Mesh) -> Result<String> {
+pub(crate) async fn until_over(mesh: &Mesh) -> Result<String> {
     let over = eventually("the end", async || {
         Ok(told(mesh).await?.phase.is_none().then_some(()))
     });
@@ -65,18 +65,18 @@ async fn until_over(mesh: &Mesh) -> Result<String> {
     mesh.anchors().await
 }
 
-async fn annotate(mesh: &Mesh, name: &str, value: Value) -> Result<()> {
+pub(crate) async fn annotate(mesh: &Mesh, name: &str, value: Value) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {name: value}}});
     let (secrets, params) = (mesh.secrets(), PatchParams::default());
     secrets.patch(ANCHOR, &params, &Patch::Merge(patch)).await?;
     Ok(())
 }
 
-async fn rotate(mesh: &Mesh) -> Result<()> {
+pub(crate) async fn rotate(mesh: &Mesh) -> Result<()> {
     annotate(mesh, "ferrule.io/rotate-trust-anchor", json!("now")).await
 }
 
-fn certificates(pem: &str) -> usize {
+pub(crate) fn certificates(pem: &str) -> usize {
     pem.matches("BEGIN CERTIFICATE").count()
 }
 
@@ -147,87 +147,6 @@ async fn a_new_anchor_follows_while_old_and_new_workloads_talk() -> Result<()> {
         .collect();
     assert_eq!(keys, ["current.crt", "current.key"]);
     Ok(())
-}
-
-#[tokio::test]
-async fn the_leader_is_killed_in_each_phase() -> Result<()> {
-    let mesh = Mesh::new("rotation-killed").await?;
-    let mut replicas = Replicas::start(&mesh).await?;
-    let old = mesh.anchors().await?;
-    mesh.pod("old", &old).await?;
-    let of_old = Traffic::begin(vec![replicas.proxy(&old).await?]);
-    rotate(&mesh).await?;
-    until_phase(&mesh, "distributing").await?;
-    replicas.kill_the_leader().await?;
-    let both = mesh.anchors().await?;
-    let traffic = Traffic::begin(vec![
-        replicas.proxy(&both).await?,
-        replicas.proxy(&both).await?,
-    ]);
-    traffic.meets(&replicas.proxy(&old).await?).await?;
-    of_old.end().await?;
-    mesh.gone("old").await?;
-    until_phase(&mesh, "switched").await?;
-    replicas.kill_the_leader().await?;
-    traffic.meets(&replicas.proxy(&both).await?).await?;
-    // Once more between the writes of the end, wherever that is.
-    eventually("the end begins", async || {
-        let phase = told(&mesh).await?.phase;
-        Ok((phase.as_deref() != Some("switched")).then_some(()))
-    })
-    .await?;
-    replicas.kill_the_leader().await?;
-    let new = until_over(&mesh).await?;
-    assert_eq!(certificates(&new), 1);
-    traffic.meets(&replicas.proxy(&new).await?).await?;
-    traffic.is_under(&mesh.issuer("crt.pem").await?).await?;
-    traffic.end().await?;
-    Ok(())
-}
-
-/// Two replicas behind one address.
-struct Replicas<'a> {
-    mesh: &'a Mesh,
-    all: Vec<Ferrule>,
-    door: Relay,
-}
-
-impl<'a> Replicas<'a> {
-    /// Certificates last longer than it takes to start a replica.
-    const FLAGS: [&'static str; 2] = [SHORT, "--identity-issuance-lifetime=20s"];
-
-    async fn start(mesh: &'a Mesh) -> Result<Self> {
-        let start = || mesh.identity(&Self::FLAGS);
-        let (one, two) = tokio::try_join!(start(), start())?;
-        tokio::try_join!(one.ready(), two.ready())?;
-        let door = Relay::to(one.address_of("identity").await?).await?;
-        let all = vec![one, two];
-        Ok(Self { mesh, all, door })
-    }
-
-    async fn proxy(&self, anchors: &str) -> Result<TestProxy> {
-        self.mesh.proxy_at(self.door.addr(), anchors).await
-    }
-
-    /// Kills who leads, and starts another.
-    async fn kill_the_leader(&mut self) -> Result<()> {
-        let at = eventually("a leader", async || {
-            for (at, one) in self.all.iter().enumerate() {
-                if one.metric("leader{lease=\"ferrule-ca\"}").await? == Some(1.0) {
-                    return Ok(Some(at));
-                }
-            }
-            Ok(None)
-        })
-        .await?;
-        self.all.remove(at).kill().await?;
-        self.door
-            .point_to(self.all[0].address_of("identity").await?);
-        let another = self.mesh.identity(&Self::FLAGS).await?;
-        another.ready().await?;
-        self.all.push(another);
-        Ok(())
-    }
 }
 
 #[tokio::test]
