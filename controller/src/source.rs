@@ -16,8 +16,9 @@ use kube::{
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Bookmarks come about every minute.
-const SILENCE: Duration = Duration::from_secs(90);
+/// Bookmarks come about every minute; a busy API server is late with one, and each silence
+/// that is given up is warned of.
+const SILENCE: Duration = Duration::from_secs(150);
 
 /// Where the objects come from.
 pub(crate) enum Source {
