@@ -153,7 +153,7 @@ async fn a_secret_of_cert_manager_that_is_replaced_too_early_waits_likewise() ->
         "--kubeconfig",
         kubeconfig,
     ];
-    let own = ["-n", mesh.namespace.name()];
+    let own = ["-L", mesh.namespace.name()];
     let printed = Ferrule::command(&[&status[..], &own].concat()).await?;
     assert_eq!(printed.code, Some(0), "{printed:?}");
     for text in [
