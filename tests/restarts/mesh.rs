@@ -74,7 +74,7 @@ impl Mesh {
     /// What `ferrule identity status` prints.
     pub(crate) async fn status(&self) -> Result<String> {
         let kubeconfig = self.cluster.kubeconfig().to_str().context("UTF-8")?;
-        let of = ["--kubeconfig", kubeconfig, "-n", self.control_plane.name()];
+        let of = ["--kubeconfig", kubeconfig, "-L", self.control_plane.name()];
         // There is no identity process: that is noted, and the rest is shown.
         let nobody = ["--api-addr", "127.0.0.1:9"];
         let status = [&["identity", "status"][..], &of, &nobody].concat();
