@@ -23,7 +23,8 @@ fn objects(client: &Client, manifest: &Value) -> anyhow::Result<Api<DynamicObjec
     })
 }
 
-/// Everything of every kind that the mesh reads.
+/// Everything of every kind that the mesh reads, and the account of the pod, which comes
+/// last.
 fn manifests() -> Vec<Value> {
     let probe = |port: Value| json!({"httpGet": {"path": "/live", "port": port}});
     let owner =
@@ -112,6 +113,10 @@ fn manifests() -> Vec<Value> {
             "ports": [{"name": "http", "port": 8080}, {"name": "", "port": 8081}, {"name": "all"}],
         }),
         json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "web", "namespace": "shop"},
+        }),
+        json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
                 "name": "web-0", "namespace": "shop", "annotations": marks,
@@ -152,16 +157,6 @@ async fn what_is_told_in_protobuf_is_what_is_listed_in_json() -> anyhow::Result<
     let client = cluster.client()?;
     for manifest in manifests() {
         let api = objects(&client, &manifest)?;
-        if manifest["kind"] == "Pod" {
-            // Admission asks for it, and no controller makes this one.
-            let account = json!({
-                "apiVersion": "v1", "kind": "ServiceAccount",
-                "metadata": {"name": "web", "namespace": "shop"},
-            });
-            let accounts = objects(&client, &account)?;
-            let account = serde_json::from_value(account)?;
-            accounts.create(&PostParams::default(), &account).await?;
-        }
         let object = serde_json::from_value(manifest.clone())?;
         api.create(&PostParams::default(), &object)
             .await

@@ -3,8 +3,7 @@
 //! The numbers are those of `generated.proto` of k8s.io/api and k8s.io/apimachinery;
 //! they never change. A field that [`wire`](crate::source::wire) reads must be here.
 
-use super::super::super::wire::is_metadata_only;
-use crate::object::Kind;
+use crate::{object::Kind, source::wire::is_metadata_only};
 
 /// The fields of a message that are read.
 pub(super) type Message = &'static [Field];
@@ -45,14 +44,17 @@ pub(super) enum Holds {
     Inline(Message),
 }
 
-const fn one(number: u32, name: &'static str, holds: Holds) -> Field {
-    let count = Count::One;
+const fn field(number: u32, name: &'static str, count: Count, holds: Holds) -> Field {
     Field {
         number,
         name,
         count,
         holds,
     }
+}
+
+const fn one(number: u32, name: &'static str, holds: Holds) -> Field {
+    field(number, name, Count::One, holds)
 }
 
 const fn text(number: u32, name: &'static str) -> Field {
@@ -72,13 +74,7 @@ const fn message(number: u32, name: &'static str, message: Message) -> Field {
 }
 
 const fn list(number: u32, name: &'static str, holds: Holds) -> Field {
-    let count = Count::List;
-    Field {
-        number,
-        name,
-        count,
-        holds,
-    }
+    field(number, name, Count::List, holds)
 }
 
 const fn messages(number: u32, name: &'static str, message: Message) -> Field {
@@ -86,12 +82,7 @@ const fn messages(number: u32, name: &'static str, message: Message) -> Field {
 }
 
 const fn map(number: u32, name: &'static str) -> Field {
-    Field {
-        number,
-        name,
-        count: Count::Map,
-        holds: Holds::Text,
-    }
+    field(number, name, Count::Map, Holds::Text)
 }
 
 /// The message of a kind; `None` where the API server has it in JSON alone, which are
