@@ -10,7 +10,7 @@ use kube::{
 use serde_json::json;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const SHORT: &str = "--issuer-lifetime=12s";
+const SHORT: &str = "--issuer-lifetime=24s";
 
 /// How many issuers were made, by all of these.
 async fn made(replicas: &[&Ferrule]) -> Result<f64> {

@@ -63,7 +63,7 @@ impl Mesh {
         Api::namespaced(self.client.clone(), self.namespace.name())
     }
 
-    /// An identity process; certificates last four seconds.
+    /// An identity process; certificates last six seconds.
     pub(crate) async fn identity(&self, flags: &[&str]) -> Result<Ferrule> {
         self.identity_as(&self.kubeconfig, flags).await
     }
@@ -75,7 +75,7 @@ impl Mesh {
         let own = [
             "--roles=identity",
             "--identity-addr=127.0.0.1:0",
-            "--identity-issuance-lifetime=4s",
+            "--identity-issuance-lifetime=6s",
             "--identity-clock-skew-allowance=1s",
             "--lease-duration=3s",
             "--drain-delay=0s",
@@ -127,13 +127,15 @@ impl Mesh {
             .await
     }
 
-    /// The same for whoever is at an address.
+    /// The same for whoever is at an address. It renews long before it has to, so that
+    /// what the tests are about is all that may cost it its certificate: not a machine that
+    /// is busy.
     pub(crate) async fn proxy_at(&self, identity: SocketAddr, anchors: &str) -> Result<TestProxy> {
         let proxy = TestProxy::builder(&self.name())
             .identity(identity, &self.name())
             .token_file(self.token_file().await?)
             .trust_anchors(anchors)
-            .refresh(Duration::from_millis(500), Duration::from_secs(3600))
+            .refresh(Duration::from_millis(500), Duration::from_secs(2))
             .start()
             .await?;
         let certificate = proxy.certificate();

@@ -17,8 +17,8 @@ struct Replicas<'a> {
 }
 
 impl<'a> Replicas<'a> {
-    /// Certificates last longer than it takes to start a replica.
-    const FLAGS: [&'static str; 2] = [SHORT, "--identity-issuance-lifetime=20s"];
+    /// Certificates last longer than it takes to start a replica on a busy machine.
+    const FLAGS: [&'static str; 2] = [SHORT, "--identity-issuance-lifetime=30s"];
 
     async fn start(mesh: &'a Mesh, count: usize) -> Result<Self> {
         let all = (0..count).map(|_| mesh.identity(&Self::FLAGS));

@@ -14,9 +14,9 @@ use kube::{
 };
 use serde_json::json;
 
-/// Longer than a start and a Lease together, so that no certificate ends between a kill and
-/// the next process, and short enough that proxies renew all the time.
-const LIFETIME: &str = "--identity-issuance-lifetime=20s";
+/// Longer than starts and a Lease together take on a busy machine, so that no certificate
+/// ends between a kill and the next process.
+const LIFETIME: &str = "--identity-issuance-lifetime=120s";
 /// More writes than there are.
 const MOST: usize = 12;
 
