@@ -177,7 +177,22 @@ async fn what_is_told_in_protobuf_is_what_is_listed_in_json() -> anyhow::Result<
         .await?;
     // Told, terminating: no kubelet lets it go.
     pods.delete("web-0", &Default::default()).await?;
-    agrees(&cluster, &ferrule).await
+    agrees(&cluster, &ferrule).await?;
+
+    let scrape = ferrule.scrape().await?;
+    for kind in [
+        "Service",
+        "EndpointSlice",
+        "Pod",
+        "Node",
+        "Namespace",
+        "ReplicaSet",
+        "Job",
+    ] {
+        let told = scrape.sum("watch_protobuf", &[("kind", kind)]);
+        ensure!(told == Some(1.0), "{kind} in JSON");
+    }
+    Ok(())
 }
 
 /// Waits for nothing: the command tells what is on its way from what is stale.

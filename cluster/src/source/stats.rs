@@ -30,6 +30,7 @@ pub struct KindStats {
     errors: [AtomicU64; ErrorReason::ALL.len()],
     last_event: AtomicU64,
     connected: AtomicBool,
+    protobuf: AtomicBool,
 }
 
 /// Why a list or watch failed, as coarse as a metric label should be.
@@ -105,6 +106,7 @@ impl Default for KindStats {
             errors: Default::default(),
             last_event: AtomicU64::default(),
             connected: AtomicBool::default(),
+            protobuf: AtomicBool::default(),
         }
     }
 }
@@ -140,6 +142,11 @@ impl KindStats {
         self.connected.load(Relaxed)
     }
 
+    /// Whether the last watch was answered in protobuf.
+    pub fn is_protobuf(&self) -> bool {
+        self.protobuf.load(Relaxed)
+    }
+
     pub(crate) fn heard(&self) {
         self.last_event.store(unix_millis(), Relaxed);
     }
@@ -158,6 +165,10 @@ impl KindStats {
 
     pub(crate) fn set_connected(&self, connected: bool) {
         self.connected.store(connected, Relaxed);
+    }
+
+    pub(crate) fn set_protobuf(&self, protobuf: bool) {
+        self.protobuf.store(protobuf, Relaxed);
     }
 
     pub(crate) fn failed(&self, reason: ErrorReason) {

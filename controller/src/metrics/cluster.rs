@@ -68,6 +68,12 @@ fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
         "1 while the source of the kind answers",
         Kind::ALL.map(|kind| (of(kind), u32::from(watches.kind(kind).is_connected()))),
     )?;
+    writer.gauges(
+        "watch_protobuf{kind}",
+        "1 while the kind is told in protobuf; in JSON, which custom resources always are, it \
+         costs the API server and this process several times as much",
+        Kind::ALL.map(|kind| (of(kind), u32::from(watches.kind(kind).is_protobuf()))),
+    )?;
     writer.counters(
         "watch_restarts{kind}",
         "How often the list or watch began again after an error",
@@ -83,7 +89,7 @@ fn watches(discovery: &Discovery, writer: &mut Writer<'_>) -> fmt::Result {
     writer.counters(
         "watch_errors{kind,reason}",
         "Errors by reason: connection, timeout, unauthorized, forbidden, not_found, expired, \
-         throttled, server, malformed, unreadable, other; those that never occurred are left \
+         throttled, server, malformed, other; those that never occurred are left \
          out. not_found grows every 30-60 s while the kind's CRD is not installed",
         errors,
     )?;

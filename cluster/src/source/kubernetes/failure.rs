@@ -1,5 +1,6 @@
 //! Why a list or watch failed, and what a user is told of it.
 
+use super::protobuf::Unreadable;
 use crate::{object::Kind, source::ErrorReason};
 use kube::{core::Status, runtime::watcher};
 use std::{error::Error, io};
@@ -35,6 +36,7 @@ impl From<&kube::Error> for Failure {
     fn from(error: &kube::Error) -> Self {
         let reason = match error {
             kube::Error::Api(status) => return (&**status).into(),
+            error if is_unreadable(error) => ErrorReason::Malformed,
             kube::Error::Service(cause) if is_timeout(&**cause) => ErrorReason::Timeout,
             kube::Error::Service(_)
             | kube::Error::HyperError(_)
@@ -128,6 +130,22 @@ fn is_timeout(error: &(dyn Error + Send + Sync + 'static)) -> bool {
         || error
             .downcast_ref::<io::Error>()
             .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+}
+
+/// Whether it is about protobuf that could not be read.
+fn is_unreadable(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<Unreadable>() {
+            return true;
+        }
+        next = match error.downcast_ref::<io::Error>() {
+            // Its source is that of what it holds.
+            Some(error) => error.get_ref().map(|error| error as _),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 /// What an error and its causes say, each once: some repeat their cause, others

@@ -25,7 +25,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -42,6 +42,9 @@ const WATCH_ANSWER: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(90);
 /// The least time between the starts of two watches of a kind.
 const PACE: Duration = Duration::from_millis(250);
+/// How long a kind is watched in JSON whose protobuf was no use: what stands between may
+/// have been mended since, and a watch in JSON costs several times as much.
+const IN_JSON: Duration = Duration::from_secs(3600);
 /// Warnings of a failure that goes on: 10 s after the first, then 20 s ...
 const FIRST_REMINDER: Duration = Duration::from_secs(10);
 /// ... up to this.
@@ -52,9 +55,17 @@ pub(super) struct Link {
     kind: Kind,
     stats: Arc<WatchStats>,
     streamed_lists: AtomicU64,
-    /// Protobuf could not be read.
-    json_only: AtomicBool,
+    in_json: Mutex<InJson>,
     health: Mutex<Health>,
+}
+
+/// What is asked for of a kind that there is in protobuf.
+#[derive(Default)]
+struct InJson {
+    /// The next watch asks for protobuf again from here on.
+    until: Option<Instant>,
+    /// How the last watch was asked for.
+    was_asked: bool,
 }
 
 #[derive(Default)]
@@ -73,7 +84,7 @@ impl Link {
             kind,
             stats,
             streamed_lists: AtomicU64::new(0),
-            json_only: AtomicBool::new(false),
+            in_json: Mutex::default(),
             health: Mutex::default(),
         }
     }
@@ -136,10 +147,22 @@ impl Link {
 
     /// What a watch is to accept instead of JSON.
     fn accept(&self) -> Option<HeaderValue> {
-        if self.json_only.load(Relaxed) {
-            return None;
-        }
-        protobuf::accept(self.kind)
+        let mut in_json = self.in_json();
+        let is_over = in_json.until.is_none_or(|until| until <= Instant::now());
+        let accept = protobuf::accept(self.kind).filter(|_| is_over);
+        in_json.was_asked = accept.is_none();
+        accept
+    }
+
+    /// Asks for JSON for a while; whether that is something else than before.
+    pub(super) fn ask_for_json(&self) -> bool {
+        let mut in_json = self.in_json();
+        in_json.until = Some(Instant::now() + IN_JSON);
+        !in_json.was_asked
+    }
+
+    fn in_json(&self) -> MutexGuard<'_, InJson> {
+        self.in_json.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps a server that ends each watch at once from being asked in a loop.
@@ -256,8 +279,14 @@ async fn exchange(
     let response = timeout(patience, client.send(request)).await??;
     if !response.status().is_success() {
         let status = refusal(response).await;
-        if ask.is_watch() && status.code == StatusCode::GONE.as_u16() {
-            return Ok(expired(link));
+        if ask.is_watch() {
+            match StatusCode::from_u16(status.code) {
+                Ok(StatusCode::GONE) => return Ok(expired(link)),
+                Ok(StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE) => {
+                    link.ask_for_json();
+                }
+                _ => {}
+            }
         }
         return Err(kube::Error::Api(Box::new(status)).into());
     }
@@ -270,6 +299,9 @@ async fn exchange(
     } else {
         None
     };
+    if is_watch {
+        link.stats().set_protobuf(translation.is_some());
+    }
     Ok(response.map(|body| HeardBody {
         translation,
         ..HeardBody::new(body, link, is_watch)
@@ -372,10 +404,22 @@ impl HeardBody {
         match translation.lines(received) {
             Ok(lines) => Ok(Frame::data(lines)),
             Err(unreadable) => {
-                warn!(kind = %self.link.kind, "{unreadable}; watching it in JSON");
-                self.link.json_only.store(true, Relaxed);
+                self.link.ask_for_json();
                 Err(unreadable.into())
             }
+        }
+    }
+
+    /// A server's end of a watch is between two events. In the middle of one it is not
+    /// told again by whoever reads lines: it would look like any other end.
+    fn ends(&self) {
+        let is_cut = self.translation.as_ref().is_some_and(Translation::is_cut);
+        if is_cut {
+            self.link.failed(&Failure {
+                reason: ErrorReason::Connection,
+                code: None,
+                text: "the stream ended in the middle of an event".to_owned(),
+            });
         }
     }
 }
@@ -400,6 +444,9 @@ impl http_body::Body for HeardBody {
                 this.link.stats().heard();
             }
             let frame = frame.map(|frame| this.read(frame?));
+            if frame.is_none() {
+                this.ends();
+            }
             if !matches!(&frame, Some(Ok(frame)) if is_empty(frame)) {
                 return Poll::Ready(frame);
             }

@@ -316,6 +316,10 @@ impl Watch {
         if matches!(failure.reason, ErrorReason::Server | ErrorReason::Other) && !away {
             self.refusals += 1;
         }
+        if self.refusals >= PATIENCE && self.link.ask_for_json() {
+            debug!(kind = %self.kind, "nothing is answered in protobuf, asking for JSON");
+            return Next::StartOver;
+        }
         if refused_streaming || self.refusals >= PATIENCE {
             if self.list != List::Complete && self.streaming == Streaming::On {
                 debug!(kind = %self.kind, "streaming lists do not work here, listing by pages");

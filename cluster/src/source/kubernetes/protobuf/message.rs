@@ -16,6 +16,9 @@ pub(super) enum Malformed {
     /// A field is written in another way than its type is.
     #[error("field {0} is of another type")]
     Type(u32),
+    /// Which field it is in.
+    #[error("{0}: {1}")]
+    In(&'static str, Box<Malformed>),
 }
 
 /// A field's value as it is encoded.
@@ -91,7 +94,8 @@ fn each<'a>(
     Ok(())
 }
 
-/// The value of a field that is there once: of several, the last.
+/// The value of a field that is there once: of several, the last. (A reader should merge
+/// messages; the API server writes one.)
 fn last(message: &[u8], number: u32) -> Result<Option<Value<'_>>, Malformed> {
     let mut last = None;
     each(message, number, |value| {
@@ -122,18 +126,19 @@ pub(super) fn write_fields(
     json: &mut Vec<u8>,
 ) -> Result<(), Malformed> {
     for field in fields {
-        match field.count {
-            Count::One => write_one(message, field, json)?,
+        let written = match field.count {
+            Count::One => write_one(message, field, json),
             Count::List => write_all(message, field, b"[]", json, |value, json| {
                 write_value(value, field, json)
-            })?,
+            }),
             Count::Map => write_all(message, field, b"{}", json, |entry, json| {
                 let entry = entry.bytes(field.number)?;
                 write_text(last_bytes(entry, 1)?, json);
                 json.push(b':');
                 write_value(Value::Bytes(last_bytes(entry, 2)?), field, json)
-            })?,
-        }
+            }),
+        };
+        written.map_err(|cause| Malformed::In(field.name, cause.into()))?;
     }
     Ok(())
 }
@@ -219,7 +224,7 @@ pub(super) fn write_key(name: &str, json: &mut Vec<u8>) {
     json.extend_from_slice(b"\":");
 }
 
-/// What is not UTF-8 is replaced, as the API server does in JSON.
+/// What is not UTF-8 is replaced, as the API server does in JSON (each byte for itself there).
 pub(super) fn write_text(text: &[u8], json: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(text);
     serde_json::to_writer(json, &*text).unwrap_or_else(|error| unreachable!("to memory: {error}"));

@@ -49,9 +49,14 @@ pub(super) fn is_protobuf(headers: &HeaderMap) -> bool {
 
 /// Why a watch could not be translated.
 #[derive(Debug, thiserror::Error)]
-#[error("what the API server tells of {kind} in protobuf cannot be read: {cause}")]
+#[error(
+    "what the API server tells of {kind}{object} in protobuf cannot be read, it is asked for in \
+     JSON: {cause}"
+)]
 pub(super) struct Unreadable {
     kind: Kind,
+    /// Its name after a space, where that can be read.
+    object: String,
     cause: Cause,
 }
 
@@ -92,7 +97,10 @@ impl Translation {
         let mut json = Vec::new();
         while let Some(event) = self.event()? {
             let translated = self.translate(&event, &mut json);
-            translated.map_err(|cause| self.unreadable(cause))?;
+            translated.map_err(|cause| Unreadable {
+                object: name(&event).unwrap_or_default(),
+                ..self.unreadable(cause)
+            })?;
         }
         if self.pending.is_empty() {
             // A large event's room is given back.
@@ -133,10 +141,35 @@ impl Translation {
         Ok(())
     }
 
-    fn unreadable(&self, cause: Cause) -> Unreadable {
-        let kind = self.kind;
-        Unreadable { kind, cause }
+    /// Whether an event has begun whose end has not come.
+    pub(super) fn is_cut(&self) -> bool {
+        !self.pending.is_empty()
     }
+
+    fn unreadable(&self, cause: Cause) -> Unreadable {
+        Unreadable {
+            kind: self.kind,
+            object: String::new(),
+            cause,
+        }
+    }
+}
+
+/// The name of the object in an event, after a space.
+fn name(event: &[u8]) -> Option<String> {
+    let envelope = last_bytes(last_bytes(event, 2).ok()?, 1).ok()?;
+    let object = last_bytes(envelope.strip_prefix(MAGIC)?, 2).ok()?;
+    let metadata = last_bytes(object, 1).ok()?;
+    let text = |number| {
+        let bytes = last_bytes(metadata, number).unwrap_or_default();
+        String::from_utf8_lossy(bytes)
+    };
+    let (namespace, name) = (text(3), text(1));
+    Some(match (&*namespace, &*name) {
+        (_, "") => return None,
+        ("", name) => format!(" {name}"),
+        (namespace, name) => format!(" {namespace}/{name}"),
+    })
 }
 
 /// The JSON of an enveloped `Status`, which a refusal is; `None` if it is none.

@@ -48,6 +48,13 @@ struct Asked {
     respond: oneshot::Sender<Response<Stream>>,
 }
 
+impl Asked {
+    fn accepts_protobuf(&self) -> bool {
+        let accept = self.accept.as_ref().and_then(|accept| accept.to_str().ok());
+        accept.is_some_and(|accept| accept.starts_with("application/vnd.kubernetes.protobuf"))
+    }
+}
+
 /// What it says that it serves; by default it does not tell.
 #[derive(Default)]
 struct Catalogue {
@@ -190,20 +197,25 @@ impl Server {
         request
     }
 
-    /// A watch that is answered in protobuf, if it accepts that.
-    pub(super) async fn answer_in_protobuf(&mut self, parts: &str) -> Option<Sending> {
-        const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+    /// A watch that accepts protobuf, and is answered in it.
+    pub(super) async fn answer_in_protobuf(&mut self, parts: &str) -> Sending {
         let request = self.request(parts).await;
-        let accept = request.accept?;
-        if !accept.to_str().unwrap().starts_with(PROTOBUF) {
-            return None;
-        }
+        assert!(request.accepts_protobuf());
         let (send, receive) = mpsc::unbounded_channel();
         let mut response = Response::new(Stream(receive));
         let streamed = HeaderValue::from_static("application/vnd.kubernetes.protobuf;stream=watch");
         response.headers_mut().insert(CONTENT_TYPE, streamed);
         request.respond.send(response).ok();
-        Some(Sending(send))
+        Sending(send)
+    }
+
+    /// A watch that accepts JSON only.
+    pub(super) async fn answer_in_json(&mut self, parts: &str) -> Sending {
+        let request = self.request(parts).await;
+        assert!(!request.accepts_protobuf());
+        let (send, receive) = mpsc::unbounded_channel();
+        request.respond.send(Response::new(Stream(receive))).ok();
+        Sending(send)
     }
 
     pub(super) async fn refuse_connection(&mut self, parts: &str) {
@@ -274,6 +286,10 @@ impl Server {
     /// How often it was asked what it serves.
     pub(super) fn asked_what_it_serves(&self) -> u32 {
         self.catalogue.lock().unwrap().asked
+    }
+
+    pub(super) fn is_protobuf(&self) -> bool {
+        self.stats.kind(Kind::Node).is_protobuf()
     }
 
     pub(super) fn is_connected(&self) -> bool {
