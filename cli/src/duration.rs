@@ -1,6 +1,9 @@
 use ferrule_cluster::object::GoDuration;
 use std::time::Duration;
 
+/// A Lease says its duration in whole seconds, and is renewed after a third.
+const SHORTEST_LEASE: Duration = Duration::from_secs(3);
+
 /// Reads a flag that is a span of time, in the way of Go's programs: the charts of
 /// a mesh have `24h0m0s`.
 ///
@@ -14,6 +17,18 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
     nanos
         .map(Duration::from_nanos)
         .ok_or("expected a duration such as 20s, 500ms or 1m30s")
+}
+
+/// Reads such a duration as a Lease can have.
+///
+/// # Errors
+/// What was expected.
+pub fn lease_duration(text: &str) -> Result<Duration, &'static str> {
+    let duration = duration(text)?;
+    if duration < SHORTEST_LEASE || duration.subsec_nanos() > 0 {
+        return Err("expected whole seconds, at least 3s");
+    }
+    Ok(duration)
 }
 
 #[cfg(test)]

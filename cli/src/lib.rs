@@ -63,7 +63,7 @@ pub use self::{
     check::{Check, reference as checks_reference},
     diagnostics::Diagnostics,
     domain::domain,
-    duration::duration,
+    duration::{duration, lease_duration},
     error::{Error, Refusal},
     identity::Identity,
     inject::{Inject, Uninject},

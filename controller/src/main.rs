@@ -8,7 +8,7 @@ mod admin;
 mod api_client;
 mod banner;
 mod discovery;
-mod event_name;
+mod events;
 mod files;
 mod flags;
 mod grpc;

@@ -2,10 +2,12 @@
 //! a process of the control plane, or a proxy, would not start over another.
 
 use super::values::at;
-use crate::{api_addr::ApiAddr, domain, duration, log_filter, proxy_flags::setting};
+use crate::{
+    api_addr::ApiAddr, domain, duration, lease_duration, log_filter, proxy_flags::setting,
+};
 use ferrule_policy::parse_networks;
 use serde_json::Value;
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 /// What a text is to be.
 #[derive(Clone, Copy)]
@@ -95,8 +97,6 @@ const PORTS: [&str; 4] = ["admin", "control", "inbound", "outbound"];
 const LEVELS: [&str; 8] = [
     "panic", "fatal", "error", "warn", "warning", "info", "debug", "trace",
 ];
-/// A Lease says its duration in whole seconds, and is renewed after a third.
-const SHORTEST_LEASE: Duration = Duration::from_secs(3);
 
 /// What is wrong with values, each with its path and what was expected.
 pub(super) fn problems(values: &Value) -> Vec<String> {
@@ -173,11 +173,7 @@ impl Form {
             Form::Filter => log_filter(text).map(drop),
             Form::Domain => domain(text).map(drop).map_err(str::to_owned),
             Form::Duration => duration(text).map(drop).map_err(str::to_owned),
-            Form::Lease => {
-                let duration = duration(text)?;
-                let is_good = duration >= SHORTEST_LEASE && duration.subsec_nanos() == 0;
-                expect(is_good, "whole seconds, at least 3s")
-            }
+            Form::Lease => lease_duration(text).map(drop).map_err(str::to_owned),
             _ if text.is_empty() => Ok(()),
             Form::Level => expect(
                 LEVELS.contains(&text),

@@ -2,11 +2,8 @@
 
 use crate::lease::Terms;
 use clap::Args;
-use ferrule_cli::duration;
+use ferrule_cli::lease_duration;
 use std::time::Duration;
-
-/// A Lease says its duration in whole seconds, and is renewed after a third.
-const SHORTEST: Duration = Duration::from_secs(3);
 
 /// Who writes, of several replicas.
 #[derive(Debug, Args)]
@@ -33,12 +30,4 @@ impl LeaseFlags {
             duration: self.lease_duration,
         }
     }
-}
-
-fn lease_duration(text: &str) -> Result<Duration, String> {
-    let duration = duration(text)?;
-    if duration < SHORTEST || duration.subsec_nanos() > 0 {
-        return Err("expected whole seconds, at least 3s".to_owned());
-    }
-    Ok(duration)
 }

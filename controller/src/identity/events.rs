@@ -5,17 +5,10 @@
 //! what it tells, so the API server keeps the first and refuses the others: there is
 //! one for each change, whoever leads.
 
-use crate::event_name::event_name;
+use crate::events::{self, Told, name_for};
 use ferrule_identity::{Notice, date};
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Event, EventSource, ObjectReference},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use kube::{Api, Client, api::PostParams};
 use std::time::Duration;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,8 +16,6 @@ use tokio_util::sync::CancellationToken;
 const COMPONENT: &str = "linkerd-identity";
 /// How long an Event may take to be written; it is given up then.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The API server takes no longer messages.
-const LONGEST: usize = 1000;
 
 /// Writes Events, one at a time.
 pub(crate) struct Recorder {
@@ -160,28 +151,16 @@ fn event(notice: &Notice, control_plane: &str) -> Event {
             )
         }
     };
-    let now = Time(Timestamp::now());
-    let about = object.name.clone().unwrap_or_default();
-    Event {
-        metadata: ObjectMeta {
-            name: Some(event_name(&about, &format!("{reason} {key}"))),
-            namespace: object.namespace.clone(),
-            ..ObjectMeta::default()
-        },
-        involved_object: object,
-        reason: Some(reason.to_owned()),
-        message: Some(message.chars().take(LONGEST).collect()),
-        type_: Some(if is_normal { "Normal" } else { "Warning" }.to_owned()),
-        source: Some(EventSource {
-            component: Some(COMPONENT.to_owned()),
-            host: None,
-        }),
-        reporting_component: Some(COMPONENT.to_owned()),
-        first_timestamp: Some(now.clone()),
-        last_timestamp: Some(now),
-        count: Some(1),
-        ..Event::default()
-    }
+    let about = object.name.as_deref().unwrap_or_default();
+    let name = name_for(about, &format!("{reason} {key}"));
+    let told = Told {
+        component: COMPONENT,
+        object,
+        is_normal,
+        reason,
+        message: &message,
+    };
+    events::event(name, told)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Events about workloads whose pods got a proxy, or none.
 
 use super::known_kind;
+use crate::events::{self, shortened};
 use ferrule_proxy_injector::{Decision, Owner, OwnerReference};
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{Event, EventSource, ObjectReference},
-    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, Time},
+    api::core::v1::{Event, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::{
     Api, Client,
@@ -37,10 +38,6 @@ const SAME_FOR: Duration = Duration::from_secs(600);
 /// How many are remembered, so as to be counted up.
 const REMEMBERED: usize = 1024;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most of an owner's name that is in an event's: names end with 253 characters.
-const LONGEST_NAME: usize = 200;
-/// The most that an API server takes.
-const LONGEST_MESSAGE: usize = 1024;
 
 /// Takes events, and tells them later: nothing waits for it.
 pub(super) struct Events {
@@ -137,16 +134,9 @@ impl Note {
     }
 
     fn event(&self, name: &str) -> Event {
-        let now = Timestamp::now();
-        let mut message = self.message.clone();
-        message.truncate(message.floor_char_boundary(LONGEST_MESSAGE));
-        Event {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                namespace: Some(self.namespace.clone()),
-                ..ObjectMeta::default()
-            },
-            involved_object: ObjectReference {
+        let told = events::Told {
+            component: COMPONENT,
+            object: ObjectReference {
                 api_version: Some(self.api_version.clone()),
                 kind: Some(self.kind.clone()),
                 name: Some(self.name.clone()),
@@ -154,20 +144,11 @@ impl Note {
                 uid: Some(self.owner.clone()),
                 ..ObjectReference::default()
             },
-            type_: Some("Normal".to_owned()),
-            reason: Some(self.reason.to_owned()),
-            message: Some(message),
-            source: Some(EventSource {
-                component: Some(COMPONENT.to_owned()),
-                host: None,
-            }),
-            reporting_component: Some(COMPONENT.to_owned()),
-            count: Some(1),
-            first_timestamp: Some(Time(now)),
-            last_timestamp: Some(Time(now)),
-            event_time: None::<MicroTime>,
-            ..Event::default()
-        }
+            is_normal: true,
+            reason: self.reason,
+            message: &self.message,
+        };
+        events::event(name.to_owned(), told)
     }
 }
 
@@ -234,10 +215,4 @@ impl Publisher {
         self.told.insert(note, told);
         Ok(())
     }
-}
-
-/// A part of a name that another may follow.
-fn shortened(name: &str) -> &str {
-    let name = &name[..name.floor_char_boundary(LONGEST_NAME)];
-    name.trim_end_matches(['.', '-'])
 }

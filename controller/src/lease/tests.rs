@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 
 const NAME: &str = "policy-controller-write";
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The shortest that there is, so that tests are quick.
 const DURATION: Duration = Duration::from_secs(3);
 

@@ -3,23 +3,14 @@
 //! Who takes over tells it again. An Event's name follows from what it tells, so there is
 //! one of it for as long as the API server keeps it.
 
-use crate::event_name::event_name;
-use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Event, EventSource, ObjectReference},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
-use kube::{
-    Api, Client,
-    api::{ObjectMeta, PostParams},
-};
+use crate::events::{self, Told, name_for};
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use kube::{Api, Client, api::PostParams};
 use std::time::Duration;
 
 const COMPONENT: &str = "linkerd-destination";
 /// How long an Event may take to be written; it is given up then.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// The API server takes no longer messages.
-const LONGEST: usize = 1000;
 
 /// Why an Event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,41 +85,21 @@ impl Teller {
 }
 
 fn event(about: About<'_>, reason: Reason, text: &str, thing: &str) -> Event {
-    let now = Time(Timestamp::now());
     let (kind, uid) = (about.kind, about.uid.unwrap_or_default());
     let thing = format!("{} {kind} {uid} {thing}", reason.as_str());
-    Event {
-        metadata: ObjectMeta {
-            name: Some(event_name(about.name, &thing)),
-            namespace: Some(about.namespace.to_owned()),
-            ..ObjectMeta::default()
-        },
-        involved_object: ObjectReference {
+    let told = Told {
+        component: COMPONENT,
+        object: ObjectReference {
             api_version: Some(about.api_version.to_owned()),
-            kind: Some(about.kind.to_owned()),
+            kind: Some(kind.to_owned()),
             name: Some(about.name.to_owned()),
             namespace: Some(about.namespace.to_owned()),
             uid: about.uid.map(ToOwned::to_owned),
             ..ObjectReference::default()
         },
-        reason: Some(reason.as_str().to_owned()),
-        message: Some(text.chars().take(LONGEST).collect()),
-        type_: Some(
-            if reason.is_normal() {
-                "Normal"
-            } else {
-                "Warning"
-            }
-            .to_owned(),
-        ),
-        source: Some(EventSource {
-            component: Some(COMPONENT.to_owned()),
-            host: None,
-        }),
-        reporting_component: Some(COMPONENT.to_owned()),
-        first_timestamp: Some(now.clone()),
-        last_timestamp: Some(now),
-        count: Some(1),
-        ..Event::default()
-    }
+        is_normal: reason.is_normal(),
+        reason: reason.as_str(),
+        message: text,
+    };
+    events::event(name_for(about.name, &thing), told)
 }
