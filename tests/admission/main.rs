@@ -13,14 +13,13 @@ use self::{
     server::{Answer, Server},
 };
 use anyhow::{Context as _, ensure};
-use ferrule_test_cluster::Cluster;
+use ferrule_test_cluster::{Cluster, PATIENCE};
 use ferrule_tests::{Ferrule, WebhookRegistration, certify_webhooks};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const NAME: &str = "linkerd-policy-validator.linkerd.io";
 
 /// As the chart registers it (policy.md section 8.1).

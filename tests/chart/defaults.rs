@@ -3,7 +3,7 @@
 
 use crate::{
     cases::{Cases, texts},
-    helm::{NAMESPACE, apply, documents, pipe, printed, render},
+    helm::{NAMESPACE, apply, documents, pipe, render},
     installation::define_monitors,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -48,7 +48,7 @@ async fn the_api_server_adds_nothing_of_its_own() -> Result<()> {
             "--output=json",
             "--filename=-",
         ];
-        let applied = printed(name, pipe(&cluster, &apply, &manifests).await?)?;
+        let applied = pipe(&cluster, &apply, &manifests).await?.succeeded(name)?;
         let applied: Value = serde_json::from_str(&applied)?;
         let applied = applied["items"].as_array().context("objects")?;
         for said in documents(&manifests)? {

@@ -2,12 +2,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use ferrule_test_cluster::{Binary, Cluster};
+use ferrule_tests::Printed;
 use serde_json::Value;
-use std::{
-    path::{Path, PathBuf},
-    process::{Output, Stdio},
-};
-use tokio::{io::AsyncWriteExt as _, process::Command, sync::OnceCell};
+use std::path::{Path, PathBuf};
+use tokio::{process::Command, sync::OnceCell};
 
 pub(crate) const CHART: &str = "charts/ferrule-control-plane";
 pub(crate) const NAMESPACE: &str = "linkerd";
@@ -85,9 +83,9 @@ fn is_of_helm_4(flag: &str) -> bool {
 }
 
 /// kubectl with objects on its standard input; whatever it answers.
-pub(crate) async fn pipe(cluster: &Cluster, args: &[&str], objects: &str) -> Result<Output> {
+pub(crate) async fn pipe(cluster: &Cluster, args: &[&str], objects: &str) -> Result<Printed> {
     let mut command = Command::from(cluster.command(Binary::Kubectl).await?);
-    output(command.args(args), objects).await
+    Printed::by(command.args(args), objects).await
 }
 
 /// Applies objects, or fails.
@@ -95,39 +93,10 @@ pub(crate) async fn apply(cluster: &Cluster, objects: &[Value]) -> Result<()> {
     let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": objects});
     let args = ["apply", "--server-side", "--filename=-"];
     let applied = pipe(cluster, &args, &list.to_string()).await?;
-    printed(&args, applied).map(drop)
+    applied.succeeded(&args).map(drop)
 }
 
 async fn run(command: &mut Command, input: &str) -> Result<String> {
-    let output = output(command, input).await?;
-    printed(&format!("{:?}", command.as_std()), output)
-}
-
-pub(crate) fn printed(what: &impl std::fmt::Debug, output: Output) -> Result<String> {
-    ensure!(
-        output.status.success(),
-        "{what:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(String::from_utf8(output.stdout)?)
-}
-
-async fn output(command: &mut Command, input: &str) -> Result<Output> {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn()?;
-    let mut stdin = child.stdin.take().context("stdin is piped")?;
-    let written = async {
-        stdin.write_all(input.as_bytes()).await?;
-        drop(stdin);
-        anyhow::Ok(())
-    };
-    // It may print before it has read all.
-    let (written, output) = tokio::join!(written, child.wait_with_output());
-    written?;
-    Ok(output?)
+    let printed = Printed::by(command, input).await?;
+    printed.succeeded(command.as_std())
 }

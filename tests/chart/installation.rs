@@ -2,7 +2,7 @@
 
 use crate::{
     cases::{Cases, texts},
-    helm::{CHART, NAMESPACE, apply, ask, is_helm_3, pipe, printed, render},
+    helm::{CHART, NAMESPACE, apply, ask, is_helm_3, pipe, render},
     walk,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -209,21 +209,17 @@ async fn what_is_rendered_is_valid_and_applied_twice_is_the_same() -> Result<()>
         let apply = ["apply", "--server-side", "--filename=-"];
         let dry = [&apply[..], &["--dry-run=server"]].concat();
         let tried = pipe(&cluster, &dry, &manifests).await?;
-        ensure!(
-            tried.stderr.is_empty(),
-            "{name}: {}",
-            String::from_utf8_lossy(&tried.stderr)
-        );
-        printed(name, tried)?;
-        printed(name, pipe(&cluster, &apply, &manifests).await?)?;
+        ensure!(tried.stderr.is_empty(), "{name}: {}", tried.stderr);
+        tried.succeeded(name)?;
+        pipe(&cluster, &apply, &manifests).await?.succeeded(name)?;
         write_ca_bundle(&cluster).await?;
         // 0 says that there is no difference, in a field that anybody owns.
         let diff = ["diff", "--server-side", "--filename=-"];
-        let diff = printed(name, pipe(&cluster, &diff, &manifests).await?)?;
+        let diff = pipe(&cluster, &diff, &manifests).await?.succeeded(name)?;
         ensure!(diff.is_empty(), "{name}: {diff}");
-        printed(name, pipe(&cluster, &apply, &manifests).await?)?;
+        pipe(&cluster, &apply, &manifests).await?.succeeded(name)?;
         let delete = ["delete", "--filename=-", "--ignore-not-found"];
-        printed(name, pipe(&cluster, &delete, &manifests).await?)?;
+        pipe(&cluster, &delete, &manifests).await?.succeeded(name)?;
     }
     Ok(())
 }
@@ -254,11 +250,8 @@ async fn write_ca_bundle(cluster: &Cluster) -> Result<()> {
         "--force-conflicts",
         "--filename=-",
     ];
-    printed(
-        &args,
-        pipe(cluster, &args, &configuration.to_string()).await?,
-    )
-    .map(drop)
+    let written = pipe(cluster, &args, &configuration.to_string()).await?;
+    written.succeeded(&args).map(drop)
 }
 
 /// The kinds of the Prometheus operator, as far as the API server must know them.

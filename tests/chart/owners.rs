@@ -2,7 +2,7 @@
 //! controller both write is never left alone by either.
 
 use crate::{
-    helm::{NAMESPACE, ask, pipe, printed},
+    helm::{NAMESPACE, ask, pipe},
     roles::{inject, rotate, write_statuses},
     running::{Instead, Running, WEBHOOK_CA, leads, serve_the_webhooks, until},
 };
@@ -101,7 +101,7 @@ impl Rendered {
             "--output=json",
             "--show-managed-fields",
         ];
-        let found = printed(&get, pipe(cluster, &get, &manifest).await?)?;
+        let found = pipe(cluster, &get, &manifest).await?.succeeded(&get)?;
         let found: Value = serde_json::from_str(&found)?;
         let items = found["items"].as_array().context("objects")?;
         let named = items.iter().map(|object| {

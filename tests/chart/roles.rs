@@ -2,12 +2,12 @@
 //! nothing: told by the API server's own audit log.
 
 use crate::{
-    helm::{NAMESPACE, apply, ask, pipe, printed, render},
-    running::{Instead, PATIENCE, Running, WEBHOOK_CA, leads, serve_the_webhooks, until},
+    helm::{NAMESPACE, apply, ask, pipe, render},
+    running::{Instead, Running, WEBHOOK_CA, leads, serve_the_webhooks, until},
     unknown::ask_for_what_nobody_knows,
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Binary::*, Cluster};
+use ferrule_test_cluster::{Binary::*, Cluster, PATIENCE};
 use ferrule_tests::crds;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -151,11 +151,10 @@ async fn refuse(running: &Running) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let answer = pipe(&running.cluster, &create, &object.to_string()).await?;
-            let error = String::from_utf8_lossy(&answer.stderr).into_owned();
-            if error.contains(told) {
+            if answer.stderr.contains(told) {
                 break;
             }
-            ensure!(Instant::now() < deadline, "{told} lets it in: {error}");
+            ensure!(Instant::now() < deadline, "{told} lets it in: {answer:?}");
             sleep(Duration::from_millis(200)).await;
         }
     }
@@ -383,7 +382,7 @@ async fn rotate_the_anchor(running: &Running) -> Result<()> {
 async fn nothing_differs(cluster: &Cluster, helm: &[&str]) -> Result<()> {
     let manifests = render(helm).await?;
     let diff = ["diff", "--server-side", "--filename=-"];
-    let diff = printed(&diff, pipe(cluster, &diff, &manifests).await?)?;
+    let diff = pipe(cluster, &diff, &manifests).await?.succeeded(&diff)?;
     ensure!(diff.is_empty(), "{diff}");
     Ok(())
 }

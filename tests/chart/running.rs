@@ -6,7 +6,7 @@ use crate::{
     processes::Pods,
 };
 use anyhow::{Result, ensure};
-use ferrule_test_cluster::{Binary::*, Cluster, Options};
+use ferrule_test_cluster::{Binary::*, Cluster, Options, PATIENCE};
 use ferrule_tests::{Ferrule, Scrape, crds};
 use serde_json::json;
 use std::{
@@ -16,7 +16,6 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const WEBHOOK_CA: &str = "ferrule-webhook-ca";
 
 /// A control plane, and its cluster.

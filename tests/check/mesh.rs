@@ -2,7 +2,7 @@
 
 use crate::{objects::Objects, told::Told};
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Binary, Cluster, Kubelet};
+use ferrule_test_cluster::{Binary, Cluster, Kubelet, PATIENCE};
 use ferrule_tests::{Ferrule, crds};
 use serde_json::{Value, json};
 use std::{
@@ -15,7 +15,6 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) const NAMESPACE: &str = "linkerd";
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Services that webhooks are called by, and what their ports are called.
 pub(crate) const WEBHOOKS: [(&str, &str); 3] = [
     ("linkerd-proxy-injector", "proxy-injector"),

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, ensure};
 use ferrule_test_cluster::{Binary, Cluster};
 use ferrule_tests::{Ferrule, Printed};
 use serde_json::Value;
-use std::{ffi::OsString, path::PathBuf, process::Stdio};
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use std::{ffi::OsString, path::PathBuf};
+use tokio::process::Command;
 
 /// What manifests are piped into.
 pub(crate) const APPLY: &[&str] = &["apply", "-f", "-"];
@@ -44,9 +44,7 @@ impl Shell {
 
     /// What a command that succeeds prints.
     pub(crate) async fn told(&self, args: &[&str]) -> Result<String> {
-        let printed = self.ferrule(args).await?;
-        ensure!(printed.code == Some(0), "{args:?}: {printed:?}");
-        Ok(printed.stdout)
+        self.ferrule(args).await?.succeeded(&args)
     }
 
     /// What a command that fails says; it prints nothing, so that nothing is applied.
@@ -69,9 +67,7 @@ impl Shell {
     pub(crate) async fn kubectl(&self, args: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new(&self.kubectl);
         command.args(args);
-        let printed = self.run(command, input).await?;
-        ensure!(printed.code == Some(0), "{args:?}: {printed:?}");
-        Ok(printed.stdout)
+        self.run(command, input).await?.succeeded(&args)
     }
 
     /// An object; `Null` if it is not there.
@@ -86,7 +82,7 @@ impl Shell {
 
     async fn run(&self, mut command: Command, input: &str) -> Result<Printed> {
         command.env("KUBECONFIG", self.cluster.kubeconfig());
-        run(command, input).await
+        Printed::by(&mut command, input).await
     }
 }
 
@@ -99,27 +95,5 @@ pub(crate) async fn alone(args: &[&str], input: &str) -> Result<Printed> {
         .env("PATH", helm.parent().context("a folder")?)
         .env("KUBECONFIG", "/nowhere/config")
         .env_remove("LINKERD_DOCKER_REGISTRY");
-    run(command, input).await
-}
-
-async fn run(mut command: Command, input: &str) -> Result<Printed> {
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command.spawn()?;
-    let mut stdin = child.stdin.take().context("stdin is piped")?;
-    let written = async {
-        // It may end before it has read all.
-        let _ = stdin.write_all(input.as_bytes()).await;
-        drop(stdin);
-    };
-    let ((), output) = tokio::join!(written, child.wait_with_output());
-    let output = output?;
-    Ok(Printed {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
-    })
+    Printed::by(&mut command, input).await
 }

@@ -3,16 +3,12 @@
 
 use crate::service_profile::{ServiceProfiles, route};
 use anyhow::Context as _;
-use ferrule_test_cluster::Cluster;
+use ferrule_test_cluster::{Cluster, PATIENCE};
 use ferrule_tests::{Ferrule, WebhookRegistration, certify_webhooks, crds::install_kind};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
-
-/// For a webhook to be called once it is registered, and for its certificate to be
-/// verified by another.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the API server says when it is asked to store this; `None` if it would.
 async fn said(

@@ -1,7 +1,8 @@
 //! The trust anchor that Ferrule keeps is replaced by hand, as docs/certificates.md says.
 
-use crate::mesh::{ANCHOR, Mesh, ROOTS, Traffic, eventually};
+use crate::mesh::{ANCHOR, Mesh, ROOTS, Traffic};
 use anyhow::{Context as _, Result};
+use ferrule_test_cluster::eventually;
 use k8s_openapi::api::core::v1::Event;
 use kube::{
     Api,

@@ -1,7 +1,8 @@
 //! What people ask and do with `ferrule identity`.
 
-use crate::mesh::{Mesh, eventually};
+use crate::mesh::Mesh;
 use anyhow::{Context as _, Result};
+use ferrule_test_cluster::eventually;
 use ferrule_tests::{Ferrule, TestAuthority};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};

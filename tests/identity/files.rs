@@ -1,7 +1,8 @@
 //! Somebody brings files, and replaces them.
 
-use crate::mesh::{Mesh, Traffic, eventually};
+use crate::mesh::{Mesh, Traffic};
 use anyhow::Result;
+use ferrule_test_cluster::eventually;
 use ferrule_tests::{Ferrule, TestAuthority};
 use std::{
     fs,

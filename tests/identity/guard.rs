@@ -2,10 +2,11 @@
 
 use crate::{
     files::Files,
-    mesh::{ISSUER, Mesh, ROOTS, Traffic, eventually},
+    mesh::{ISSUER, Mesh, ROOTS, Traffic},
     roles::own_kubeconfig,
 };
 use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::eventually;
 use ferrule_tests::{Ferrule, TestAuthority};
 use k8s_openapi::api::{
     apps::v1::Deployment,

@@ -1,7 +1,8 @@
 //! Nobody brings a certificate authority: Ferrule makes one and keeps it.
 
-use crate::mesh::{ANCHOR, ISSUER, Mesh, Traffic, der, eventually};
+use crate::mesh::{ANCHOR, ISSUER, Mesh, Traffic, der};
 use anyhow::{Context as _, Result};
+use ferrule_test_cluster::eventually;
 use ferrule_tests::Ferrule;
 use kube::{
     ResourceExt as _,

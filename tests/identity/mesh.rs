@@ -1,7 +1,7 @@
 //! A mesh of one namespace: identity processes, and proxies that they certify.
 
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Cluster, TestNamespace};
+use ferrule_test_cluster::{Cluster, PATIENCE, TestNamespace, eventually};
 use ferrule_tests::{Ferrule, TestProxy};
 use k8s_openapi::api::{
     authentication::v1::{TokenRequest, TokenRequestSpec},
@@ -21,12 +21,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 pub(crate) const ISSUER: &str = "linkerd-identity-issuer";
 pub(crate) const ANCHOR: &str = "ferrule-trust-anchor";
 pub(crate) const ROOTS: &str = "linkerd-identity-trust-roots";
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where everything of a test is: the control plane's namespace.
 pub(crate) struct Mesh {
@@ -209,21 +208,6 @@ impl Mesh {
             Ok(secret.and_then(|secret| secret.data?.remove(key)))
         });
         Ok(String::from_utf8(part.await?.0)?)
-    }
-}
-
-/// Waits until `look` finds something, a minute at most.
-pub(crate) async fn eventually<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        ensure!(Instant::now() < deadline, "not yet: {what}");
-        sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -1,10 +1,11 @@
 //! Several identity replicas go through a rotation, and their leaders are killed.
 
 use crate::{
-    mesh::{Mesh, Traffic, eventually},
+    mesh::{Mesh, Traffic},
     rotation::{SHORT, annotate, certificates, rotate, told, until_over, until_phase},
 };
 use anyhow::Result;
+use ferrule_test_cluster::eventually;
 use ferrule_tests::{Ferrule, Relay, TestProxy};
 use futures::future::try_join_all;
 use serde_json::json;

@@ -1,7 +1,8 @@
 //! With no more rights than the documentation gives.
 
-use crate::mesh::{Mesh, Traffic, eventually};
+use crate::mesh::{Mesh, Traffic};
 use anyhow::{Context as _, Result};
+use ferrule_test_cluster::eventually;
 use ferrule_tests::Ferrule;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::{Api, api::PostParams};

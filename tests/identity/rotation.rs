@@ -2,10 +2,10 @@
 
 use crate::{
     door::{Door, End},
-    mesh::{ANCHOR, Mesh, ROOTS, Traffic, eventually},
+    mesh::{ANCHOR, Mesh, ROOTS, Traffic},
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Cluster, Options};
+use ferrule_test_cluster::{Cluster, Options, eventually};
 use ferrule_tests::{Ferrule, Relay, TestProxy};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{

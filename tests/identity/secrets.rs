@@ -1,8 +1,9 @@
 //! Somebody else keeps the Secret and the ConfigMap, as cert-manager and
 //! trust-manager do.
 
-use crate::mesh::{ANCHOR, ISSUER, Mesh, ROOTS, Traffic, eventually};
+use crate::mesh::{ANCHOR, ISSUER, Mesh, ROOTS, Traffic};
 use anyhow::Result;
+use ferrule_test_cluster::eventually;
 use ferrule_tests::TestAuthority;
 use k8s_openapi::api::core::v1::Event;
 use kube::{

@@ -3,9 +3,10 @@
 
 use crate::{
     door::{Door, End},
-    mesh::{ANCHOR, ISSUER, Mesh, ROOTS, Traffic, der, eventually, until_under},
+    mesh::{ANCHOR, ISSUER, Mesh, ROOTS, Traffic, der, until_under},
 };
 use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::eventually;
 use ferrule_tests::{Ferrule, Relay};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use kube::{

@@ -4,6 +4,7 @@
 use super::expected::Message;
 use anyhow::{Context as _, Error, Result, ensure};
 use ferrule_proto::{inbound::Server, outbound::OutboundPolicy};
+use ferrule_test_cluster::PATIENCE;
 use ferrule_tests::{
     PolicyProxy,
     scenario::{Following, Stage, once_refused, once_told},
@@ -17,9 +18,6 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
-
-/// For a status to be written.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What of the mesh all scenarios share.
 #[derive(Clone)]

@@ -1,7 +1,8 @@
 //! Who is restarted, and who is not.
 
-use crate::mesh::{Kind::*, Mesh, eventually, restarts};
+use crate::mesh::{Kind::*, Mesh, restarts};
 use anyhow::{Result, ensure};
+use ferrule_test_cluster::eventually;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;

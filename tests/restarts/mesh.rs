@@ -1,7 +1,7 @@
 //! A control plane's namespace, and workloads with proxies in others.
 
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Cluster, Kubelet, TestNamespace};
+use ferrule_test_cluster::{Cluster, Kubelet, TestNamespace, eventually};
 use ferrule_tests::{Ferrule, TestAuthority};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, StatefulSet},
@@ -14,11 +14,7 @@ use kube::{
     core::ApiResource,
 };
 use serde_json::{Value, json};
-use std::time::Duration;
-use tokio::time::{Instant, sleep};
 
-/// Rollouts one after another take some seconds each.
-const PATIENCE: Duration = Duration::from_secs(120);
 const OPT_IN: &str = "ferrule.io/restart-for-trust-anchor";
 const RESTARTED_FOR: &str = "ferrule.io/restarted-for-trust-bundle";
 const ROOTS: &str = "linkerd-identity-trust-roots";
@@ -303,19 +299,4 @@ pub(crate) async fn restarts(processes: &[&Ferrule], result: &str, count: f64) -
         Ok((sum == count).then_some(()))
     })
     .await
-}
-
-/// Waits until `look` finds something, two minutes at most.
-pub(crate) async fn eventually<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        ensure!(Instant::now() < deadline, "not yet: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
 }

@@ -1,7 +1,8 @@
 //! Two replicas, of which one restarts.
 
-use crate::mesh::{Kind::*, Mesh, eventually, restarts};
+use crate::mesh::{Kind::*, Mesh, restarts};
 use anyhow::{Result, ensure};
+use ferrule_test_cluster::eventually;
 use ferrule_tests::Ferrule;
 use serde_json::json;
 

@@ -1,6 +1,7 @@
 //! The mesh's kinds in an API server that did not know them.
 
 use anyhow::{Context as _, ensure};
+use ferrule_test_cluster::PATIENCE;
 use gateway_api::experimental::{
     grpcroutes::GrpcRoute, httproutes::HttpRoute, tcproutes::TcpRoute, tlsroutes::TlsRoute,
 };
@@ -12,9 +13,6 @@ use kube::{
 };
 use std::{sync::LazyLock, time::Duration};
 use tokio::time::{Instant, sleep};
-
-/// For a kind to be served once it is defined.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The Gateway API's routes, as far as types can tell their definitions: without the
 /// rules that span fields.

@@ -1,5 +1,6 @@
-use crate::{proxy::PATIENCE, scrape::Scrape};
+use crate::{Printed, scrape::Scrape};
 use anyhow::{Context as _, bail, ensure};
+use ferrule_test_cluster::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
@@ -15,17 +16,6 @@ use tokio::{
     process::{Child, Command},
     time::{Instant, sleep},
 };
-
-/// What a command printed.
-#[derive(Clone, Debug)]
-pub struct Printed {
-    /// Its exit code.
-    pub code: Option<i32>,
-    /// To standard output.
-    pub stdout: String,
-    /// To standard error.
-    pub stderr: String,
-}
 
 /// `ferrule serve` as a process, killed when dropped.
 #[derive(Debug)]
@@ -191,7 +181,7 @@ impl Ferrule {
     /// # Errors
     /// If it cannot be run, or prints no text.
     pub async fn command(args: &[&str]) -> anyhow::Result<Printed> {
-        printed(Self::program().await?.args(args)).await
+        Printed::by(Self::program().await?.args(args), "").await
     }
 
     /// The binary, to be run in some other way.
@@ -298,16 +288,6 @@ impl Ferrule {
             .unwrap_or_else(PoisonError::into_inner)
             .join("\n")
     }
-}
-
-async fn printed(command: &mut Command) -> anyhow::Result<Printed> {
-    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = output.await?;
-    Ok(Printed {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
-    })
 }
 
 /// The binary, built if it is not up to date: cargo gives a test only the

@@ -7,6 +7,7 @@ mod account;
 mod authority;
 pub mod crds;
 mod ferrule;
+mod printed;
 mod proxy;
 mod relay;
 pub mod scenario;
@@ -16,7 +17,8 @@ mod webhook;
 pub use self::{
     account::Account,
     authority::{Leaf, TestAuthority, Validity},
-    ferrule::{Ferrule, Printed},
+    ferrule::Ferrule,
+    printed::Printed,
     proxy::{
         Api, Builder, Certificate, CertifyFailure, ClientCertificate, Describe, EndpointSet,
         Endpoints, Failure, Invalid, Limits, PolicyProxy, Proxy, Rejection, Seen, ServiceAddr,

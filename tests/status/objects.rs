@@ -1,7 +1,7 @@
 //! Objects of a namespace, and what is said of them.
 
 use anyhow::{Context as _, ensure};
-use ferrule_test_cluster::Cluster;
+use ferrule_test_cluster::{Cluster, PATIENCE};
 use ferrule_tests::{Ferrule, crds};
 use kube::{
     Api, Client, ResourceExt as _,
@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use std::{path::Path, time::Duration};
 use tokio::time::{Instant, sleep};
 
-const PATIENCE: Duration = Duration::from_secs(60);
 const POLICY: &str = "policy.linkerd.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 

@@ -1,6 +1,7 @@
 //! An OpenTelemetry collector that keeps what it gets.
 
 use anyhow::{Context as _, Result, bail};
+use ferrule_test_cluster::PATIENCE;
 use opentelemetry_proto::tonic::{
     collector::trace::v1::{
         ExportTraceServiceRequest, ExportTraceServiceResponse,
@@ -21,8 +22,6 @@ use tokio::{
 };
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, transport::Server};
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A collector on loopback, and what it was sent.
 pub(crate) struct Collector {

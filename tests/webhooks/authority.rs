@@ -1,8 +1,9 @@
 use crate::{
     mesh::{CONFIGURATION, CONFIGURATIONS, Mesh, SECRET, Setup},
-    objects::{PATIENCE, is_injected, pod},
+    objects::{is_injected, pod},
 };
 use anyhow::{Context as _, ensure};
+use ferrule_test_cluster::PATIENCE;
 use k8s_openapi::ByteString;
 use rustls::{
     ClientConfig, RootCertStore,

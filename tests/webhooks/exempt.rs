@@ -3,6 +3,7 @@ use crate::{
     objects::{is_injected, pod},
 };
 use anyhow::ensure;
+use ferrule_test_cluster::PATIENCE;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -41,7 +42,7 @@ async fn s75_s76_the_control_planes_and_kube_systems_pods_are_never_blocked() ->
     let json_patch = "application/json-patch+json";
     let widened = crate::objects::ask(setup.client(), "PATCH", &path, json_patch, &widen).await?;
     widened.stored()?;
-    let deadline = Instant::now() + crate::objects::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     // It is asked about the closed namespace now.
     loop {
         let stored = setup.dry_run("closed", &pod("web", &enabled)).await?;

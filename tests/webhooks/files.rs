@@ -1,5 +1,6 @@
 use crate::mesh::Setup;
 use anyhow::ensure;
+use ferrule_test_cluster::PATIENCE;
 use ferrule_tests::certify_webhooks;
 use rcgen::KeyPair;
 use serde_json::json;
@@ -56,7 +57,7 @@ async fn a_wrong_external_certificate_is_reported_and_the_last_good_one_used() -
     // Renewed under another authority: certificate and bundle follow.
     let before = setup.bundle().await?;
     certify(&setup)?;
-    let deadline = Instant::now() + crate::objects::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while setup.bundle().await? == before {
         ensure!(Instant::now() < deadline, "the bundle is still the old one");
         sleep(Duration::from_millis(100)).await;

@@ -2,10 +2,10 @@
 
 use crate::{
     account,
-    objects::{Objects, PATIENCE, create, is_injected, pod},
+    objects::{Objects, create, is_injected, pod},
 };
 use anyhow::ensure;
-use ferrule_test_cluster::{Cluster, Options};
+use ferrule_test_cluster::{Cluster, Options, PATIENCE};
 use ferrule_tests::Ferrule;
 use kube::Client;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

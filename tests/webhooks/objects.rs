@@ -1,13 +1,12 @@
 //! Objects as JSON: what is sent is what stands in the test.
 
 use anyhow::{Context as _, ensure};
+use ferrule_test_cluster::PATIENCE;
 use http::{Request, StatusCode, header::CONTENT_TYPE};
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
-
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What an API server answers.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 use crate::{
     mesh::Mesh,
-    objects::{PATIENCE, create, init_containers},
+    objects::{create, init_containers},
 };
+use ferrule_test_cluster::PATIENCE;
 use serde_json::{Value, json};
 
 /// A Deployment whose pods the level `restricted` admits.

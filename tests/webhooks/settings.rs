@@ -3,6 +3,7 @@ use crate::{
     objects::{is_injected, pod},
 };
 use anyhow::ensure;
+use ferrule_test_cluster::PATIENCE;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -20,7 +21,7 @@ async fn s123_the_next_pod_has_new_anchors_and_values_and_spoilt_ones_change_not
     };
     let before = hash().await?;
     setup.write("anchors.pem", &(certificate()? + &certificate()?))?;
-    let deadline = Instant::now() + crate::objects::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     while hash().await? == before {
         ensure!(Instant::now() < deadline, "the old anchors are still told");
         sleep(Duration::from_millis(50)).await;
@@ -44,7 +45,7 @@ async fn s123_the_next_pod_has_new_anchors_and_values_and_spoilt_ones_change_not
         ferrule.scraped("good", is_bad(0.0)).await?;
     }
     setup.write("values", "proxy: {image: {version: v9}}")?;
-    let deadline = Instant::now() + crate::objects::PATIENCE;
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let stored = setup.dry_run("canary", &pod("web", &json!({}))).await?;
         let stored = stored.stored()?.object;

@@ -1,8 +1,8 @@
 use crate::{
     mesh::Mesh,
-    objects::{PATIENCE, container, create, init_containers, is_injected, pod},
+    objects::{container, create, init_containers, is_injected, pod},
 };
-use ferrule_test_cluster::Cluster;
+use ferrule_test_cluster::{Cluster, PATIENCE};
 use serde_json::{Value, json};
 
 fn template(name: &str, further: &Value) -> Value {

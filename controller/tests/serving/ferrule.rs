@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// How long anything may take that is not measured: two cores may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) const WEB: &str = "web.shop.svc.cluster.local:80";
 

@@ -4,10 +4,10 @@ use super::front::Front;
 use crate::{
     helm::{NAMESPACE, apply, ask},
     processes::Pods,
-    running::{PATIENCE, host, install, mounted},
+    running::{host, install, mounted},
 };
 use anyhow::{Result, ensure};
-use ferrule_test_cluster::{Binary::Kubectl, Cluster, Options};
+use ferrule_test_cluster::{Binary::Kubectl, Cluster, Options, PATIENCE};
 use ferrule_tests::Ferrule;
 use futures::future::try_join_all;
 use serde_json::{Value, json};

@@ -1,9 +1,10 @@
 //! Proxies of a workload, and the objects that they are told about.
 
 use super::replicas::{REPLICAS, Replicas};
-use crate::{helm::apply, processes::Pods, running::PATIENCE};
+use crate::{helm::apply, processes::Pods};
 use anyhow::{Context as _, Result, ensure};
 use ferrule_proto::{destination::DestinationProfile, inbound, outbound};
+use ferrule_test_cluster::PATIENCE;
 use ferrule_tests::{
     Certificate, CertifyFailure, Describe, EndpointSet, Failure, StreamFailure, TestProxy,
     Transport, Watched,

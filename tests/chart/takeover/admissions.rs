@@ -3,10 +3,10 @@
 use super::linkerd::MARK;
 use crate::{
     helm::{NAMESPACE, apply},
-    running::{PATIENCE, host},
+    running::host,
 };
 use anyhow::{Result, ensure};
-use ferrule_test_cluster::Cluster;
+use ferrule_test_cluster::{Cluster, PATIENCE};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};

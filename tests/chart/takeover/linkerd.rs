@@ -6,7 +6,7 @@ use crate::{
     running::host,
 };
 use anyhow::{Context as _, Result};
-use ferrule_test_cluster::{Binary::*, Cluster};
+use ferrule_test_cluster::{Binary::*, Cluster, PATIENCE};
 use k8s_openapi::{
     ByteString,
     api::{coordination::v1::Lease, core::v1::Secret},
@@ -219,7 +219,7 @@ impl Writer {
 
     /// Until it leads.
     pub(super) async fn leading(&self) -> Result<()> {
-        let deadline = Instant::now() + crate::running::PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         while !self.leads() {
             anyhow::ensure!(!self.task.is_finished(), "the writer has ended");
             anyhow::ensure!(Instant::now() < deadline, "the writer does not lead");

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     helm::{CHART, apply, ask, is_helm_3},
-    running::{PATIENCE, Running, serve_the_webhooks, until},
+    running::{Running, serve_the_webhooks, until},
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Binary::*, Cluster, Options};
+use ferrule_test_cluster::{Binary::*, Cluster, Options, PATIENCE};
 use ferrule_tests::{Ferrule, crds};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -50,6 +50,7 @@ mod flags;
 mod kubelet;
 mod namespace;
 mod node;
+mod patience;
 pub mod pods;
 mod processes;
 
@@ -58,3 +59,4 @@ pub use binaries::Binary;
 pub use cluster::{Cluster, Component, Options};
 pub use kubelet::Kubelet;
 pub use namespace::TestNamespace;
+pub use patience::{PATIENCE, eventually};

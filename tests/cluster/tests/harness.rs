@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use ferrule_test_cluster::{Cluster, Component, Options, pods};
+use ferrule_test_cluster::{Cluster, Component, Options, eventually, pods};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
@@ -13,24 +13,6 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
-use tokio::time::sleep;
-
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Polls until `look` finds something.
-async fn eventually<T, F>(what: &str, mut look: impl FnMut() -> F) -> Result<T>
-where
-    F: Future<Output = Result<Option<T>>>,
-{
-    let started = Instant::now();
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        ensure!(started.elapsed() < PATIENCE, "not in a minute: {what}");
-        sleep(Duration::from_millis(50)).await;
-    }
-}
 
 async fn create_deployment(client: &Client, namespace: &str, replicas: u32) -> Result<()> {
     let deployment = json!({

@@ -1,7 +1,7 @@
 //! What a proxy is given at its start.
 
 use super::{
-    PATIENCE, TestProxy,
+    TestProxy,
     address::{ControlAddr, is_name},
     anchors::TrustAnchors,
     connection::{ClientCertificate, Credentials, Dialer, Transport},
@@ -10,6 +10,7 @@ use super::{
     stream::{Backoff, Limits},
 };
 use anyhow::{Context as _, bail, ensure};
+use ferrule_test_cluster::PATIENCE;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// The longest pauses between calls that fail, on loopback and elsewhere.

@@ -1,10 +1,11 @@
 //! A connection to the destination API, whose streams are read by hand.
 
-use super::{PATIENCE, endpoints::EndpointSet};
+use super::endpoints::EndpointSet;
 use anyhow::{Context as _, bail};
 use ferrule_proto::destination::{
     DestinationProfile, GetDestination, Update, WeightedAddr, destination_client::DestinationClient,
 };
+use ferrule_test_cluster::PATIENCE;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Status, Streaming, transport::Channel};

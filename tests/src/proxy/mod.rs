@@ -73,10 +73,6 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::Channel;
 
-/// How long anything may take before a test gives up: a busy machine with two
-/// cores, an API server that has just started.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A proxy that runs until it is dropped.
 #[derive(Debug)]
 pub struct TestProxy {

@@ -1,13 +1,12 @@
 //! Streams whose messages are looked at one by one.
 
 use anyhow::{Context as _, Result, bail, ensure};
+use ferrule_test_cluster::PATIENCE;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use std::{fmt::Debug, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Code, Status};
 
-/// For anything that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// For a stream to tell what it has to tell at once.
 const FIRST: Duration = Duration::from_millis(500);
 /// For nothing to come.
