@@ -107,8 +107,8 @@ impl FollowedFiles {
             contents = self.read().await;
             if self::marks(&contents) == marks {
                 let error = format!("{error:#}");
+                status.failed(error.clone());
                 tracing::warn!("{}: {error}", self.names.last_good);
-                status.failed(error);
                 self.complained = Some(marks);
                 return None;
             }
@@ -117,8 +117,8 @@ impl FollowedFiles {
 
     fn recovered(&mut self, status: &FilesStatus) {
         if self.complained.take().is_some() {
-            tracing::info!("the files of {} are good again", self.names.subject);
             status.recovered();
+            tracing::info!("the files of {} are good again", self.names.subject);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::{
     walk,
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Binary::*, Cluster, Options};
+use ferrule_test_cluster::{Binary::*, Cluster, Options, eventually};
 use serde_json::{Value, json};
 
 const RELEASE: &str = "ferrule-control-plane";
@@ -280,9 +280,15 @@ pub(crate) async fn define_monitors(cluster: &Cluster) -> Result<()> {
     let wait = [
         "wait",
         "--for=condition=Established",
-        "--timeout=60s",
+        "--timeout=120s",
         "crd/podmonitors.monitoring.coreos.com",
         "crd/prometheusrules.monitoring.coreos.com",
     ];
-    ask(cluster, Kubectl, &wait).await.map(drop)
+    ask(cluster, Kubectl, &wait).await?;
+    // It is a moment until they are found.
+    eventually("the kinds are served", async || {
+        let kinds = ["get", "podmonitors,prometheusrules", "--all-namespaces"];
+        Ok(ask(cluster, Kubectl, &kinds).await.ok().map(drop))
+    })
+    .await
 }

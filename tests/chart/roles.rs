@@ -7,7 +7,7 @@ use crate::{
     unknown::ask_for_what_nobody_knows,
 };
 use anyhow::{Context as _, Result, ensure};
-use ferrule_test_cluster::{Binary::*, Cluster, PATIENCE};
+use ferrule_test_cluster::{Binary::*, Cluster, PATIENCE, eventually};
 use ferrule_tests::crds;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -104,9 +104,24 @@ pub(crate) async fn inject(running: &Running) -> Result<()> {
     ];
     ask(cluster, Kubectl, &expose).await?;
     let names = "--output=jsonpath={.items[*].spec.initContainers[*].name}";
-    // The API server hears of the webhook's endpoints when it does.
-    until(cluster, &["pods", "--namespace=shop", names], |names| {
-        names.contains("linkerd-proxy")
+    // The API server hears of the webhook's endpoints when it does, and makes pods without
+    // until then: others follow them.
+    eventually("a pod with a proxy", async || {
+        let get = ["get", "pods", "--namespace=shop", names];
+        if ask(cluster, Kubectl, &get).await?.contains("linkerd-proxy") {
+            return Ok(Some(()));
+        }
+        let delete = [
+            "delete",
+            "pods",
+            "--all",
+            "--namespace=shop",
+            "--grace-period=0",
+            "--force",
+        ];
+        ask(cluster, Kubectl, &delete).await?;
+        sleep(Duration::from_millis(500)).await;
+        Ok(None)
     })
     .await
 }

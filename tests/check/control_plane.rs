@@ -174,7 +174,8 @@ pub(crate) async fn a_pod_that_becomes_ready(mesh: &Mesh) -> Result<()> {
     let pod = identity_pod(mesh).await?;
     ferrule_test_cluster::pods::unready(&client, &pod).await?;
     let later = async {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        // It looks again every five seconds.
+        tokio::time::sleep(Duration::from_secs(12)).await;
         ferrule_test_cluster::pods::ready(&client, &pod).await
     };
     let (told, ready) = tokio::join!(mesh.check(&["--wait", "60s"]), later);

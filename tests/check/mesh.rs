@@ -85,7 +85,7 @@ impl Mesh {
         let identity = [
             "--roles=identity",
             "--identity-addr=127.0.0.1:0",
-            "--lease-duration=3s",
+            "--lease-duration=9s",
         ];
         let identity = Ferrule::start_with(cluster.kubeconfig(), &identity).await?;
         identity.ready().await?;
@@ -106,7 +106,7 @@ impl Mesh {
             "--policy-addr=127.0.0.1:0".to_owned(),
             "--webhook-addr=0.0.0.0:0".to_owned(),
             "--webhook-certificates=managed".to_owned(),
-            "--lease-duration=3s".to_owned(),
+            "--lease-duration=9s".to_owned(),
             format!("--trust-anchors={anchors}"),
             format!("--values={values}"),
         ];

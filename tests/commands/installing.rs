@@ -6,7 +6,7 @@ use crate::{
     shell::{APPLY, Shell},
 };
 use anyhow::{Result, ensure};
-use ferrule_test_cluster::{Binary, Cluster, Options};
+use ferrule_test_cluster::{Binary, Cluster, Options, eventually};
 use ferrule_tests::TestAuthority;
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
@@ -77,12 +77,16 @@ async fn a_control_plane_comes_changes_and_goes_by_what_is_printed() -> Result<(
         none.contains("no control plane in namespace linkerd"),
         "{none}"
     );
-    let wait = [
-        "wait",
-        "--for=condition=Established",
-        "crd/servers.policy.linkerd.io",
+    // It is a moment from when a kind is established until kubectl finds it.
+    let kinds = [
+        "get",
+        "servers.policy.linkerd.io,serviceprofiles.linkerd.io",
+        "-A",
     ];
-    shell.kubectl(&wait, "").await?;
+    eventually("the kinds are served", async || {
+        Ok(shell.kubectl(&kinds, "").await.ok())
+    })
+    .await?;
     shop(&shell).await?;
 
     // Nothing is printed of what would not work.

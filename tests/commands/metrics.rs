@@ -3,7 +3,7 @@
 use crate::shell::{APPLY, Shell};
 use anyhow::{Context as _, Result, ensure};
 use axum::{Router, routing::get};
-use ferrule_test_cluster::{Cluster, Options};
+use ferrule_test_cluster::{Cluster, Options, eventually};
 use ferrule_tests::TestAuthority;
 use serde_json::{Value, json};
 use std::{
@@ -41,11 +41,12 @@ async fn pod(shell: &Shell, name: &str, container: &Value, ip: Option<IpAddr>) -
         json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
     pod["spec"]["containers"][0]["securityContext"] =
         json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
-    let account = json!({
-        "apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": {"name": "default", "namespace": namespace},
-    });
-    shell.kubectl(APPLY, &account.to_string()).await?;
+    // A controller makes it, a moment after the namespace.
+    eventually("the account of the pod", async || {
+        let account = ["serviceaccount/default", "-n", namespace];
+        Ok((!shell.get(&account).await?.is_null()).then_some(()))
+    })
+    .await?;
     shell.kubectl(APPLY, &pod.to_string()).await?;
     let Some(ip) = ip else { return Ok(()) };
     let status = json!({"status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}});

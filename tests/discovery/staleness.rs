@@ -3,7 +3,7 @@
 
 use crate::shop::Shop;
 use anyhow::{Context as _, ensure};
-use ferrule_test_cluster::{Cluster, Component, Options};
+use ferrule_test_cluster::{Cluster, Component, Options, eventually};
 use ferrule_tests::{Ferrule, Printed, Relay, TestProxy};
 use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
@@ -51,7 +51,7 @@ impl Cut {
     /// The report of a kind.
     async fn kind(&self, kind: &str) -> anyhow::Result<(Option<i32>, Value)> {
         // A busy machine is late, and not stale.
-        let args = ["--kind", kind, "--grace", "3s", "-o", "json"];
+        let args = ["--kind", kind, "--grace", "15s", "-o", "json"];
         let printed = self.staleness(&args).await?;
         let report: Value =
             serde_json::from_str(&printed.stdout).with_context(|| format!("{printed:?}"))?;
@@ -94,7 +94,14 @@ async fn what_does_not_arrive_is_found_and_what_is_on_its_way_is_not() -> anyhow
     web.until("three endpoints", |set| set.len() == 3).await?;
 
     // One stream, and what it was told.
-    let state = cut.ferrule.json("/debug/state?service=default/web").await?;
+    let state = eventually("all is told", async || {
+        let state = cut.ferrule.json("/debug/state?service=default/web").await?;
+        let view = &state["endpoints"][0];
+        let count = view["endpoints"].as_array().map(Vec::len);
+        let is_told = count == Some(3) && view["streams"]["streams"][0]["behindBy"] == 0;
+        Ok(is_told.then_some(state))
+    })
+    .await?;
     let view = &state["endpoints"][0];
     assert_eq!(state["exists"], true, "{state}");
     assert_eq!(

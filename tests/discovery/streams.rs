@@ -51,7 +51,7 @@ async fn a_client_that_vanishes_without_a_word_is_given_up_and_an_idle_one_is_no
     streams(1.0).await?;
     // PINGs go out each 20 s, and are waited for 10 s.
     ensure!(
-        begin.elapsed() < Duration::from_secs(35),
+        begin.elapsed() < Duration::from_secs(60),
         "{:?}",
         begin.elapsed()
     );
@@ -111,8 +111,8 @@ async fn on_sigterm_another_replica_takes_over_and_nobody_misses_anything() -> a
     let shop = Shop::open(&cluster.client()?, namespace.name(), 3).await?;
     let flags = [
         "--roles=destination",
-        "--drain-delay=2s",
-        "--drain-window=4s",
+        "--drain-delay=6s",
+        "--drain-window=8s",
     ];
     let mut first = Ferrule::start_with(cluster.kubeconfig(), &flags).await?;
     let second = Ferrule::start(cluster.kubeconfig()).await?;

@@ -111,7 +111,8 @@ async fn issuer_and_anchor_are_replaced_in_the_documented_order_while_proxies_ta
 async fn s37_an_issuer_that_has_expired_is_said_and_replaced_without_a_restart() -> Result<()> {
     let mesh = Mesh::new("expired").await?;
     let files = Files::new(&mesh);
-    let authority = TestAuthority::new()?.with_another_issuer(Duration::from_secs(4))?;
+    // Long enough for a process to start and a proxy to be certified on a busy machine.
+    let authority = TestAuthority::new()?.with_another_issuer(Duration::from_secs(25))?;
     files.issuer(&authority)?;
     files.anchors(&authority.anchors_pem())?;
     let identity = files.identity(&mesh).await?;

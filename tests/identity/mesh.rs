@@ -62,7 +62,7 @@ impl Mesh {
         Api::namespaced(self.client.clone(), self.namespace.name())
     }
 
-    /// An identity process; certificates last six seconds.
+    /// An identity process; certificates last twelve seconds.
     pub(crate) async fn identity(&self, flags: &[&str]) -> Result<Ferrule> {
         self.identity_as(&self.kubeconfig, flags).await
     }
@@ -74,9 +74,9 @@ impl Mesh {
         let own = [
             "--roles=identity",
             "--identity-addr=127.0.0.1:0",
-            "--identity-issuance-lifetime=6s",
+            "--identity-issuance-lifetime=12s",
             "--identity-clock-skew-allowance=1s",
-            "--lease-duration=3s",
+            "--lease-duration=9s",
             "--drain-delay=0s",
             &namespace,
         ];

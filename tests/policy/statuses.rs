@@ -18,7 +18,7 @@ const WEB: &str = "web.$ns.svc.cluster.local:80";
 const OURS: &str = "linkerd.io/policy-controller";
 
 /// Short, so that a leader that is dead is missed soon.
-const WRITER: [&str; 1] = ["--lease-duration=3s"];
+const WRITER: [&str; 1] = ["--lease-duration=9s"];
 
 /// The route with a status for its one parent, in which this controller says of the
 /// parent in this namespace that all is well.

@@ -19,8 +19,8 @@ use tonic::{Code, Status, Streaming};
 
 /// Between two attempts to open a stream that is refused.
 const BACKOFF: Duration = Duration::from_millis(200);
-/// An empty set is told by silence.
-const SILENCE: Duration = Duration::from_millis(500);
+/// An empty set is told by silence. Hundreds of questions are asked at once.
+const SILENCE: Duration = Duration::from_secs(3);
 
 /// Connections to both APIs of a process.
 #[derive(Clone)]

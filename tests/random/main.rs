@@ -19,15 +19,15 @@ use self::{
     objects::{HOST_PORT, HOSTS, OUTSIDE, Objects},
 };
 use anyhow::{Context as _, ensure};
-use ferrule_test_cluster::{Cluster, Component, Options};
+use ferrule_test_cluster::{Cluster, Component, Options, PATIENCE};
 use ferrule_tests::Ferrule;
 use std::{str::FromStr, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// So that a run is some fifteen seconds of operations.
 const OPERATIONS: usize = 2_000;
-/// As long as a proxy would wait for anything.
-const QUIET: Duration = Duration::from_secs(60);
+/// As long as anything may take.
+const QUIET: Duration = PATIENCE.saturating_mul(2);
 /// With both families, though the chart leaves IPv6 off.
 const FLAGS: [&str; 3] = [
     "--roles=destination,policy",

@@ -86,7 +86,7 @@ impl Mesh {
             "--restart-interval=0s",
             // Times of pods are whole seconds.
             "--restart-settle=2s",
-            "--lease-duration=3s",
+            "--lease-duration=9s",
             "--drain-delay=0s",
             &namespace,
         ];

@@ -53,7 +53,7 @@ pub(crate) async fn start(kubeconfig: &Path, more: &[&str]) -> anyhow::Result<Fe
         "--roles=destination,policy",
         "--policy-addr=127.0.0.1:0",
         "--control-plane-namespace=default",
-        "--lease-duration=3s",
+        "--lease-duration=9s",
         "--drain-delay=0s",
         "--drain-window=0s",
     ];

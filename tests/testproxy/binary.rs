@@ -6,6 +6,7 @@ use ferrule_proto::{
     destination::{DestinationProfile, Update, WeightedAddr, WeightedAddrSet, update},
     inbound::Server,
 };
+use ferrule_test_cluster::PATIENCE;
 use std::{net::SocketAddr, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -124,7 +125,7 @@ async fn what_is_not_told_is_the_exit_codes_reason() -> anyhow::Result<()> {
     command.args([
         "--once",
         "--wait",
-        "1s",
+        "8s",
         "--get",
         WEB80,
         "--target",
@@ -150,7 +151,7 @@ async fn what_is_not_told_is_the_exit_codes_reason() -> anyhow::Result<()> {
 #[tokio::test]
 async fn without_once_it_goes_on_and_says_what_changes() -> anyhow::Result<()> {
     let mesh = ControlPlane::start().await;
-    mesh.issues(Duration::from_secs(2));
+    mesh.issues(Duration::from_secs(10));
     mesh.script.ports([Answer::Tell(vec![policies::inbound()])]);
     let mut command = test_proxy(&mesh);
     command
@@ -161,7 +162,7 @@ async fn without_once_it_goes_on_and_says_what_changes() -> anyhow::Result<()> {
     let mut expected = ["certificate: certified, ", "certificate: renewed, "].iter();
     let mut next = expected.next();
     while let Some(beginning) = next {
-        let line = timeout(Duration::from_secs(20), lines.next_line()).await??;
+        let line = timeout(PATIENCE, lines.next_line()).await??;
         let line = line.expect("it goes on");
         if line.starts_with(beginning) {
             next = expected.next();

@@ -10,6 +10,12 @@ use x509_parser::prelude::{
     FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509CertificationRequest,
 };
 
+/// Between two attempts,
+const PAUSE: Duration = Duration::from_millis(50);
+/// and at most, where a certificate is renewed long before it ends: one that has ended is
+/// shown all the same, and refused.
+const SOON: Duration = Duration::from_secs(1);
+
 #[tokio::test]
 async fn a_proxy_asks_for_its_name_and_shows_the_certificate_it_gets() -> anyhow::Result<()> {
     let mesh = ControlPlane::start().await;
@@ -166,7 +172,7 @@ async fn identity_itself_must_prove_who_it_is() -> anyhow::Result<()> {
 async fn a_certificate_is_renewed_with_the_same_request_and_the_token_as_it_is_then()
 -> anyhow::Result<()> {
     let mesh = ControlPlane::start().await;
-    let life = Duration::from_secs(3);
+    let life = Duration::from_secs(12);
     mesh.issues(life);
     let proxy = mesh.proxy().start().await?;
     let first = proxy.certificate().first().await?;
@@ -205,12 +211,12 @@ async fn a_renewal_that_fails_leaves_the_certificate_and_is_tried_again() -> any
     let mesh = ControlPlane::start().await;
     let foreign = TestAuthority::new()?;
     mesh.script.certifies([
-        mesh.issuing(Duration::from_secs(2)),
+        mesh.issuing(HOUR),
         Answer::Refuse(Code::FailedPrecondition),
         Answer::certify(move |request| issue(&foreign, request, HOUR)),
         mesh.issuing(HOUR),
     ]);
-    let proxy = mesh.proxy().start().await?;
+    let proxy = mesh.proxy().refresh(PAUSE, SOON).start().await?;
     let certificate = proxy.certificate();
     let first = certificate.first().await?;
     let refused = certificate.failure().await?;
@@ -258,8 +264,8 @@ async fn without_what_a_proxy_needs_it_does_not_start() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_token_that_is_gone_later_is_a_failure_that_is_tried_again() -> anyhow::Result<()> {
     let mesh = ControlPlane::start().await;
-    mesh.issues(Duration::from_millis(500));
-    let proxy = mesh.proxy().start().await?;
+    mesh.issues(HOUR);
+    let proxy = mesh.proxy().refresh(PAUSE, SOON).start().await?;
     proxy.certificate().first().await?;
     std::fs::remove_file(mesh.token_file())?;
     let failure = proxy.certificate().failure().await?;

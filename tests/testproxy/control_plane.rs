@@ -20,6 +20,7 @@ use ferrule_proto::{
         traffic_spec::Target,
     },
 };
+use ferrule_test_cluster::PATIENCE;
 use ferrule_tests::{Builder, TestAuthority, TestProxy, Transport, Validity};
 use std::{
     collections::VecDeque,
@@ -95,7 +96,7 @@ impl ControlPlane {
             .refresh(pause, HOUR)
             .backoff(pause, 4 * pause)
             .connect_timeout(Duration::from_secs(10))
-            .patience(Duration::from_secs(20))
+            .patience(PATIENCE)
     }
 
     /// Lets identity issue for so long.
@@ -248,7 +249,7 @@ impl Script {
 
     /// Waits for so many calls whose text begins so.
     pub(crate) async fn until_calls(&self, what: &str, count: usize) -> Vec<Call> {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let calls = self.calls(what);
             if calls.len() >= count {

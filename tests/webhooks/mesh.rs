@@ -92,7 +92,7 @@ impl Setup {
             "--roles=proxy-injector",
             "--webhook-addr=127.0.0.1:0",
             "--webhook-names=127.0.0.1",
-            "--lease-duration=3s",
+            "--lease-duration=9s",
             &values,
             &anchors,
         ];

@@ -107,21 +107,23 @@ impl Term<'_> {
         };
         self.settled.insert(who.clone());
         entry.futile = behind > 0;
-        if entry.failed {
+        let (was_failed, is_futile) = (entry.failed, entry.futile);
+        if was_failed {
             tracing::info!("{entry} is well again: restarts go on");
-        } else {
-            self.stats.count(if entry.futile {
-                Outcome::InVain
-            } else {
-                Outcome::Finished
-            });
         }
         if entry.futile {
             let text = in_vain(behind);
             self.tell_restart(&entry, Reason::Futile, &text).await;
         }
-        let is_futile = entry.futile;
         let next = self.close(entry).await?;
+        // Not before it is written: it would be counted again at the next attempt.
+        if !was_failed {
+            self.stats.count(if is_futile {
+                Outcome::InVain
+            } else {
+                Outcome::Finished
+            });
+        }
         if is_futile {
             self.standings.set(&who, RestartState::InVain, None);
         }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 use ferrule_crds::generated::TEMPLATES;
-use ferrule_test_cluster::{Binary, Cluster};
+use ferrule_test_cluster::{Binary, Cluster, eventually};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::GroupVersionKind;
@@ -34,6 +34,12 @@ pub(crate) async fn cluster() -> Result<&'static Cluster> {
             for crd in ferrule_crds::all() {
                 let name = crd.metadata.name.context("a definition has a name")?;
                 await_condition(api.clone(), &name, conditions::is_crd_established()).await?;
+                // It is found a moment later.
+                eventually(&name, async || {
+                    let mut kubectl = cluster.command(Binary::Kubectl).await?;
+                    Ok(run(kubectl.args(["get", &name, "--all-namespaces"])).ok())
+                })
+                .await?;
             }
             anyhow::Ok(())
         })

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result, ensure};
 use ferrule_identity::{Doubt, KeyStats, KeyedReview, Reason, TOKEN_AUDIENCE};
-use ferrule_test_cluster::{Cluster, Component, Options};
+use ferrule_test_cluster::{Cluster, Component, Options, PATIENCE};
 use kube::Config;
 use std::{
     ops::Deref,
@@ -41,7 +41,7 @@ impl Checking {
     /// Certifies until a token is decided here: keys have been read, and the watch has
     /// heard of what the token is bound to.
     async fn decides(&self, proxy: &Proxy, token: &str) -> Result<()> {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + PATIENCE;
         let verified = self.stats().verified_tokens();
         while self.stats().verified_tokens() == verified {
             ensure!(Instant::now() < deadline, "{:?}", self.stats());
@@ -113,7 +113,7 @@ async fn a_token_ends_with_its_pod_also_where_nobody_is_asked() -> Result<()> {
     mesh.decides(&proxy, token).await?;
 
     accounts.delete_pod().await?;
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     // The API server itself remembers for 10 s what it has said of a token.
     while mesh.certify(&proxy, token).await.is_ok() {
         ensure!(Instant::now() < deadline, "it is still certified");
@@ -172,7 +172,7 @@ async fn a_key_that_is_withdrawn_counts_for_five_minutes_at_most() -> Result<()>
     assert_eq!(mesh.reviews(), reviews, "its key is known");
 
     fly(100).await;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while mesh.certify(&proxy, &old).await.is_ok() {
         ensure!(Instant::now() < deadline, "its key still counts");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -46,13 +46,14 @@ const DEATHS: [&[Victim]; 5] = [
 ];
 
 /// How long another may take to write where nobody gives the Lease back: it has to run
-/// out, and is then looked at again. Twice that, on a busy machine.
-const AFTER_DEATH: Duration = LEASE.saturating_mul(2);
+/// out, and is then looked at again. Much longer, on a machine whose two cores have nine
+/// processes and kubectl to run.
+const AFTER_DEATH: Duration = LEASE.saturating_mul(10);
 /// The same where it is given back.
-const AFTER_RELEASE: Duration = LEASE;
+const AFTER_RELEASE: Duration = LEASE.saturating_mul(5);
 /// From when a stream ends until it has been opened anew and tells something, on a busy
-/// machine.
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// machine: before the replica that has ended it is gone.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// The control plane, and proxies that go by it.
 struct Mesh {

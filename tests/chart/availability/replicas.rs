@@ -38,9 +38,9 @@ pub(super) const LEASE: Duration = Duration::from_secs(6);
 const VALUES: [&str; 6] = [
     "--values=charts/ferrule-control-plane/values-ha.yaml",
     "--set=leaseDuration=6s",
-    "--set=drain.delay=3s",
+    "--set=drain.delay=15s",
     "--set=drain.window=2s",
-    "--set=identity.issuer.issuanceLifetime=20s",
+    "--set=identity.issuer.issuanceLifetime=90s",
     "--set=identity.issuer.clockSkewAllowance=1s",
 ];
 

@@ -128,7 +128,8 @@ impl Workload {
             .workload("{\"ns\":\"shop\",\"pod\":\"web-0\"}")
             .context("{\"ns\":\"shop\",\"pod\":\"web-0\"}")
             .inbound_ports([PORT])
-            .refresh(Duration::from_millis(300), Duration::from_secs(3600))
+            .refresh(Duration::from_millis(300), Duration::from_secs(15))
+            .connect_timeout(Duration::from_secs(10))
             .backoff(Duration::from_millis(100), Duration::from_secs(1))
             .start()
             .await?;
