@@ -20,6 +20,10 @@ run: ## Serve the example shop from examples/, no cluster needed; prints what to
 ONE_PROCESS := ferrule-controller ferrule-crds ferrule-identity ferrule-proxy-injector \
   ferrule-tests ferrule-test-cluster
 
+# They wait for processes more than they compute: twice as many at a time as there are
+# processors.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
+
 .PHONY: test
 test: ## Run every test; builds a real etcd, kube-apiserver and kube-controller-manager once
 	@set -e; if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -62,7 +66,8 @@ deny: $(DENY)
 
 $(DENY):
 	@echo "installing cargo-deny $(DENY_VERSION) for the lints (a few minutes, once)"
-	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --root $(TOOLS)/cargo-deny-$(DENY_VERSION)
+	@# Not optimised: it runs for seconds, and is compiled in a third of the time.
+	$(CARGO) install cargo-deny --version $(DENY_VERSION) --locked --debug --root $(TOOLS)/cargo-deny-$(DENY_VERSION)
 
 .PHONY: advisories
 advisories: $(DENY) ## Look for known vulnerabilities in dependencies; needs the advisory database
