@@ -29,14 +29,17 @@ const OF_OTHERS: [&str; 14] = [
     "gateway_alive",
 ];
 /// Labels that a scrape adds.
-const SCRAPED: [&str; 7] = [
-    "namespace",
-    "pod",
-    "container",
-    "component",
+const SCRAPED: [&str; 6] = ["namespace", "pod", "container", "component", "le", "job"];
+/// What the PodMonitor of proxies makes of the label that says whose a pod is
+/// (operations.md 13.6).
+const WORKLOADS: [&str; 7] = [
     "deployment",
-    "le",
-    "job",
+    "statefulset",
+    "daemonset",
+    "replicaset",
+    "replicationcontroller",
+    "k8s_job",
+    "cronjob",
 ];
 const WORDS: [&str; 8] = [
     "and",
@@ -107,7 +110,10 @@ impl Metrics {
                 continue;
             };
             for label in labels {
-                if !SCRAPED.contains(&label) && !metric.labels.contains(label) {
+                if !SCRAPED.contains(&label)
+                    && !WORKLOADS.contains(&label)
+                    && !metric.labels.contains(label)
+                {
                     unknown.push(format!("{}{{{label}}}", &matched[1]));
                 }
             }
@@ -205,6 +211,39 @@ fn dashboards_are_of_metrics_that_there_are() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A workload whose requests all fail has no series of successes, and most workloads are
+/// not Deployments somewhere.
+#[tokio::test]
+async fn failures_of_every_kind_of_workload_are_counted_as_failures() -> Result<()> {
+    let rendered = objects(&ALERTS).await?;
+    let rules = find(&rendered, "PrometheusRule", "ferrule-control-plane")?;
+    let dashboards = root().join("charts/ferrule-control-plane/dashboards");
+    let mut expressions = queries(&dashboards.join("proxies.json"))?;
+    expressions.extend(rule(rules, "FerruleWorkloadFails")?);
+    for expression in expressions {
+        assert!(!expression.contains("\"success\""), "{expression}");
+        for grouping in GROUPING.captures_iter(&expression) {
+            for label in WORKLOADS {
+                let mut labels = grouping[2].split(", ");
+                assert!(labels.any(|of| of == label), "{expression}: {label}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The expressions of alerts of this name.
+fn rule(rules: &Value, alert: &str) -> Result<Vec<String>> {
+    let groups = rules["spec"]["groups"].as_array().context("groups")?;
+    let rules = groups.iter().flat_map(|group| group["rules"].as_array());
+    let rules = rules.flatten().filter(|rule| rule["alert"] == alert);
+    let expressions: Vec<_> = rules
+        .filter_map(|rule| rule["expr"].as_str().map(ToOwned::to_owned))
+        .collect();
+    anyhow::ensure!(!expressions.is_empty(), "there is no {alert}");
+    Ok(expressions)
 }
 
 fn queries(dashboard: &Path) -> Result<Vec<String>> {
