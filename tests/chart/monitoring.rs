@@ -12,7 +12,7 @@ use std::{
 
 /// What proxies have that is asked for (operations.md 13.6), and what Linkerd's
 /// multicluster extension has.
-const OF_OTHERS: [&str; 14] = [
+const OF_OTHERS: [&str; 15] = [
     "request_total",
     "response_total",
     "response_latency_ms",
@@ -27,6 +27,8 @@ const OF_OTHERS: [&str; 14] = [
     "identity_cert_expiration_timestamp_seconds",
     "process_resident_memory_bytes",
     "gateway_alive",
+    // Prometheus' own.
+    "up",
 ];
 /// Labels that a scrape adds.
 const SCRAPED: [&str; 6] = ["namespace", "pod", "container", "component", "le", "job"];
@@ -58,6 +60,7 @@ static GROUPING: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)"));
 static MATCHERS: LazyLock<Regex> = LazyLock::new(|| regex(r"([a-zA-Z0-9_:]+)\{([^}]*)\}"));
 static RANGE: LazyLock<Regex> = LazyLock::new(|| regex(r"\[[^\]]*\]"));
+static ABSENT: LazyLock<Regex> = LazyLock::new(|| regex(r"absent\(([^)]*)\)"));
 static ROW: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?m)^\| `([a-z_]+)(?:\{([a-z_,]*)\})?` \| (\w+) \|"));
 
@@ -191,7 +194,9 @@ async fn alerts_are_about_metrics_that_there_are() -> Result<()> {
 }
 
 /// All of them.
-const ALERTS: [&str; 3] = [
+const ALERTS: [&str; 5] = [
+    "--set=podMonitor.enabled=true",
+    "--set=identity.trustAnchorRotation.restartWorkloads=true",
     "--set=alerts.enabled=true",
     "--set=alerts.proxies.enabled=true",
     "--set=destinationResources.memory.limit=250Mi",
@@ -230,6 +235,45 @@ async fn failures_of_every_kind_of_workload_are_counted_as_failures() -> Result<
                 assert!(labels.any(|of| of == label), "{expression}: {label}");
             }
         }
+    }
+    Ok(())
+}
+
+/// A control plane that is gone has no metrics: only their absence tells of it, and only
+/// where there should be some.
+#[tokio::test]
+async fn what_is_gone_is_missed_where_it_is_scraped() -> Result<()> {
+    let missed = [
+        "up{namespace=\"linkerd\",component=\"destination\"}",
+        "up{namespace=\"linkerd\",component=\"identity\"}",
+        "up{namespace=\"linkerd\",component=\"proxy-injector\"}",
+        "leader{namespace=\"linkerd\",lease=\"policy-controller-write\"}",
+        "leader{namespace=\"linkerd\",lease=\"ferrule-ca\"}",
+        "leader{namespace=\"linkerd\",lease=\"ferrule-webhook-ca\"}",
+        "leader{namespace=\"linkerd\",lease=\"ferrule-restarts\"}",
+    ];
+    let external = [
+        "--set=identity.externalCA=true",
+        "--set=identity.issuer.scheme=kubernetes.io/tls",
+        "--set=webhookTLS.mode=helm",
+        "--set=identity.trustAnchorRotation.restartWorkloads=false",
+    ];
+    for (further, missed) in [
+        (&[][..], &missed[..]),
+        // Nobody keeps what others make.
+        (&external[..], &missed[..4]),
+        (&["--set=podMonitor.enabled=false"][..], &[][..]),
+        (&["--set=podMonitor.controller.enabled=false"][..], &[][..]),
+    ] {
+        let args = [&ALERTS[..], further].concat();
+        let rendered = objects(&args).await?;
+        let rules = find(&rendered, "PrometheusRule", "ferrule-control-plane")?;
+        let found = ABSENT
+            .captures_iter(&rules.to_string().replace("\\\"", "\""))
+            .map(|found| found[1].to_owned())
+            .collect::<BTreeSet<_>>();
+        let missed = missed.iter().map(|&text| text.to_owned()).collect();
+        assert_eq!(found, missed, "{further:?}");
     }
     Ok(())
 }
