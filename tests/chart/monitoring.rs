@@ -2,6 +2,7 @@
 
 use crate::helm::{find, objects, root};
 use anyhow::{Context as _, Result};
+use ferrule_cluster::object::Kind;
 use regex::Regex;
 use serde_json::Value;
 use std::{
@@ -60,6 +61,7 @@ static GROUPING: LazyLock<Regex> =
     LazyLock::new(|| regex(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)"));
 static MATCHERS: LazyLock<Regex> = LazyLock::new(|| regex(r"([a-zA-Z0-9_:]+)\{([^}]*)\}"));
 static RANGE: LazyLock<Regex> = LazyLock::new(|| regex(r"\[[^\]]*\]"));
+static KINDS: LazyLock<Regex> = LazyLock::new(|| regex(r#"kind=~"([^"]*)""#));
 static ABSENT: LazyLock<Regex> = LazyLock::new(|| regex(r"absent\(([^)]*)\)"));
 static ROW: LazyLock<Regex> =
     LazyLock::new(|| regex(r"(?m)^\| `([a-z_]+)(?:\{([a-z_,]*)\})?` \| (\w+) \|"));
@@ -236,6 +238,71 @@ async fn failures_of_every_kind_of_workload_are_counted_as_failures() -> Result<
             }
         }
     }
+    Ok(())
+}
+
+/// Certificates of an hour have less than an hour left all their life.
+#[tokio::test]
+async fn a_certificate_is_overdue_by_its_own_lifetime() -> Result<()> {
+    let own = "FerruleOwnCertificateExpires";
+    let proxies = "FerruleProxyCertificateExpires";
+    let webhooks = "FerruleWebhookCertificateExpires";
+    for (value, alert, seconds) in [
+        ("", own, 10_800),
+        ("", proxies, 10_800),
+        ("", webhooks, 86_400),
+        ("identity.issuer.issuanceLifetime=1h", own, 450),
+        ("identity.issuer.issuanceLifetime=1h", proxies, 450),
+        ("identity.issuer.issuanceLifetime=1h30m20.5s", own, 677),
+        ("identity.issuer.issuanceLifetime=.5h", own, 225),
+        ("webhookTLS.certLifetime=2h", webhooks, 900),
+        ("webhookTLS.mode=helm", webhooks, 1_209_600),
+    ] {
+        let value = format!("--set={value}");
+        let args = [&ALERTS[..], &[&value]].concat();
+        let rendered = objects(&args).await?;
+        let rules = find(&rendered, "PrometheusRule", "ferrule-control-plane")?;
+        let [expression] = &rule(rules, alert)?[..] else {
+            panic!("{alert}");
+        };
+        let limit = format!("- time() < {seconds}");
+        let (_, rest) = expression.split_once(&limit).context(expression.clone())?;
+        assert!(!rest.starts_with(char::is_alphanumeric), "{expression}");
+    }
+    Ok(())
+}
+
+/// By the names that the metrics have for them. Who does without the Gateway API is not
+/// told of it.
+#[tokio::test]
+async fn a_broken_watch_of_any_kind_is_told_unless_nobody_installed_it() -> Result<()> {
+    let rendered = objects(&ALERTS).await?;
+    let rules = find(&rendered, "PrometheusRule", "ferrule-control-plane")?;
+    let (broken, stale) = (
+        rule(rules, "FerruleWatchBroken")?,
+        rule(rules, "FerruleStale")?,
+    );
+    let kinds = |expression: &str| -> Result<Vec<Regex>> {
+        let matchers = KINDS.captures_iter(expression);
+        let matchers = matchers.map(|kinds| Ok(Regex::new(&format!("^({})$", &kinds[1]))?));
+        matchers.collect()
+    };
+    let (broken, stale) = (kinds(&broken[0])?, kinds(&stale[0])?);
+    let [always, if_served] = &broken[..] else {
+        panic!("{broken:?}");
+    };
+    for kind in Kind::ALL {
+        let definition = format!("{}.{}.yaml", kind.plural(), kind.group());
+        let definition = root()
+            .join("charts/ferrule-crds/templates")
+            .join(definition);
+        let is_there = !kind.is_custom() || definition.is_file();
+        assert_eq!(always.is_match(kind.as_str()), is_there, "{kind}");
+        assert_eq!(if_served.is_match(kind.as_str()), !is_there, "{kind}");
+        let is_vital = kind.is_required() || kind.is_custom() && is_there;
+        assert_eq!(stale[0].is_match(kind.as_str()), is_vital, "{kind}");
+    }
+    assert!(rule(rules, "FerruleWatchBroken")?[0].contains("reason=\"not_found\""));
     Ok(())
 }
 

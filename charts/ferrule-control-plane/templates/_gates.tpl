@@ -148,3 +148,22 @@ trust anchors of a Linkerd that this takes over from, and the mesh with them.
 {{- $unit := regexReplaceAll $form $text "${2}" -}}
 {{- printf "%f" (mulf (float64 $number) (get $factors $unit)) -}}
 {{- end -}}
+
+{{/* The seconds of a duration as Go has it; takes root and path, the value's name. */}}
+{{- define "ferrule.seconds" -}}
+{{- $value := .root.Values -}}
+{{- range splitList "." .path -}}{{- $value = get $value . -}}{{- end -}}
+{{- $text := toString $value -}}
+{{- $part := "([0-9]+[.]?[0-9]*|[.][0-9]+)(ns|us|µs|μs|ms|s|m|h)" -}}
+{{- if not (regexMatch (printf "^[+]?(0|(%s)+)$" $part) $text) -}}
+{{- fail (printf "%s: %q is no duration such as 20s, 500ms or 1m30s" .path $text) -}}
+{{- end -}}
+{{- $units := dict "ns" 1e-9 "us" 1e-6 "µs" 1e-6 "μs" 1e-6 "ms" 1e-3 "s" 1.0 "m" 60.0 "h" 3600.0 -}}
+{{- $sum := dict "of" 0.0 -}}
+{{- range regexFindAll $part $text -1 -}}
+{{- $number := regexReplaceAll $part . "${1}" -}}
+{{- $unit := regexReplaceAll $part . "${2}" -}}
+{{- $_ := set $sum "of" (addf $sum.of (mulf (float64 $number) (get $units $unit))) -}}
+{{- end -}}
+{{- printf "%f" $sum.of -}}
+{{- end -}}
