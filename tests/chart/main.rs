@@ -10,6 +10,7 @@ mod cases;
 mod defaults;
 mod helm;
 mod installation;
+mod metadata;
 mod monitoring;
 mod owners;
 mod processes;

@@ -22,9 +22,8 @@ metadata:
   annotations:
     {{- include "ferrule.annotations" $root | nindent 4 }}
   labels:
-    {{- include "ferrule.labels" (dict "root" $root "component" .component) | nindent 4 }}
-    app.kubernetes.io/name: {{ .component }}
-    app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+    {{- $own := dict "app.kubernetes.io/name" .component "app.kubernetes.io/version" $root.Chart.AppVersion }}
+    {{- include "ferrule.labels" (dict "root" $root "component" .component "own" $own) | nindent 4 }}
 spec:
   replicas: {{ $values.controllerReplicas }}
   revisionHistoryLimit: {{ $values.revisionHistoryLimit }}
@@ -38,22 +37,12 @@ spec:
   template:
     metadata:
       annotations:
-        {{- include "ferrule.annotations" $root | nindent 8 }}
-        cluster-autoscaler.kubernetes.io/safe-to-evict: "true"
-        {{- with .annotations }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
-        {{- with mergeOverwrite (dict) $values.podAnnotations .values.podAnnotations }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- $evictable := dict "cluster-autoscaler.kubernetes.io/safe-to-evict" "true" }}
+        {{- $fixed := include "ferrule.annotations" $root | fromYaml }}
+        {{- include "ferrule.merged" (list $evictable .annotations $values.podAnnotations .values.podAnnotations $fixed) | nindent 8 }}
       labels:
-        linkerd.io/control-plane-component: {{ .component }}
-        linkerd.io/control-plane-ns: {{ $root.Release.Namespace }}
-        linkerd.io/workload-ns: {{ $root.Release.Namespace }}
-        linkerd.io/proxy-deployment: {{ .name }}
-        {{- with mergeOverwrite (dict) $values.commonLabels $values.podLabels }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+        {{- $fixed = dict "linkerd.io/control-plane-component" .component "linkerd.io/control-plane-ns" $root.Release.Namespace "linkerd.io/workload-ns" $root.Release.Namespace "linkerd.io/proxy-deployment" .name }}
+        {{- include "ferrule.merged" (list $values.commonLabels $values.podLabels $fixed) | nindent 8 }}
     spec:
       serviceAccountName: {{ .name }}
       automountServiceAccountToken: false

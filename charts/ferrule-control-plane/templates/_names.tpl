@@ -1,14 +1,27 @@
-{{/* Labels of an object; takes root, and component where the object is of one. */}}
+{{/*
+Maps as one, in which no key is twice: YAML that has one twice is refused by most that read
+it, though not by Helm. The last of the list wins. What is a number or a flag in values is a
+text in labels and annotations.
+*/}}
+{{- define "ferrule.merged" -}}
+{{- $merged := dict -}}
+{{- range . -}}
+{{- range $key, $value := . -}}{{- $_ := set $merged $key (toString $value) -}}{{- end -}}
+{{- end -}}
+{{- toYaml $merged -}}
+{{- end -}}
+
+{{/*
+Labels of an object; takes root, component where the object is of one, the chart's `own` for
+this object, and `further`, the user's for it. What processes, tools and selectors know
+objects by is the chart's; all else is the user's to replace.
+*/}}
 {{- define "ferrule.labels" -}}
-app.kubernetes.io/part-of: ferrule
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .component }}
-linkerd.io/control-plane-component: {{ . }}
-{{- end }}
-linkerd.io/control-plane-ns: {{ .root.Release.Namespace }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" -}}
+{{- $ours := dict "app.kubernetes.io/part-of" "ferrule" "helm.sh/chart" $chart -}}
+{{- $fixed := dict "linkerd.io/control-plane-ns" .root.Release.Namespace -}}
+{{- with .component -}}{{- $_ := set $fixed "linkerd.io/control-plane-component" . -}}{{- end -}}
+{{- include "ferrule.merged" (list $ours .own .root.Values.commonLabels .further $fixed) -}}
 {{- end -}}
 
 {{/* Annotations of every object. */}}
