@@ -135,6 +135,25 @@ async fn the_charts_defaults_are_the_injectors() -> Result<()> {
     Ok(())
 }
 
+/// Whom the kubelet kills while it drains cuts all streams off at once.
+#[tokio::test]
+async fn pods_have_the_time_that_they_drain_for() -> Result<()> {
+    let cases = Cases::new()?;
+    for (drain, seconds) in [
+        (json!({}), 45),
+        (json!({"window": "2m"}), 145),
+        (json!({"delay": "0", "window": "1.5s"}), 22),
+        (json!({"delay": "1m0s", "gracePeriodSeconds": 85}), 85),
+    ] {
+        let args = cases.with("default", &json!({"drain": drain}))?;
+        let objects = objects(&texts(&args)).await?;
+        let deployment = find(&objects, "Deployment", "linkerd-destination")?;
+        let grace = &deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"];
+        assert_eq!(*grace, seconds, "{drain}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn keys_are_in_secrets_alone() -> Result<()> {
     let cases = Cases::new()?;
@@ -225,6 +244,14 @@ async fn values_that_do_not_go_together_are_refused_by_their_names() -> Result<(
         (
             json!({"proxyInjector": {"externalSecret": true, "injectCaFrom": "a/b"}}),
             "proxyInjector and policyValidator",
+        ),
+        (
+            json!({"drain": {"window": "2m", "gracePeriodSeconds": 129}}),
+            "drain.gracePeriodSeconds: 129 is less than 130",
+        ),
+        (
+            json!({"drain": {"delay": "5 s"}}),
+            "drain.delay: \"5 s\" is no duration",
         ),
         (
             json!({"proxyInit": {"closeWaitTimeoutSecs": 1}}),

@@ -47,7 +47,7 @@ spec:
       serviceAccountName: {{ .name }}
       automountServiceAccountToken: false
       enableServiceLinks: false
-      terminationGracePeriodSeconds: {{ $values.drain.gracePeriodSeconds }}
+      terminationGracePeriodSeconds: {{ include "ferrule.grace-period" $root }}
       {{- with $values.priorityClassName }}
       priorityClassName: {{ . }}
       {{- end }}

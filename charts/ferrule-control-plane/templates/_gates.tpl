@@ -28,6 +28,7 @@ the value.
 {{- if regexMatch "linkerd/(policy-)?controller$" $values.controllerImage -}}
 {{- fail (printf "controllerImage: %s is Linkerd's image: name Ferrule's, or leave it out" $values.controllerImage) -}}
 {{- end -}}
+{{- include "ferrule.gates.drain" . -}}
 {{- include "ferrule.gates.issuer" . -}}
 {{- include "ferrule.gates.kept" . -}}
 {{- include "ferrule.gates.webhook" (dict "root" . "name" "proxyInjector") -}}
@@ -67,6 +68,25 @@ the value.
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How long a pod drains, in seconds: that of the two, rounded up. */}}
+{{- define "ferrule.drains" -}}
+{{- $delay := include "ferrule.seconds" (dict "root" . "path" "drain.delay") -}}
+{{- $window := include "ferrule.seconds" (dict "root" . "path" "drain.window") -}}
+{{- ceil (addf (float64 $delay) (float64 $window)) | int64 -}}
+{{- end -}}
+
+{{- define "ferrule.grace-period" -}}
+{{- int64 .Values.drain.gracePeriodSeconds | default (add (include "ferrule.drains" .) 20) -}}
+{{- end -}}
+
+{{/* A pod that is killed while it drains cuts its streams off all at once. */}}
+{{- define "ferrule.gates.drain" -}}
+{{- $least := add (include "ferrule.drains" .) 5 -}}
+{{- if lt (int64 (include "ferrule.grace-period" .)) (int64 $least) -}}
+{{- fail (printf "drain.gracePeriodSeconds: %v is less than %v, which drain.delay (%s), drain.window (%s) and 5 s come to; leave it out, and it is long enough" .Values.drain.gracePeriodSeconds $least .Values.drain.delay .Values.drain.window) -}}
 {{- end -}}
 {{- end -}}
 
