@@ -65,18 +65,23 @@ pub fn files(root: &Path) -> Result<Vec<File>, ChartError> {
         add("values.schema.json", pretty(&schema(&title, &rows)));
         // The notes say which of them are set.
         if chart == "ferrule-control-plane" {
-            add("ignored.json", pretty(&ignored(&rows)));
+            add("ignored.json", pretty(&with_reasons(&rows, Row::ignored)));
+            add(
+                "deprecated.json",
+                pretty(&with_reasons(&rows, Row::deprecated)),
+            );
         }
     }
     Ok(files)
 }
 
-fn ignored(rows: &[Row]) -> Value {
-    let ignored = rows.iter().filter_map(|row| {
-        let why = row.ignored()?;
+/// The values that have a reason to be told of, with it and with their defaults.
+fn with_reasons(rows: &[Row], reason: fn(&Row) -> Option<&str>) -> Value {
+    let told = rows.iter().filter_map(|row| {
+        let why = reason(row)?;
         Some((row.name(), json!({"default": row.default, "why": why})))
     });
-    Value::Object(ignored.collect::<Map<_, _>>())
+    Value::Object(told.collect::<Map<_, _>>())
 }
 
 fn pretty(value: &Value) -> String {
@@ -137,6 +142,8 @@ said to be ignored, and the notes list the ones that are set. The whole of the v
 without keys, is in ConfigMap `linkerd-config`, from which the injector takes what it
 needs: a change of values under `proxy`, `proxyInit`, `networkValidator` and
 `debugContainer` holds for the next pod, and restarts nothing.
+
+Deprecated values count for one minor version more; the notes list those that are set.
 ";
 
 const CRDS: &str = "\

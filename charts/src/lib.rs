@@ -3,11 +3,12 @@
 //! ```text
 //!  values.yaml ──> Rows ──> values.schema.json   what Helm refuses
 //!                    │ ───> README.md            what people read
-//!                    └────> ignored.json         what the notes warn of
+//!                    ├────> ignored.json         what the notes tell of
+//!                    └────> deprecated.json      what they warn of
 //! ```
 //!
 //! One file says a value's default, its meaning and what may stand there, so none of
-//! the three can say something else. The words of the comments are listed in
+//! these can say something else. The words of the comments are listed in
 //! [`Tag`](values::Tag). The charts' files are [`embedded`], so that a binary can bring
 //! them along.
 

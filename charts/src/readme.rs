@@ -55,6 +55,9 @@ fn meaning(row: &Row) -> String {
             Tag::Ignored(why) => {
                 let _ = write!(meaning, " *Ignored*: {why}.");
             }
+            Tag::Deprecated(instead) => {
+                let _ = write!(meaning, " *Deprecated*: {instead}.");
+            }
             _ => {}
         }
     }

@@ -79,7 +79,7 @@ fn value(row: &Row) -> Value {
                 let reference = json!([{"$ref": "#/definitions/resources"}]);
                 schema.insert("allOf".to_owned(), reference);
             }
-            Tag::Map | Tag::Config(_) | Tag::Ignored(_) => {}
+            Tag::Map | Tag::Config(_) | Tag::Ignored(_) | Tag::Deprecated(_) => {}
         }
     }
     Value::Object(schema)

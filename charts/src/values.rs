@@ -42,6 +42,8 @@ pub enum Tag {
     Config(String),
     /// `@ignored why`: Linkerd's; it does nothing.
     Ignored(String),
+    /// `@deprecated what`: it will go; what to say in its place.
+    Deprecated(String),
 }
 
 /// What is wrong with a `values.yaml`.
@@ -70,6 +72,14 @@ impl Row {
     pub fn ignored(&self) -> Option<&str> {
         self.tags.iter().find_map(|tag| match tag {
             Tag::Ignored(why) => Some(&**why),
+            _ => None,
+        })
+    }
+
+    /// What to say in its place, if it will go.
+    pub fn deprecated(&self) -> Option<&str> {
+        self.tags.iter().find_map(|tag| match tag {
+            Tag::Deprecated(instead) => Some(&**instead),
             _ => None,
         })
     }
@@ -215,6 +225,7 @@ fn tag(text: &str) -> Result<Tag, String> {
         "items" => Tag::Items(rest.to_owned()),
         "config" => Tag::Config(rest.to_owned()),
         "ignored" => Tag::Ignored(rest.to_owned()),
+        "deprecated" => Tag::Deprecated(rest.to_owned()),
         _ => return Err(format!("@{word} is not known")),
     })
 }

@@ -49,7 +49,12 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() -> Result<()>
     install_crds(&cluster).await?;
     let notes = helm(&cluster, "install", &[CHART]).await?;
     ensure!(notes.contains("kubectl label namespace linkerd"), "{notes}");
+    ensure!(notes.contains("enforce=restricted"), "{notes}");
     ensure!(!notes.contains("do nothing here"), "{notes}");
+    ensure!(!notes.contains("are deprecated"), "{notes}");
+    // As Linkerd's pods need it.
+    let level = "pod-security.kubernetes.io/enforce=privileged";
+    ask(&cluster, Kubectl, &["label", "namespace", NAMESPACE, level]).await?;
     let config = "configmap/linkerd-config";
     let uid = get(&cluster, &[config]).await?["metadata"]["uid"].clone();
     let destination = "deployment/linkerd-destination";
@@ -64,7 +69,7 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() -> Result<()>
 
     let cases = Cases::new()?;
     let ignored = cases.with("high availability", &walk::ignored()?)?;
-    let mut upgrade = vec![CHART, "--set=proxyInjector.timeoutSeconds=7"];
+    let mut upgrade = vec![CHART, "--set=proxyInjector.timeoutSeconds=7,proxy.cores=2"];
     upgrade.extend(texts(&ignored));
     let notes = helm(&cluster, "upgrade", &upgrade).await?;
     ensure!(notes.contains("do nothing here"), "{notes}");
@@ -73,6 +78,12 @@ async fn a_release_is_installed_upgraded_rolled_back_and_removed() -> Result<()>
         let line = format!("\n     {}: ", row.name());
         ensure!(notes.contains(&line), "{} is not in {notes}", row.name());
     }
+    ensure!(notes.contains("are deprecated"), "{notes}");
+    ensure!(
+        notes.contains("proxy.cores: say proxy.runtime.workers"),
+        "{notes}"
+    );
+    ensure!(!notes.contains("enforce="), "{notes}");
     ensure!(get(&cluster, &[destination]).await?["spec"]["replicas"] == 3);
     ensure!(exists(&cluster, "poddisruptionbudget/linkerd-identity").await?);
     let upgraded = get(&cluster, &[webhooks]).await?;
