@@ -83,7 +83,7 @@ generated-check:
 	$(CARGO) test --workspace --test generated --locked --quiet
 
 .PHONY: charts
-charts: ## Write what is made of the charts' values: their READMEs and schemas
+charts: ## Write what is made of the charts' values (READMEs, schemas) and of the runbook (docs/alerts.md)
 	$(CARGO) run --quiet --package ferrule-charts --bin make-charts -- .
 
 .PHONY: docs

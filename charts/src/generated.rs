@@ -1,8 +1,9 @@
-//! The files that are made of the charts' `values.yaml`.
+//! The files that are made of the charts' `values.yaml`, and of the runbook.
 //!
 //! `make charts` writes them; a test, and `make lint` through it, compares.
 
 use crate::{
+    alerts,
     readme::readme,
     schema::schema,
     values::{Row, ValuesError, rows},
@@ -16,6 +17,9 @@ const CHARTS: [(&str, &str); 2] = [
     ("ferrule-control-plane", CONTROL_PLANE),
     ("ferrule-crds", CRDS),
 ];
+
+/// What alerts say.
+const RUNBOOK: &str = "charts/ferrule-control-plane/runbook.yaml";
 
 /// A file, and what it must contain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,12 @@ pub enum ChartError {
     /// They are not as they should be.
     #[error("charts/{0}/{1}")]
     Wrong(&'static str, ValuesError),
+    /// What alerts say cannot be read.
+    #[error("{RUNBOOK}: {0}")]
+    NoRunbook(io::Error),
+    /// It lacks something.
+    #[error("{RUNBOOK}: {0}")]
+    Runbook(String),
 }
 
 /// The values of a chart in the repository at `root`.
@@ -72,6 +82,11 @@ pub fn files(root: &Path) -> Result<Vec<File>, ChartError> {
             );
         }
     }
+    let runbook = std::fs::read_to_string(root.join(RUNBOOK)).map_err(ChartError::NoRunbook)?;
+    files.push(File {
+        path: "docs/alerts.md".to_owned(),
+        content: alerts::page(&runbook).map_err(ChartError::Runbook)?,
+    });
     Ok(files)
 }
 

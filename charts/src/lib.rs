@@ -7,6 +7,8 @@
 //!                    └────> deprecated.json      what they warn of
 //! ```
 //!
+//! Likewise what alerts say (`runbook.yaml`) is in their rules and in `docs/alerts.md`.
+//!
 //! One file says a value's default, its meaning and what may stand there, so none of
 //! these can say something else. The words of the comments are listed in
 //! [`Tag`](values::Tag). The charts' files are [`embedded`], so that a binary can bring
@@ -14,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alerts;
 pub mod embedded;
 pub mod generated;
 mod readme;

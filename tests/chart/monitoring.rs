@@ -195,6 +195,37 @@ async fn alerts_are_about_metrics_that_there_are() -> Result<()> {
     Ok(())
 }
 
+/// Who is woken by one has to know what to do, in a page that can be found.
+#[tokio::test]
+async fn every_alert_says_what_to_do_and_where_that_is_told() -> Result<()> {
+    let args = [
+        &ALERTS[..],
+        &["--set=alerts.runbookURL=https://docs/alerts"],
+    ]
+    .concat();
+    let rendered = objects(&args).await?;
+    let rules = find(&rendered, "PrometheusRule", "ferrule-control-plane")?;
+    let groups = rules["spec"]["groups"].as_array().context("groups")?;
+    let rules = groups.iter().flat_map(|group| group["rules"].as_array());
+    let mut alerts = BTreeSet::new();
+    for rule in rules.flatten() {
+        let name = rule["alert"].as_str().context("a name")?;
+        let says = &rule["annotations"];
+        let url = format!("https://docs/alerts#{}", name.to_lowercase());
+        assert_eq!(says["runbook_url"], url);
+        for part in ["summary", "description"] {
+            let text = says[part].as_str().context(part)?;
+            assert!(text.len() > 10 && !text.contains("{{"), "{name}: {text}");
+        }
+        alerts.insert(name.to_owned());
+    }
+    let page = std::fs::read_to_string(root().join("docs/alerts.md"))?;
+    let headings = page.lines().filter_map(|line| line.strip_prefix("## "));
+    let headings: BTreeSet<_> = headings.map(ToOwned::to_owned).collect();
+    assert_eq!(alerts, headings);
+    Ok(())
+}
+
 /// All of them.
 const ALERTS: [&str; 5] = [
     "--set=podMonitor.enabled=true",
