@@ -1,180 +1,23 @@
 //! Alerts and dashboards are about metrics, and labels, that there are.
 
+mod expressions;
+
 use crate::helm::{find, objects, root};
 use anyhow::{Context as _, Result};
+use expressions::{GROUPING, Metrics, WORKLOADS, regex};
 use ferrule_cluster::object::Kind;
 use regex::Regex;
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-    sync::LazyLock,
-};
+use std::{collections::BTreeSet, path::Path, sync::LazyLock};
 
-/// What proxies have that is asked for (operations.md 13.6), and what Linkerd's
-/// multicluster extension has.
-const OF_OTHERS: [&str; 15] = [
-    "request_total",
-    "response_total",
-    "response_latency_ms",
-    "tcp_open_connections",
-    "tcp_open_total",
-    "tcp_read_bytes_total",
-    "tcp_write_bytes_total",
-    "route_response_total",
-    "route_response_latency_ms",
-    "inbound_http_authz_allow_total",
-    "inbound_http_authz_deny_total",
-    "identity_cert_expiration_timestamp_seconds",
-    "process_resident_memory_bytes",
-    "gateway_alive",
-    // Prometheus' own.
-    "up",
-];
-/// Labels that a scrape adds.
-const SCRAPED: [&str; 6] = ["namespace", "pod", "container", "component", "le", "job"];
-/// What the PodMonitor of proxies makes of the label that says whose a pod is
-/// (operations.md 13.6).
-const WORKLOADS: [&str; 7] = [
-    "deployment",
-    "statefulset",
-    "daemonset",
-    "replicaset",
-    "replicationcontroller",
-    "k8s_job",
-    "cronjob",
-];
-const WORDS: [&str; 8] = [
-    "and",
-    "or",
-    "unless",
-    "bool",
-    "offset",
-    "inf",
-    "group_left",
-    "group_right",
-];
-
-static METRIC: LazyLock<Regex> = LazyLock::new(|| regex("[a-zA-Z_:][a-zA-Z0-9_:]*"));
-static TEXT: LazyLock<Regex> = LazyLock::new(|| regex(r#""[^"]*""#));
-static GROUPING: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)"));
-static MATCHERS: LazyLock<Regex> = LazyLock::new(|| regex(r"([a-zA-Z0-9_:]+)\{([^}]*)\}"));
-static RANGE: LazyLock<Regex> = LazyLock::new(|| regex(r"\[[^\]]*\]"));
 static KINDS: LazyLock<Regex> = LazyLock::new(|| regex(r#"kind=~"([^"]*)""#));
 static ABSENT: LazyLock<Regex> = LazyLock::new(|| regex(r"absent\(([^)]*)\)"));
-static ROW: LazyLock<Regex> =
-    LazyLock::new(|| regex(r"(?m)^\| `([a-z_]+)(?:\{([a-z_,]*)\})?` \| (\w+) \|"));
-
-fn regex(text: &str) -> Regex {
-    Regex::new(text).expect("a literal")
-}
-
-/// The metrics of docs/metrics.md, which is made of what is registered.
-struct Metrics(BTreeMap<String, Metric>);
-
-struct Metric {
-    is_histogram: bool,
-    labels: BTreeSet<String>,
-}
-
-impl Metrics {
-    fn of_page(page: &str) -> Self {
-        let rows = ROW.captures_iter(page).map(|row| {
-            let labels = row.get(2).map_or("", |labels| labels.as_str());
-            let labels = labels.split(',').map(ToOwned::to_owned).collect();
-            let is_histogram = &row[3] == "histogram";
-            let metric = Metric {
-                is_histogram,
-                labels,
-            };
-            (row[1].to_owned(), metric)
-        });
-        Self(rows.collect())
-    }
-
-    /// By the name of a sample.
-    fn find(&self, sample: &str) -> Option<&Metric> {
-        let plain = self.0.get(sample).filter(|metric| !metric.is_histogram);
-        let mut family = ["_bucket", "_sum", "_count"].iter();
-        let family = family.find_map(|suffix| self.0.get(sample.strip_suffix(suffix)?));
-        plain.or(family.filter(|metric| metric.is_histogram))
-    }
-
-    /// What in an expression is of none of them.
-    fn unknown(&self, expression: &str) -> Vec<String> {
-        let mut unknown = Vec::new();
-        let expression = TEXT.replace_all(expression, "\"\"");
-        for matched in MATCHERS.captures_iter(&expression) {
-            let labels = matched[2]
-                .split(',')
-                .filter(|matcher| !matcher.trim().is_empty());
-            let labels =
-                labels.map(|matcher| matcher.split(['=', '!']).next().unwrap_or(matcher).trim());
-            let Some(metric) = self.find(&matched[1]) else {
-                continue;
-            };
-            for label in labels {
-                if !SCRAPED.contains(&label)
-                    && !WORKLOADS.contains(&label)
-                    && !metric.labels.contains(label)
-                {
-                    unknown.push(format!("{}{{{label}}}", &matched[1]));
-                }
-            }
-        }
-        let rest = MATCHERS.replace_all(&expression, "$1 ");
-        let rest = GROUPING.replace_all(&rest, " ");
-        let rest = RANGE.replace_all(&rest, " ").into_owned();
-        for name in METRIC.find_iter(&rest) {
-            let is_function = rest[name.end()..].trim_start().starts_with('(');
-            let follows_number = rest[..name.start()].ends_with(|c: char| c.is_ascii_digit());
-            let name = name.as_str();
-            let family = name.trim_end_matches("_bucket");
-            if !is_function
-                && !follows_number
-                && !WORDS.contains(&name)
-                && !OF_OTHERS.contains(&family)
-                && self.find(name).is_none()
-            {
-                unknown.push(name.to_owned());
-            }
-        }
-        unknown
-    }
-}
 
 fn metrics() -> Result<Metrics> {
     let page = std::fs::read_to_string(root().join("docs/metrics.md"))?;
     let metrics = Metrics::of_page(&page);
-    anyhow::ensure!(metrics.0.len() > 100, "only {} metrics", metrics.0.len());
+    anyhow::ensure!(metrics.len() > 100, "only {} metrics", metrics.len());
     Ok(metrics)
-}
-
-#[test]
-fn what_is_not_there_is_found() -> Result<()> {
-    let metrics = metrics()?;
-    for (expression, unknown) in [
-        ("rate(watch_restarts_total{kind=\"Pod\"}[5m]) > 0.1", vec![]),
-        (
-            "rate(watch_restarts{kind=\"Pod\"}[5m]) > 1e3",
-            vec!["watch_restarts"],
-        ),
-        (
-            "watch_age_seconds{reason=\"x\"} > 1",
-            vec!["watch_age_seconds{reason}"],
-        ),
-        ("sum by (le, nothing) (views) == 0 and leader", vec![]),
-        (
-            "webhook_admission_seconds > 1",
-            vec!["webhook_admission_seconds"],
-        ),
-        ("webhook_admission_seconds_count > 1", vec![]),
-        ("views_bucket > 1", vec!["views_bucket"]),
-    ] {
-        assert_eq!(metrics.unknown(expression), unknown, "{expression}");
-    }
-    Ok(())
 }
 
 #[tokio::test]
