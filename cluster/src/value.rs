@@ -1,7 +1,7 @@
 //! A view whose every version replaces the one before: profiles and policies.
 
 use crate::{
-    Origin,
+    Answer, Origin,
     stream::{Feed, Told},
     subscribers::{Slot, Subscribers, Subscription},
 };
@@ -32,6 +32,8 @@ struct State {
     since: u64,
     /// and where that comes from.
     origin: Option<Origin>,
+    /// Who has not been told anything yet is not told this either.
+    hushed: bool,
     refusal: Option<Status>,
     end: Option<Status>,
 }
@@ -78,14 +80,20 @@ impl ValueView {
         self.version.load(Ordering::Acquire)
     }
 
-    /// Makes `frame` the newest value, unless it is that already. `None` is
-    /// nothing to tell: who was told something keeps it. `refusal` is what newcomers get instead of a stream; those
-    /// who are here stay. Whether anybody had to be told.
-    pub fn publish(&self, frame: Option<Bytes>, refusal: Option<Status>) -> bool {
+    /// Makes the answer's frame the newest value, unless it is that already.
+    /// Whether anybody had to be told.
+    pub fn publish(&self, answer: Answer) -> bool {
         let mut state = self.lock();
-        state.refusal = refusal;
-        let changed = frame.is_some() && state.frame != frame;
-        state.frame = frame;
+        state.refusal = answer.refusal;
+        let stays = |told| answer.also_true.contains(told);
+        if !state.hushed && state.frame.as_ref().is_some_and(stays) {
+            return false;
+        }
+        // What was hushed is news to some even if it reads the same.
+        let unhushed = state.hushed && !answer.hushed;
+        let changed = answer.frame.is_some() && (state.frame != answer.frame || unhushed);
+        state.frame = answer.frame;
+        state.hushed = answer.hushed;
         if changed {
             // Under the lock: who sees the version finds the frame.
             state.since = self.version.fetch_add(1, Ordering::Release) + 1;
@@ -182,6 +190,11 @@ impl Feed for ValueFeed {
             return Poll::Pending;
         }
         let state = self.view.lock();
+        // Who was told nothing stays at 0 until there is something for all.
+        let is_hushed = state.hushed && position == 0 && state.end.is_none();
+        if is_hushed {
+            return Poll::Pending;
+        }
         if let Some(frame) = &state.frame
             && position < state.since
         {
@@ -204,6 +217,10 @@ mod tests {
     use super::*;
     use std::task::Waker;
 
+    fn value(text: &'static str) -> Answer {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+
     fn poll(feed: &mut ValueFeed, slot: &Arc<Slot>) -> Poll<Result<Told, Status>> {
         feed.poll_frames(slot, &mut Context::from_waker(Waker::noop()))
     }
@@ -214,8 +231,8 @@ mod tests {
         let slot = Slot::new();
         let mut feed = view.follow(&slot).expect("no refusal").expect("open");
         assert!(poll(&mut feed, &slot).is_pending());
-        view.publish(Some(Bytes::from_static(b"old")), None);
-        view.publish(Some(Bytes::from_static(b"new")), None);
+        view.publish(value("old"));
+        view.publish(value("new"));
         view.end(Status::ok(""));
         match poll(&mut feed, &slot) {
             Poll::Ready(Ok(told)) => assert_eq!(told.frames[0], "new"),
@@ -235,9 +252,9 @@ mod tests {
         let mut feed = view.follow(&slot).expect("no refusal").expect("open");
         view.repeat();
         assert!(poll(&mut feed, &slot).is_pending(), "there is none yet");
-        view.publish(Some(Bytes::from_static(b"value")), None);
+        view.publish(value("value"));
         assert!(poll(&mut feed, &slot).is_ready());
-        assert!(!view.publish(Some(Bytes::from_static(b"value")), None));
+        assert!(!view.publish(value("value")));
         assert!(poll(&mut feed, &slot).is_pending());
         view.repeat();
         assert!(poll(&mut feed, &slot).is_ready());
@@ -250,7 +267,7 @@ mod tests {
         let (told, late) = (Slot::new(), Slot::new());
         let follow = |slot| view.follow(slot).expect("no refusal").expect("open");
         let mut feeds = [follow(&told), follow(&late)];
-        view.publish(Some(Bytes::from_static(b"value")), None);
+        view.publish(value("value"));
         assert!(poll(&mut feeds[0], &told).is_ready());
         view.refuse(Status::not_found(""));
         let refused = view.follow(&Slot::new()).expect_err("refused");
@@ -258,8 +275,42 @@ mod tests {
         assert!(poll(&mut feeds[0], &told).is_pending());
         assert!(poll(&mut feeds[1], &late).is_ready());
         // The same value again is not news, and lets newcomers in.
-        assert!(!view.publish(Some(Bytes::from_static(b"value")), None));
+        assert!(!view.publish(value("value")));
         assert!(poll(&mut feeds[0], &told).is_pending());
         assert!(poll(&mut follow(&Slot::new()), &Slot::new()).is_ready());
+    }
+
+    #[test]
+    fn a_hushed_value_is_for_those_who_were_told_another() {
+        let view = Arc::<ValueView>::default();
+        let (told, late) = (Slot::new(), Slot::new());
+        let follow = |slot| view.follow(slot).expect("no refusal").expect("open");
+        let mut first = follow(&told);
+        view.publish(value("value"));
+        assert!(poll(&mut first, &told).is_ready());
+        let hushed = Answer {
+            hushed: true,
+            ..value("bare")
+        };
+        assert!(view.publish(hushed));
+        assert!(poll(&mut first, &told).is_ready());
+        let mut second = follow(&late);
+        assert!(poll(&mut second, &late).is_pending());
+        // The same for all is news to whoever has heard nothing.
+        assert!(view.publish(value("bare")));
+        assert!(poll(&mut second, &late).is_ready());
+    }
+
+    #[test]
+    fn what_was_told_stays_while_it_is_one_of_several_truths() {
+        let view = Arc::<ValueView>::default();
+        view.publish(value("a"));
+        let either = || Answer {
+            also_true: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
+            ..value("neither")
+        };
+        assert!(!view.publish(either()));
+        view.publish(value("c"));
+        assert!(view.publish(either()));
     }
 }

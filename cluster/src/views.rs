@@ -24,7 +24,7 @@ const ATTEMPTS: usize = 5;
 /// What a view was asked of.
 pub trait ViewKey: Clone + Hash + Eq + Send + Sync + 'static {
     /// What its value depends on.
-    type Dependency: Hash + Eq + Send;
+    type Dependency: Clone + Hash + Eq + Send;
 
     /// The one thing whose changes it follows, and with which it ends.
     fn dependency(&self) -> Self::Dependency;
@@ -41,15 +41,20 @@ pub struct Answer {
     /// The value's frame; `None` says nothing, and those who were told something
     /// keep it.
     pub frame: Option<Bytes>,
-    /// What newcomers get instead of a stream.
+    /// Values that are as true as the frame: who was told one of them keeps it.
+    pub also_true: Vec<Bytes>,
+    /// The frame is for those alone who were told another; newcomers wait for the
+    /// next.
+    pub hushed: bool,
+    /// What newcomers get instead of a stream; those who are here stay.
     pub refusal: Option<Status>,
 }
 
 impl From<Status> for Answer {
     fn from(refusal: Status) -> Self {
         Self {
-            frame: None,
             refusal: Some(refusal),
+            ..Self::default()
         }
     }
 }
@@ -58,7 +63,7 @@ impl From<Bytes> for Answer {
     fn from(frame: Bytes) -> Self {
         Self {
             frame: Some(frame),
-            refusal: None,
+            ..Self::default()
         }
     }
 }
@@ -141,6 +146,8 @@ impl<K: ViewKey> ViewRegistry<K> {
 pub struct Views<K: ViewKey> {
     views: FxHashMap<K, Arc<ValueView>>,
     dependents: FxHashMap<K::Dependency, Dependents<K>>,
+    /// What the few follow that go by what they found.
+    found: FxHashMap<K, K::Dependency>,
     registry: Arc<ViewRegistry<K>>,
     /// How many were made since some were last given up.
     made: usize,
@@ -158,6 +165,7 @@ impl<K: ViewKey> Views<K> {
         Self {
             views: FxHashMap::default(),
             dependents: FxHashMap::default(),
+            found: FxHashMap::default(),
             registry,
             made: 0,
         }
@@ -169,10 +177,10 @@ impl<K: ViewKey> Views<K> {
         if let Some(view) = self.views.get(&key) {
             return view.clone();
         }
-        let Answer { frame, refusal } = answer(&key);
-        if refusal.is_some() {
+        let answer = answer(&key);
+        if answer.refusal.is_some() {
             let view = Arc::<ValueView>::default();
-            view.publish(frame, refusal);
+            view.publish(answer);
             return view;
         }
         self.made += 1;
@@ -181,7 +189,7 @@ impl<K: ViewKey> Views<K> {
             self.attach(scope, &key);
         }
         let view = ValueView::new(updates);
-        view.publish(frame, None);
+        view.publish(answer);
         self.registry.views.pin().insert(key.clone(), view.clone());
         self.views.insert(key, view.clone());
         view
@@ -197,6 +205,24 @@ impl<K: ViewKey> Views<K> {
         });
         alike.keys.insert(key.clone());
         alike.updates.clone()
+    }
+
+    /// Lets a view, if it is there, follow what it has found, too, in place of what
+    /// it found before.
+    pub fn follow_found(&mut self, key: &K, dependency: K::Dependency) {
+        if !self.views.contains_key(key) || self.found.get(key) == Some(&dependency) {
+            return;
+        }
+        if let Some(before) = self.found.remove(key) {
+            leave(&mut self.dependents, &before, key);
+        }
+        self.attach(dependency.clone(), key);
+        self.found.insert(key.clone(), dependency);
+    }
+
+    /// What a view found last.
+    pub fn found(&self, key: &K) -> Option<&K::Dependency> {
+        self.found.get(key)
     }
 
     /// The views that follow `dependency`.
@@ -220,7 +246,7 @@ impl<K: ViewKey> Views<K> {
         let alike = self.dependents.remove(dependency).into_iter();
         for key in alike.flat_map(|alike| alike.keys) {
             registry.remove(&key);
-            detach(&mut self.dependents, &key);
+            detach(&mut self.dependents, &mut self.found, &key);
             if let Some(view) = self.views.remove(&key) {
                 view.end(status.clone());
             }
@@ -232,7 +258,7 @@ impl<K: ViewKey> Views<K> {
     pub fn end_view(&mut self, key: &K, status: &Status) {
         if let Some(view) = self.views.remove(key) {
             self.registry.views.pin().remove(key);
-            detach(&mut self.dependents, key);
+            detach(&mut self.dependents, &mut self.found, key);
             view.end(status.clone());
         }
     }
@@ -246,12 +272,12 @@ impl<K: ViewKey> Views<K> {
     pub fn give_up(&mut self, linger: Duration, now: Instant) {
         self.made = 0;
         let registry = self.registry.views.pin();
-        let dependents = &mut self.dependents;
+        let (dependents, found) = (&mut self.dependents, &mut self.found);
         self.views.retain(|key, view| {
             let idle = view.subscribers().close_if_idle(linger, now);
             if idle {
                 registry.remove(key);
-                detach(dependents, key);
+                detach(dependents, found, key);
             }
             !idle
         });
@@ -259,13 +285,27 @@ impl<K: ViewKey> Views<K> {
 }
 
 /// Ends that a view follows anything.
-fn detach<K: ViewKey>(dependents: &mut FxHashMap<K::Dependency, Dependents<K>>, key: &K) {
-    for dependency in iter::once(key.dependency()).chain(key.scope()) {
-        if let Some(alike) = dependents.get_mut(&dependency) {
-            alike.keys.remove(key);
-            if alike.keys.is_empty() {
-                dependents.remove(&dependency);
-            }
+fn detach<K: ViewKey>(
+    dependents: &mut FxHashMap<K::Dependency, Dependents<K>>,
+    found: &mut FxHashMap<K, K::Dependency>,
+    key: &K,
+) {
+    let found = found.remove(key);
+    let given = iter::once(key.dependency()).chain(key.scope());
+    for dependency in given.chain(found) {
+        leave(dependents, &dependency, key);
+    }
+}
+
+fn leave<K: ViewKey>(
+    dependents: &mut FxHashMap<K::Dependency, Dependents<K>>,
+    dependency: &K::Dependency,
+    key: &K,
+) {
+    if let Some(alike) = dependents.get_mut(dependency) {
+        alike.keys.remove(key);
+        if alike.keys.is_empty() {
+            dependents.remove(dependency);
         }
     }
 }

@@ -187,9 +187,15 @@ impl Destinations {
         &mut writers[at]
     }
 
-    fn profile(&mut self, world: &World, key: ProfileKey) -> Arc<ValueView> {
-        let mesh = &self.mesh;
-        self.profiles.open(key, |key| key.answer(mesh, world))
+    fn profile(&mut self, world: &World, key: &ProfileKey) -> Arc<ValueView> {
+        let (mesh, mut found) = (&self.mesh, None);
+        let view = self
+            .profiles
+            .open(key.clone(), |key| key.answer(mesh, world, &mut found));
+        if let Some(ip) = found {
+            self.profiles.follow_found(key, Dependency::Address(ip));
+        }
+        view
     }
 
     fn rebind(&mut self, world: &World, rebind: Rebind) {
@@ -248,12 +254,26 @@ impl Destinations {
         let ips = changes.addresses.iter();
         let of_ips = ips.flat_map(|ip| self.profiles.dependents(&Dependency::Address(*ip)));
         let of_profiles = self.readers(world, &changes.service_profiles);
+        let mut moved = Vec::new();
         for (key, view) in of_services.chain(of_ips).chain(of_profiles) {
-            let answer = key.answer(&self.mesh, world);
-            if view.publish(answer.frame, answer.refusal) && key.is_workload(world) {
+            let last = match self.profiles.found(key) {
+                Some(Dependency::Address(ip)) => Some(*ip),
+                _ => None,
+            };
+            let mut found = last;
+            let answer = key.answer(&self.mesh, world, &mut found);
+            if found != last
+                && let Some(ip) = found
+            {
+                moved.push((key.clone(), ip));
+            }
+            if view.publish(answer) && key.is_workload(world) {
                 let updates = &self.registry.workload_updates;
                 updates.fetch_add(1, Ordering::Relaxed);
             }
+        }
+        for (key, ip) in moved {
+            self.profiles.follow_found(&key, Dependency::Address(ip));
         }
     }
 
@@ -324,7 +344,7 @@ impl Projection for Destinations {
                 let _ = reply.send(view);
             }
             Request::Stream(StreamRequest(Ask::Profile(key, reply))) => {
-                let _ = reply.send(self.profile(world, key));
+                let _ = reply.send(self.profile(world, &key));
             }
             Request::Stream(StreamRequest(Ask::Rebind(request))) => self.rebind(world, request),
             Request::Describe(key, reply) => {

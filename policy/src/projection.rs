@@ -260,7 +260,7 @@ fn namespace<'w>(settings: &'w PolicySettings, world: &'w World, name: &'w str) 
 /// anybody had to be told.
 fn publish(view: &ValueView, policy: Result<Bytes, Status>) -> bool {
     match policy {
-        Ok(frame) => view.publish(Some(frame), None),
+        Ok(frame) => view.publish(frame.into()),
         Err(refusal) => {
             view.refuse(refusal);
             false

@@ -4,6 +4,7 @@ use ferrule_proto::{destination::DestinationProfile, inbound::Server, outbound::
 use ferrule_tests::{EndpointSet, Ferrule, PolicyProxy, Proxy};
 use std::{
     fmt,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -118,9 +119,17 @@ impl Told {
     /// one is told that.
     pub(crate) fn agrees_with(&self, fresh: &Self) -> bool {
         match (self, fresh) {
-            // Whoever asks now is refused; an open stream has no endpoints, or
-            // keeps a profile of which nothing better is known.
-            (Self::Nothing | Self::Profile(_), Self::Refused(_)) => true,
+            // A workload that cannot be reached is told to nobody; who knew it has
+            // been told that it is not known.
+            (Self::Profile(told), Self::Nothing) => is_bare(told),
+            // Several claim the address: one of them is told, or none.
+            (Self::Profile(told), Self::Refused(Code::FailedPrecondition)) => {
+                told.endpoint.is_some() || !told.fully_qualified_name.is_empty()
+            }
+            // The Service is gone: the defaults are told.
+            (Self::Profile(told), Self::Refused(Code::Unknown)) => {
+                told.endpoint.is_none() && !told.fully_qualified_name.is_empty()
+            }
             (Self::Endpoints(set), Self::Refused(_) | Self::Nothing) => set.is_empty(),
             (Self::Nothing, Self::Endpoints(set)) => set.is_empty(),
             (told, fresh) => told == fresh,
@@ -180,23 +189,53 @@ impl Client {
         self.messages.load(Relaxed)
     }
 
+    /// What a fresh stream is told, if this one should have been told something
+    /// else.
+    pub(crate) async fn difference(&self, process: &Process) -> Option<Told> {
+        let told = self.told();
+        let mut fresh = self.question.ask(process).await;
+        // A hostname that is no pod's any more is what its last address has become.
+        if matches!(fresh, Told::Refused(Code::NotFound | Code::Unknown))
+            && let Told::Profile(profile) = &told
+            && let Some(last) = address_of(profile)
+        {
+            let question = Question::profile(&last.to_string(), &self.question.context);
+            fresh = question.ask(process).await;
+        }
+        (!told.agrees_with(&fresh)).then_some(fresh)
+    }
+}
+
+fn address_of(profile: &DestinationProfile) -> Option<SocketAddr> {
+    profile.endpoint.as_ref()?.addr?.try_into().ok()
+}
+
+fn is_bare(profile: &DestinationProfile) -> bool {
+    profile.endpoint.as_ref().is_some_and(|endpoint| {
+        endpoint.metric_labels.is_empty()
+            && endpoint.tls_identity.is_none()
+            && endpoint.protocol_hint.is_none()
+    })
+}
+
+impl Question {
     /// What a fresh stream is told.
-    pub(crate) async fn ask(&self, process: &Process) -> Told {
-        let Question {
+    async fn ask(&self, process: &Process) -> Told {
+        let Self {
             kind,
             path,
             context,
-        } = &self.question;
+        } = self;
         let proxy = process.destination.clone().with_context(context);
         match *kind {
-            Kind::Get => match proxy.get(&self.question.path).await {
+            Kind::Get => match proxy.get(path).await {
                 Ok(mut endpoints) => {
                     while let Ok(false) = endpoints.is_silent_for(SILENCE).await {}
                     Told::Endpoints(endpoints.told().clone())
                 }
                 Err(status) => Told::Refused(status.code()),
             },
-            Kind::Profile => match timeout(SILENCE, proxy.profile(&self.question.path)).await {
+            Kind::Profile => match timeout(SILENCE, proxy.profile(path)).await {
                 Ok(Ok(profile)) => Told::Profile(Box::new(profile)),
                 Ok(Err(status)) => Told::Refused(status.code()),
                 Err(_) => Told::Nothing,

@@ -196,11 +196,11 @@ async fn differences(
         Process::connect(fresh).await?,
     );
     let compare = clients.iter().map(async |client| {
-        let (same, other) = tokio::join!(client.ask(&same), client.ask(&other));
+        let (same, other) = tokio::join!(client.difference(&same), client.difference(&other));
         let told = client.told();
         [("a fresh stream", same), ("a new process", other)]
             .into_iter()
-            .filter(|(_, fresh)| !told.agrees_with(fresh))
+            .filter_map(|(who, fresh)| Some((who, fresh?)))
             .map(|(who, fresh)| format!("{client}\n  was told {told:?}\n  {who} {fresh:?}"))
             .collect::<Vec<_>>()
     });

@@ -9,7 +9,6 @@ use crate::{
 use ferrule_cluster::{
     Answer,
     object::{Endpoint, Name, ObjectKey, Phase, Pod, Target},
-    stream::message,
     world::{Member, SliceEntry, World},
 };
 use ferrule_proto::destination::DestinationProfile;
@@ -27,11 +26,14 @@ pub(super) fn of_address(
         [] => {}
         [service] => return of_service(mesh, world, service, port, client),
         services => {
-            return Status::failed_precondition(format!(
+            let each = services
+                .iter()
+                .map(|service| of_service(mesh, world, service, port, client));
+            let refusal = format!(
                 "found {} services with conflicting cluster IP {ip}",
                 services.len()
-            ))
-            .into();
+            );
+            return contested(mesh, Addr { ip, port }, each, refusal);
         }
     }
     let addr = Addr { ip, port };
@@ -40,11 +42,12 @@ pub(super) fn of_address(
         [] => {}
         [pod] => return of_pod(mesh, world, pod, addr),
         _ => {
-            return Status::failed_precondition(format!(
+            let each = live.iter().map(|pod| of_pod(mesh, world, *pod, addr));
+            let refusal = format!(
                 "found {} pods with a conflicting pod network IP {ip}",
                 live.len()
-            ))
-            .into();
+            );
+            return contested(mesh, addr, each, refusal);
         }
     }
     let live: Vec<_> = world
@@ -55,34 +58,80 @@ pub(super) fn of_address(
         [] => {}
         [pod] => return of_pod(mesh, world, pod, addr),
         _ => {
-            return Status::failed_precondition(format!(
+            let each = live.iter().map(|pod| of_pod(mesh, world, *pod, addr));
+            let refusal = format!(
                 "found {} pods with a conflicting host network endpoint {}",
                 live.len(),
                 SocketAddr::new(ip, port),
-            ))
-            .into();
+            );
+            return contested(mesh, addr, each, refusal);
         }
     }
     let workloads: Vec<_> = world.external_workloads_at(ip, port).collect();
     match workloads[..] {
         [] => tell(&unknown(mesh, addr)),
         [(key, workload)] => of_workload(mesh, world, Workload::External(key, workload), addr),
-        _ => Status::failed_precondition(format!(
-            "found {} externalworkloads with a conflicting ip {}",
-            workloads.len(),
-            SocketAddr::new(ip, port),
-        ))
-        .into(),
+        _ => {
+            let each = workloads.iter().map(|&(key, workload)| {
+                of_workload(mesh, world, Workload::External(key, workload), addr)
+            });
+            let refusal = format!(
+                "found {} externalworkloads with a conflicting ip {}",
+                workloads.len(),
+                SocketAddr::new(ip, port),
+            );
+            contested(mesh, addr, each, refusal)
+        }
     }
 }
 
+/// Several claim the address. Newcomers are refused; who was told one of them stays
+/// with it, since the others may be what is not yet there, or no longer; who was told
+/// something else that is gone is told that nothing is known.
+fn contested(
+    mesh: &Mesh,
+    addr: Addr,
+    claims: impl Iterator<Item = Answer>,
+    refusal: String,
+) -> Answer {
+    Answer {
+        also_true: claims.filter_map(|claim| claim.frame).collect(),
+        refusal: Some(Status::failed_precondition(refusal)),
+        ..tell(&unknown(mesh, addr))
+    }
+}
+
+/// `found` is where the pod was found last, and becomes where it is now. While it is
+/// nowhere, newcomers are refused, and those who were told it are told what its last
+/// address has become (section 11.4).
 pub(super) fn of_hostname(
     mesh: &Mesh,
     world: &World,
+    (service, hostname): (&ObjectKey, &Name),
+    port: u16,
+    found: &mut Option<IpAddr>,
+) -> Answer {
+    match resolve(world, service, hostname) {
+        Ok((pod, ip)) => {
+            *found = Some(ip);
+            of_pod(mesh, world, pod, Addr { ip, port })
+        }
+        Err(refusal) => {
+            let last = found.map(|ip| of_address(mesh, world, ip, port, None));
+            Answer {
+                refusal: Some(refusal),
+                ..last.unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// The pod that has this hostname under the Service, and its IP.
+fn resolve<'w>(
+    world: &'w World,
     service: &ObjectKey,
     hostname: &Name,
-    port: u16,
-) -> Answer {
+) -> Result<((&'w ObjectKey, &'w Pod), IpAddr), Status> {
     let not_found = || {
         Status::not_found(format!(
             "no pod found in EndpointSlices of Service {service} for hostname {hostname}"
@@ -105,24 +154,23 @@ pub(super) fn of_hostname(
             (is_pod, slice.slice.resource_version, &slice.key)
         });
     let Some((_, Member::Pod(id), endpoint)) = endpoint else {
-        return not_found().into();
+        return Err(not_found());
     };
     let Target::Pod(target) = &endpoint.target else {
-        return not_found().into();
+        return Err(not_found());
     };
-    let pod = world.pod(id);
-    let Some((key, pod)) = pod else {
-        // Who was told the pod is told that its address is nobody's.
-        let ip = endpoint.address;
-        let refusal = Status::unknown(format!("pod \"{}\" not found", target.name));
-        return Answer {
-            frame: Some(message(&unknown(mesh, Addr { ip, port }))),
-            refusal: Some(refusal),
-        };
+    let Some(pod) = world.pod(id) else {
+        return Err(Status::unknown(format!(
+            "pod \"{}\" not found",
+            target.name
+        )));
     };
-    match pod.ips.first() {
-        Some(&ip) => of_pod(mesh, world, (key, pod), Addr { ip, port }),
-        None => Status::unknown(format!("pod \"{}\" has no IP yet", target.name)).into(),
+    match pod.1.ips.first() {
+        Some(&ip) => Ok((pod, ip)),
+        None => Err(Status::unknown(format!(
+            "pod \"{}\" has no IP yet",
+            target.name
+        ))),
     }
 }
 
@@ -135,15 +183,18 @@ fn of_pod(mesh: &Mesh, world: &World, (key, pod): (&ObjectKey, &Pod), addr: Addr
 }
 
 fn of_workload(mesh: &Mesh, world: &World, workload: Workload<'_>, addr: Addr) -> Answer {
-    let Ok(endpoint) = workload.tell(mesh, world, addr, Audience::Profile) else {
-        return Answer::default();
-    };
-    tell(&DestinationProfile {
-        endpoint: Some(endpoint),
-        opaque_protocol: workload.is_opaque(mesh, world, addr.port),
-        retry_budget: Some(default_budget()),
-        ..DestinationProfile::default()
-    })
+    let endpoint = workload.tell(mesh, world, addr, Audience::Profile);
+    Answer {
+        // Nothing is said of one that cannot be reached (D19), but what was said is
+        // taken back.
+        hushed: endpoint.is_err(),
+        ..tell(&DestinationProfile {
+            endpoint: Some(endpoint.unwrap_or_else(|_| workload::bare(addr))),
+            opaque_protocol: workload.is_opaque(mesh, world, addr.port),
+            retry_budget: Some(default_budget()),
+            ..DestinationProfile::default()
+        })
+    }
 }
 
 /// The profile of an address of which nothing is known.

@@ -105,8 +105,9 @@ impl ProfileKey {
         }
     }
 
-    /// The answer as the world stands.
-    pub(crate) fn answer(&self, mesh: &Mesh, world: &World) -> Answer {
+    /// The answer as the world stands. `found` is where the key's view found a
+    /// hostname's pod last, and becomes where it is.
+    pub(crate) fn answer(&self, mesh: &Mesh, world: &World, found: &mut Option<IpAddr>) -> Answer {
         match self {
             ProfileKey::Service {
                 service,
@@ -120,7 +121,7 @@ impl ProfileKey {
                 service,
                 hostname,
                 port,
-            } => of_hostname(mesh, world, service, hostname, *port),
+            } => of_hostname(mesh, world, (service, hostname), *port, found),
         }
     }
 }

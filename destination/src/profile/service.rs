@@ -34,19 +34,23 @@ pub(super) fn of_service(
                 "service \"{}\" not found",
                 key.name
             ))),
+            ..Answer::default()
         };
     };
     if service.port(port).is_none() {
         // Makes the proxy ask for a policy, which forbids the port (section 11.1).
         return tell(&DestinationProfile::default());
     }
-    if service.external_name {
-        // The server puts the request's own words into it.
-        return Status::invalid_argument("ExternalName").into();
-    }
     let protocol = world.service_protocol(key, service, port, &mesh.default_opaque_ports);
     let opaque = protocol == PortProtocol::Opaque;
-    tell(&service_profile(mesh, world, (key, port), client, opaque))
+    Answer {
+        // Who followed the Service before goes on. The server puts the request's own
+        // words into the refusal.
+        refusal: service
+            .external_name
+            .then(|| Status::invalid_argument("ExternalName")),
+        ..tell(&service_profile(mesh, world, (key, port), client, opaque))
+    }
 }
 
 fn service_profile(

@@ -240,7 +240,7 @@ fn target() -> impl Strategy<Value = Question> {
             .prop_map(|(service, port, hostname, node)| Question::Get { service, port, hostname, node }),
         2 => (0..SERVICES, port.clone(), client())
             .prop_map(|(service, port, client)| Question::Profile { service, port, client }),
-        1 => (0..SERVICES, 0..PODS, port.clone())
+        2 => (0..SERVICES, 0..PODS, port.clone())
             .prop_map(|(service, pod, port)| Question::Hostname { service, pod, port }),
         2 => (0..ADDRESSES, port.clone(), client())
             .prop_map(|(address, port, client)| Question::Address { address, port, client }),

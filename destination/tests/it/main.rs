@@ -6,6 +6,7 @@ mod endpoints;
 mod external_workloads;
 mod filtering;
 mod history;
+mod hostnames;
 mod metadata;
 mod multicluster;
 mod objects;

@@ -1,9 +1,9 @@
 //! destination.md sections 20.7 and 20.8: profiles of Services and addresses.
 
-use crate::support::*;
+use crate::{objects::*, support::*};
 use ferrule_cluster::object::{
-    ContainerPort, Kind, ObjectKey, Phase, Pod, PodTemplate, PortSet, ProxyContainer, Service,
-    ServicePort, Target,
+    ContainerPort, Kind, Phase, Pod, PodTemplate, PortSet, ProxyContainer, ProxyPorts,
+    ProxyProtocol, ServerPort, Service, ServicePort,
 };
 use ferrule_proto::{
     destination::DestinationProfile,
@@ -22,7 +22,7 @@ fn at(ips: &[&str]) -> Service {
     }
 }
 
-async fn now(mesh: &mut TestMesh, path: &str) -> DestinationProfile {
+pub(crate) async fn now(mesh: &mut TestMesh, path: &str) -> DestinationProfile {
     let mut client = mesh.profile(path).await.expect(path);
     let told = mesh.read_profiles(&mut client).await;
     assert_eq!(told.len(), 1, "{path}");
@@ -61,7 +61,7 @@ fn is_default(profile: &DestinationProfile) {
     assert!(profile.endpoint.is_none() && profile.routes.is_empty());
 }
 
-fn is_bare(profile: &DestinationProfile, addr: &str) {
+pub(crate) fn is_bare(profile: &DestinationProfile, addr: &str) {
     let endpoint = profile.endpoint.as_ref().expect("an endpoint");
     let socket: SocketAddr = endpoint.addr.expect("set").try_into().expect("valid");
     assert_eq!(socket.to_string(), addr);
@@ -70,7 +70,7 @@ fn is_bare(profile: &DestinationProfile, addr: &str) {
     assert_eq!(profile.fully_qualified_name, "");
 }
 
-fn pod_of(profile: &DestinationProfile) -> &str {
+pub(crate) fn pod_of(profile: &DestinationProfile) -> &str {
     &profile
         .endpoint
         .as_ref()
@@ -424,68 +424,46 @@ async fn s111_112_opacity_of_a_pods_port() {
 }
 
 #[tokio::test]
-async fn s115_a_pod_by_its_hostname() {
+async fn a_pod_that_cannot_be_reached_any_more_is_bare_to_those_who_knew_it() {
     let mut mesh = TestMesh::new(baseline());
-    mesh.apply("db", service());
-    mesh.apply("db-0", meshed("10.0.0.1"));
-    let mut named = endpoint("db-0", "10.0.0.1");
-    named.hostname = Some("db-0".into());
-    let mut address = endpoint("-", "10.0.0.9");
-    address.hostname = Some("gw".into());
-    address.target = Target::Address;
-    let mut missing = endpoint("db-1", "10.0.0.2");
-    missing.hostname = Some("db-1".into());
-    mesh.apply("s1", slice("db", [unready(named), address, missing]));
-    let profile = now(&mut mesh, "db-0.db.ns.svc.cluster.local:80").await;
-    assert_eq!(pod_of(&profile), "db-0");
-    let socket = profile.endpoint.and_then(|endpoint| endpoint.addr);
-    let socket = SocketAddr::try_from(socket.expect("set")).expect("valid");
-    assert_eq!(socket.to_string(), "10.0.0.1:80", "the port as asked for");
-    let none = |hostname: &str| {
-        format!("no pod found in EndpointSlices of Service ns/db for hostname {hostname}")
+    let transparent = PodTemplate {
+        proxy: ProxyContainer::Listening(ProxyPorts {
+            inbound: None,
+            admin: 4191,
+            control: 4190,
+        }),
+        ..template()
     };
-    for (hostname, code, message) in [
-        ("db-9", Code::NotFound, none("db-9")),
-        ("gw", Code::NotFound, none("gw")),
-        ("db-1", Code::Unknown, "pod \"db-1\" not found".to_owned()),
-    ] {
-        let path = format!("{hostname}.db.ns.svc.cluster.local:80");
-        let refused = mesh.profile(&path).await.err().expect("no pod");
-        assert_eq!((refused.code(), refused.message()), (code, &*message));
-    }
-    // Nor is a Service needed: the slices name its pods.
-    mesh.delete(Kind::Service, "db");
-    assert_eq!(
-        pod_of(&now(&mut mesh, "db-0.db.ns.svc.cluster.local:80").await),
-        "db-0"
+    mesh.apply(
+        "a",
+        labelled(pod(&["10.0.0.1"], transparent), &[("app", "web")]),
     );
+    let mut client = mesh.profile("10.0.0.1:8080").await.expect("open");
+    assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "a");
+    // An opaque port is called through the proxy's own, which this one does not name.
+    mesh.apply("s", server(ServerPort::Number(8080), ProxyProtocol::Opaque));
+    let told = mesh.read_profiles(&mut client).await;
+    is_bare(&told[0], "10.0.0.1:8080");
+    assert!(told[0].opaque_protocol);
+    let mut silent = mesh.profile("10.0.0.1:8080").await.expect("open");
+    assert_eq!(mesh.read_profiles(&mut silent).await, []);
+    mesh.delete(Kind::Server, "s");
+    for client in [&mut client, &mut silent] {
+        assert_eq!(pod_of(&mesh.read_profiles(client).await[0]), "a");
+    }
 }
 
 #[tokio::test]
-async fn a_hostnames_pod_that_changes_is_told() {
+async fn of_pods_that_contest_an_address_the_one_that_was_told_stays_until_it_goes() {
     let mut mesh = TestMesh::new(baseline());
-    mesh.apply("db", service());
-    mesh.apply("db-0", meshed("10.0.0.1"));
-    let mut named = endpoint("db-0", "10.0.0.1");
-    named.hostname = Some("db-0".into());
-    mesh.apply("s1", slice("db", [named]));
-    let mut client = mesh
-        .profile("db-0.db.ns.svc.cluster.local:80")
-        .await
-        .expect("open");
-    mesh.read_profiles(&mut client).await;
-    mesh.feed(applied(
-        ObjectKey::new(NS, "db-0"),
-        unmeshed("10.0.0.1").into(),
-    ));
-    mesh.publish();
-    let told = mesh.read_profiles(&mut client).await;
-    assert!(
-        told[0]
-            .endpoint
-            .as_ref()
-            .expect("set")
-            .tls_identity
-            .is_none()
-    );
+    mesh.apply("a", meshed("10.0.0.1"));
+    let mut client = mesh.profile("10.0.0.1:8080").await.expect("open");
+    assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "a");
+    mesh.apply("b", meshed("10.0.0.1"));
+    mesh.apply("c", meshed("10.0.0.1"));
+    assert_eq!(mesh.read_profiles(&mut client).await, []);
+    mesh.delete(Kind::Pod, "a");
+    is_bare(&mesh.read_profiles(&mut client).await[0], "10.0.0.1:8080");
+    mesh.delete(Kind::Pod, "b");
+    assert_eq!(pod_of(&mesh.read_profiles(&mut client).await[0]), "c");
 }

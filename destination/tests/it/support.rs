@@ -310,6 +310,16 @@ pub(crate) struct ProfileClient {
     pub(crate) newest: Option<DestinationProfile>,
 }
 
+impl ProfileClient {
+    /// A client that was told the same, on a stream that tells nothing more.
+    pub(crate) fn told(&self) -> Self {
+        Self {
+            body: Body::empty(),
+            newest: self.newest.clone(),
+        }
+    }
+}
+
 fn socket(addr: &WeightedAddr) -> SocketAddr {
     addr.addr.expect("set").try_into().expect("valid")
 }
