@@ -54,5 +54,5 @@ pub struct Override {
     /// `authority`, with or without a port.
     pub authority: Name,
     /// `weight` in thousandths.
-    pub weight: u32,
+    pub weight: u64,
 }

@@ -12,7 +12,9 @@ use ferrule_proto::{
 /// The label that names a route in metrics.
 const ROUTE_LABEL: &str = "route";
 /// Weights are told in ten-thousandths.
-const PER_THOUSANDTH: u32 = 10;
+const PER_THOUSANDTH: u128 = 10;
+/// One more trips an assertion in the proxy's retry budget (api.md section 2.6).
+const MAX_MIN_RETRIES: u32 = 2_147_483_646;
 const NANOS: i64 = 1_000_000_000;
 
 pub(super) fn route(route: &object::ProfileRoute) -> Route {
@@ -28,13 +30,33 @@ pub(super) fn route(route: &object::ProfileRoute) -> Route {
 pub(super) fn retry_budget(budget: object::RetryBudget) -> RetryBudget {
     RetryBudget {
         retry_ratio: budget.ratio,
-        min_retries_per_second: budget.min_per_second,
+        min_retries_per_second: budget.min_per_second.min(MAX_MIN_RETRIES),
         ttl: Some(budget.ttl).filter(|ttl| !ttl.is_zero()).map(duration),
     }
 }
 
+/// Where a Service's requests go. A proxy panics where the sum of the weights is no
+/// u32 (api.md section 2.9): then all are told smaller in proportion, but none that
+/// is more than 0 as 0.
+pub(super) fn dst_overrides(overrides: &[object::Override], port: u16) -> Vec<WeightedDst> {
+    let weight = |to: &object::Override| u128::from(to.weight) * PER_THOUSANDTH;
+    let sum: u128 = overrides.iter().map(weight).sum();
+    let most = u128::from(u32::MAX);
+    // Each may have to be one more than its share.
+    let room = most.saturating_sub(overrides.len() as u128);
+    let scaled = |weight: u128| match weight {
+        0 => 0,
+        weight if sum <= most => weight,
+        weight => (weight * room / sum).max(1),
+    };
+    overrides
+        .iter()
+        .map(|to| dst_override(to, scaled(weight(to)), port))
+        .collect()
+}
+
 /// An authority without a port means the one that was asked for.
-pub(super) fn dst_override(to: &object::Override, port: u16) -> WeightedDst {
+fn dst_override(to: &object::Override, weight: u128, port: u16) -> WeightedDst {
     let authority = &to.authority;
     WeightedDst {
         authority: if has_port(authority) {
@@ -42,7 +64,7 @@ pub(super) fn dst_override(to: &object::Override, port: u16) -> WeightedDst {
         } else {
             format!("{authority}:{port}")
         },
-        weight: to.weight.saturating_mul(PER_THOUSANDTH),
+        weight: u32::try_from(weight).unwrap_or(u32::MAX),
         backend_ref: None,
     }
 }
@@ -126,6 +148,50 @@ mod tests {
     use super::*;
 
     #[test]
+    fn weights_keep_their_proportion_and_their_sum_is_a_u32() {
+        for (weights, told) in [
+            (&[500, 1_000, 0][..], &[5_000, 10_000, 0][..]),
+            (&[429_496_729], &[4_294_967_290]),
+            (&[300_000_000; 2], &[2_147_483_646; 2]),
+            (&[1, u64::MAX], &[1, u32::MAX - 3]),
+            (&[2 << 60, 1 << 60, 0], &[2_863_311_528, 1_431_655_764, 0]),
+        ] {
+            let overrides: Vec<_> = weights
+                .iter()
+                .map(|&weight| object::Override {
+                    authority: "a".into(),
+                    weight,
+                })
+                .collect();
+            let told_of = dst_overrides(&overrides, 80);
+            let told_of: Vec<_> = told_of.iter().map(|to| to.weight).collect();
+            assert_eq!(told_of, told);
+            assert!(
+                told_of
+                    .iter()
+                    .try_fold(0_u32, |sum, &weight| sum.checked_add(weight))
+                    .is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn a_retry_budget_is_one_that_the_proxys_library_takes() {
+        for (written, told) in [
+            (10, 10),
+            (2_147_483_647, 2_147_483_646),
+            (u32::MAX, 2_147_483_646),
+        ] {
+            let budget = retry_budget(object::RetryBudget {
+                ratio: 0.2,
+                min_per_second: written,
+                ttl: GoDuration::default(),
+            });
+            assert_eq!(budget.min_retries_per_second, told);
+        }
+    }
+
+    #[test]
     fn an_authority_without_a_port_gets_the_one_that_was_asked_for() {
         for (authority, told) in [
             ("a.ns.svc.cluster.local", "a.ns.svc.cluster.local:80"),
@@ -139,7 +205,7 @@ mod tests {
                 authority: authority.into(),
                 weight: 500,
             };
-            let told_of = dst_override(&to, 80);
+            let told_of = &dst_overrides(&[to], 80)[0];
             assert_eq!((&*told_of.authority, told_of.weight), (told, 5_000));
         }
     }

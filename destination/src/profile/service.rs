@@ -82,8 +82,7 @@ fn service_profile(
             .retry_budget
             .map(routes::retry_budget)
             .or(profile.retry_budget);
-        let overrides = from.overrides.iter();
-        profile.dst_overrides = overrides.map(|to| routes::dst_override(to, port)).collect();
+        profile.dst_overrides = routes::dst_overrides(&from.overrides, port);
     }
     profile.fully_qualified_name = name;
     profile

@@ -71,15 +71,15 @@ object_shapes!(
 
 /// A weight in thousandths.
 #[derive(Clone, Copy, Debug)]
-struct Weight(u32);
+struct Weight(u64);
 
 impl Shape for Weight {
     const EXPECTED: &'static str = "a weight such as 1 or 500m";
 
     fn from_text(text: &str) -> Option<Self> {
         let quantity: Quantity = text.parse().ok()?;
-        // Proxies take none that is negative; their sum must fit, too.
-        let weight = u32::try_from(quantity.thousandths().max(0)).unwrap_or(u32::MAX);
+        // Proxies take none that is negative.
+        let weight = u64::try_from(quantity.thousandths()).unwrap_or(0);
         Some(Self(weight))
     }
 
