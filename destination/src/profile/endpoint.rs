@@ -1,6 +1,10 @@
 //! The profile of an address, or of a pod by its hostname.
 
-use super::{default_budget, is_default_opaque, service::of_service, tell};
+use super::{
+    default_budget, is_default_opaque,
+    service::{no_service, of_service},
+    tell,
+};
 use crate::{
     endpoints::Addr,
     mesh::Mesh,
@@ -132,10 +136,11 @@ fn resolve<'w>(
     service: &ObjectKey,
     hostname: &Name,
 ) -> Result<((&'w ObjectKey, &'w Pod), IpAddr), Status> {
-    let not_found = || {
-        Status::not_found(format!(
+    let not_found = || match world.service(service) {
+        Some(_) => Status::not_found(format!(
             "no pod found in EndpointSlices of Service {service} for hostname {hostname}"
-        ))
+        )),
+        None => no_service(service),
     };
     // A pod if there is any, and of several the one whose slice was written last
     // (its name decides between equals).

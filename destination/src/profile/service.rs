@@ -30,10 +30,7 @@ pub(super) fn of_service(
         let profile = service_profile(mesh, world, (key, port), client, opaque);
         return Answer {
             frame: Some(message(&profile)),
-            refusal: Some(Status::unknown(format!(
-                "service \"{}\" not found",
-                key.name
-            ))),
+            refusal: Some(no_service(key)),
             ..Answer::default()
         };
     };
@@ -51,6 +48,11 @@ pub(super) fn of_service(
             .then(|| Status::invalid_argument("ExternalName")),
         ..tell(&service_profile(mesh, world, (key, port), client, opaque))
     }
+}
+
+/// Ruling 3, as the reference has it (D15).
+pub(super) fn no_service(key: &ObjectKey) -> Status {
+    Status::unknown(format!("service \"{}\" not found", key.name))
 }
 
 fn service_profile(

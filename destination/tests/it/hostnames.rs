@@ -78,6 +78,22 @@ async fn s115_a_pod_by_its_hostname() {
 }
 
 #[tokio::test]
+async fn ruling_3_a_hostname_under_a_service_that_does_not_exist_is_unknown() {
+    let mut mesh = TestMesh::new(baseline());
+    // Nor does a slice make it one that lists no such pod.
+    mesh.apply("s1", slice("gone", [named("db-1", "10.0.0.2")]));
+    for service in ["nope", "gone"] {
+        let path = format!("db-0.{service}.ns.svc.cluster.local:80");
+        let refused = mesh.profile(&path).await.err().expect("no Service");
+        let words = format!("service \"{service}\" not found");
+        assert_eq!(
+            (refused.code(), refused.message()),
+            (Code::Unknown, &*words)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_hostnames_pod_that_changes_is_told() {
     let mut mesh = TestMesh::new(baseline());
     mesh.apply("db", service());
