@@ -131,7 +131,8 @@ pub struct OwnerRef {
 }
 
 impl Pod {
-    /// Whether lookups by address may find it: not on its way out, not finished.
+    /// Whether it is neither on its way out nor finished: its claim to an address comes
+    /// before those of others.
     pub fn is_live(&self) -> bool {
         !self.terminating && self.phase != Phase::Finished
     }

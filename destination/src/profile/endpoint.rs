@@ -41,31 +41,28 @@ pub(super) fn of_address(
         }
     }
     let addr = Addr { ip, port };
-    let live: Vec<_> = world.pods_at(ip).filter(|(_, pod)| pod.is_live()).collect();
-    match live[..] {
+    let pods = holders(world.pods_at(ip));
+    match pods[..] {
         [] => {}
         [pod] => return of_pod(mesh, world, pod, addr),
         _ => {
-            let each = live.iter().map(|pod| of_pod(mesh, world, *pod, addr));
+            let each = pods.iter().map(|pod| of_pod(mesh, world, *pod, addr));
             let refusal = format!(
                 "found {} pods with a conflicting pod network IP {ip}",
-                live.len()
+                pods.len()
             );
             return contested(mesh, addr, each, refusal);
         }
     }
-    let live: Vec<_> = world
-        .pods_at_host_port(ip, port)
-        .filter(|(_, pod)| pod.is_live())
-        .collect();
-    match live[..] {
+    let pods = holders(world.pods_at_host_port(ip, port));
+    match pods[..] {
         [] => {}
         [pod] => return of_pod(mesh, world, pod, addr),
         _ => {
-            let each = live.iter().map(|pod| of_pod(mesh, world, *pod, addr));
+            let each = pods.iter().map(|pod| of_pod(mesh, world, *pod, addr));
             let refusal = format!(
                 "found {} pods with a conflicting host network endpoint {}",
-                live.len(),
+                pods.len(),
                 SocketAddr::new(ip, port),
             );
             return contested(mesh, addr, each, refusal);
@@ -86,6 +83,22 @@ pub(super) fn of_address(
             );
             contested(mesh, addr, each, refusal)
         }
+    }
+}
+
+/// Of the pods with an address those that count: the live ones. Where there is none,
+/// the one that is being deleted and still runs: it serves for its grace period, so a
+/// deletion alone changes nothing (section 11.4), nor for who asks only now (ruling 1).
+/// Of several such nobody can say whose it is.
+fn holders<'w>(
+    pods: impl Iterator<Item = (&'w ObjectKey, &'w Pod)>,
+) -> Vec<(&'w ObjectKey, &'w Pod)> {
+    let (live, mut going): (Vec<_>, Vec<_>) = pods.partition(|(_, pod)| pod.is_live());
+    going.retain(|(_, pod)| pod.phase == Phase::Running);
+    if live.is_empty() && going.len() == 1 {
+        going
+    } else {
+        live
     }
 }
 

@@ -6,9 +6,7 @@ use crate::{
     support::*,
 };
 use ferrule_cluster::{
-    object::{
-        Endpoint, EndpointSlice, Kind, ObjectKey, Phase, Pod, PodTemplate, ProxyContainer, Target,
-    },
+    object::{Endpoint, EndpointSlice, Kind, ObjectKey, Phase, Pod, Target},
     source::Event,
 };
 use std::net::SocketAddr;

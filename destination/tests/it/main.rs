@@ -1,6 +1,7 @@
 //! The destination API over an index that is driven by hand: objects in,
 //! messages out, no network and no clock.
 
+mod addresses;
 mod convergence;
 mod endpoints;
 mod external_workloads;
