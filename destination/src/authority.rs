@@ -107,8 +107,8 @@ impl Authority {
 }
 
 impl ServiceName {
-    /// Reads a host. Names are taken as they are: case counts and a trailing dot
-    /// fails.
+    /// Reads a host. Names are taken as they are, also what can be none: case counts
+    /// and a trailing dot fails.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -119,11 +119,6 @@ impl ServiceName {
             .and_then(|rest| rest.strip_suffix(".svc."))
             .ok_or_else(outside)?;
         let labels: Vec<_> = labels.split('.').collect();
-        if labels.iter().any(|label| label.is_empty()) {
-            return Err(ServiceNameError::Labels(
-                labels.iter().filter(|label| !label.is_empty()).count(),
-            ));
-        }
         match labels[..] {
             [service, namespace] => Ok(ServiceName {
                 service: ObjectKey::new(namespace, service),
@@ -198,6 +193,14 @@ mod tests {
                 hostname: Some("db-0".into())
             })
         );
+        // Labels are not looked at (section 3): such a Service is not there.
+        assert_eq!(
+            name(".ns.svc.cluster.local"),
+            Ok(ServiceName {
+                service: ObjectKey::new("ns", ""),
+                hostname: None
+            })
+        );
         for host in [
             "",
             "web.ns",
@@ -207,7 +210,6 @@ mod tests {
             "web.svc.cluster.local",
             ".svc.cluster.local",
             "svc.cluster.local",
-            ".ns.svc.cluster.local",
             "linkerd.io",
         ] {
             assert!(name(host).is_err(), "{host}");

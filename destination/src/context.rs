@@ -26,7 +26,10 @@ impl ProxyContext {
         if token.is_empty() {
             return Self::default();
         }
-        if let Ok(context) = serde_json::from_str(token) {
+        // Of an array serde would take the elements for the fields.
+        if token.starts_with('{')
+            && let Ok(context) = serde_json::from_str(token)
+        {
             return context;
         }
         if let Some(("ns", namespace)) = token.split_once(':')
@@ -87,6 +90,8 @@ mod tests {
             ("123fa-test", context("", "", "")),
             ("{\"ns\":", context("", "", "")),
             ("[1]", context("", "", "")),
+            ("[\"foo\"]", context("", "", "")),
+            ("[\"foo\",\"n1\",\"p\"]", context("", "", "")),
         ] {
             assert_eq!(ProxyContext::parse(token), expected, "{token}");
         }

@@ -42,7 +42,7 @@ pub struct WorkloadPort {
     pub name: Name,
     /// The number.
     pub port: u16,
-    /// `protocol` is TCP: Servers name no others.
+    /// `protocol` is TCP: inbound policy knows no others by name.
     pub is_tcp: bool,
 }
 

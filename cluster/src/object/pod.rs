@@ -62,7 +62,7 @@ pub struct ContainerPort {
     pub port: u16,
     /// `hostPort`, where it is not 0.
     pub host_port: Option<u16>,
-    /// `protocol` is TCP: Servers name no others.
+    /// `protocol` is TCP: inbound policy knows no others by name.
     pub is_tcp: bool,
 }
 

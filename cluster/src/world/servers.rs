@@ -7,8 +7,8 @@ use crate::object::{
 pub(super) type Servers = Namespaced<Server>;
 
 impl Server {
-    /// Whether it is about this port of a pod of its namespace: a port of a
-    /// container, as the pod's proxy knows it.
+    /// Whether it is about this port of a pod of its namespace: a TCP port of a
+    /// container, as the pod's proxy knows it (policy.md section 5.2).
     pub fn governs_pod_port(&self, pod: &Pod, port: u16) -> bool {
         self.has_port(port, |name| {
             let mut ports = pod.template.ports.iter();
@@ -16,23 +16,32 @@ impl Server {
         }) && self.selects_pod(pod)
     }
 
-    /// The same, or a port of the pod's host, which clients may call as well.
+    /// The same, as its clients know it: a port of any protocol (destination.md section
+    /// 5.5), or one of the pod's host, which they may call as well.
     pub fn selects_pod_port(&self, pod: &Pod, port: u16) -> bool {
         self.has_port(port, |name| {
             let mut ports = pod.template.ports.iter();
             ports.any(|declared| {
-                declared.is_tcp
-                    && declared.name == *name
+                declared.name == *name
                     && (declared.port == port || declared.host_port == Some(port))
             })
         }) && self.selects_pod(pod)
     }
 
-    /// Whether it is about this port of an ExternalWorkload of its namespace.
-    pub fn selects_workload_port(&self, workload: &ExternalWorkload, port: u16) -> bool {
+    /// Whether it is about this port of an ExternalWorkload of its namespace, as the
+    /// workload's proxy knows it.
+    pub fn governs_workload_port(&self, workload: &ExternalWorkload, port: u16) -> bool {
         self.has_port(port, |name| {
             let mut ports = workload.ports.iter();
             ports.any(|declared| declared.is_tcp && declared.name == *name && declared.port == port)
+        }) && self.selects_workload(workload)
+    }
+
+    /// The same, as its clients know it: a port of any protocol.
+    pub fn selects_workload_port(&self, workload: &ExternalWorkload, port: u16) -> bool {
+        self.has_port(port, |name| {
+            let mut ports = workload.ports.iter();
+            ports.any(|declared| declared.name == *name && declared.port == port)
         }) && self.selects_workload(workload)
     }
 

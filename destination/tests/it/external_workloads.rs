@@ -222,6 +222,17 @@ async fn a_server_of_external_workloads_makes_its_port_opaque() {
 }
 
 #[tokio::test]
+async fn a_server_may_name_a_machines_port_of_any_protocol() {
+    let mut machine = vm();
+    machine.ports[0].is_tcp = false;
+    let name = machine.ports[0].name.clone();
+    let mut mesh = web(baseline(), machine);
+    mesh.apply("s", external_server(named(&name), ProxyProtocol::Opaque));
+    let told = told(&mut mesh).await.expect("a machine");
+    assert_eq!(told.protocol_hint, opaque(4143));
+}
+
+#[tokio::test]
 async fn s39a_a_machine_that_moves_leaves_its_old_address() {
     let mut mesh = web(baseline(), vm());
     let mut client = mesh.get(WEB).await.expect("open");

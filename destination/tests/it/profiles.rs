@@ -127,6 +127,11 @@ async fn s89_to_91_what_has_no_profile_is_refused() {
             "service \"nope\" not found",
         ),
         (
+            ".ns.svc.cluster.local:80",
+            Code::Unknown,
+            "service \"\" not found",
+        ),
+        (
             "web.ns:80",
             Code::InvalidArgument,
             "invalid service \"web.ns\": ",

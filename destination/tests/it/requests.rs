@@ -97,6 +97,11 @@ async fn s4_to_9_what_is_no_service_is_refused_in_the_requests_words() {
             "Service nope.ns not found",
         ),
         (
+            ".ns.svc.cluster.local:80",
+            Code::NotFound,
+            "Service .ns not found",
+        ),
+        (
             "WEB.ns.svc.cluster.local:80",
             Code::NotFound,
             "Service WEB.ns not found",

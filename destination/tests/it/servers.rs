@@ -148,6 +148,19 @@ async fn s66_a_server_may_name_a_port_of_any_container() {
 }
 
 #[tokio::test]
+async fn s66_a_server_may_name_a_port_of_any_protocol() {
+    let mut web = Followed::new().await;
+    let mut declaring = template();
+    declaring.ports[0].is_tcp = false;
+    let pod = labelled(pod(&["10.0.0.1"], declaring), &[("app", "web")]);
+    web.mesh.apply("a", pod);
+    let told = web
+        .apply("s", server(named("http"), ProxyProtocol::Opaque))
+        .await;
+    assert_eq!(told, Some(true));
+}
+
+#[tokio::test]
 async fn s67_a_server_of_another_namespace_does_not_count() {
     let mut web = Followed::new().await;
     web.mesh.apply_in("other", "s", opaque(8080));

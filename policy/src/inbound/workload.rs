@@ -71,7 +71,7 @@ impl<'w> Workload<'w> {
     pub(super) fn is_governed_by(self, server: &Server, port: u16) -> bool {
         match self {
             Workload::Pod(pod) => server.governs_pod_port(pod, port),
-            Workload::External(workload) => server.selects_workload_port(workload, port),
+            Workload::External(workload) => server.governs_workload_port(workload, port),
         }
     }
 
