@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -152,8 +152,17 @@ pub(crate) struct Client {
     speed: Speed,
     told: Arc<Mutex<Told>>,
     messages: Arc<AtomicUsize>,
+    opening: Arc<Opening>,
     quiet: watch::Sender<bool>,
     task: JoinHandle<()>,
+}
+
+/// How often a client has asked for its stream.
+#[derive(Default)]
+struct Opening {
+    attempts: AtomicUsize,
+    /// It is to ask again.
+    again: AtomicBool,
 }
 
 impl Client {
@@ -164,6 +173,7 @@ impl Client {
             speed,
             told: Arc::default(),
             messages: Arc::default(),
+            opening: Arc::default(),
             quiet: at_end,
         };
         Self {
@@ -171,8 +181,24 @@ impl Client {
             speed,
             told: reader.told.clone(),
             messages: reader.messages.clone(),
+            opening: reader.opening.clone(),
             quiet,
             task: tokio::spawn(reader.run(process)),
+        }
+    }
+
+    /// Whether it has asked for its stream and has been answered.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.opening.attempts.load(Relaxed) > 0
+    }
+
+    /// Has it open its stream anew, if that depends on the zone that its node had at
+    /// the moment (D25): one that is not from the start, when nodes were as they are now.
+    pub(crate) fn look_where_it_is(&self) {
+        let Question { kind, context, .. } = &self.question;
+        let is_late = self.opening.attempts.load(Relaxed) > 1;
+        if is_late && matches!(kind, Kind::Get) && !context.is_empty() {
+            self.opening.again.store(true, Relaxed);
         }
     }
 
@@ -276,6 +302,7 @@ struct Reader {
     speed: Speed,
     told: Arc<Mutex<Told>>,
     messages: Arc<AtomicUsize>,
+    opening: Arc<Opening>,
     quiet: watch::Receiver<bool>,
 }
 
@@ -305,6 +332,7 @@ impl Reader {
                 }
             };
             if let Err(status) = ended {
+                self.opening.attempts.fetch_add(1, Relaxed);
                 *self.told.lock().unwrap() = Told::Refused(status.code());
             }
             sleep(BACKOFF).await;
@@ -313,11 +341,13 @@ impl Reader {
 
     async fn endpoints(&mut self, proxy: &Proxy) -> Result<(), Status> {
         let mut endpoints = proxy.get(&self.question.path).await?;
+        self.opening.attempts.fetch_add(1, Relaxed);
         *self.told.lock().unwrap() = Told::Endpoints(EndpointSet::default());
         loop {
             self.pause().await;
             match endpoints.is_silent_for(BACKOFF).await {
-                Ok(true) => continue,
+                Ok(true) if self.opening.again.swap(false, Relaxed) => return Ok(()),
+                Ok(true) => {}
                 Ok(false) => self.note(Told::Endpoints(endpoints.told().clone())),
                 Err(_) => return Ok(()),
             }
@@ -331,6 +361,7 @@ impl Reader {
         told: fn(Box<M>) -> Told,
     ) -> Result<(), Status> {
         let mut stream = stream?;
+        self.opening.attempts.fetch_add(1, Relaxed);
         *self.told.lock().unwrap() = Told::Nothing;
         loop {
             self.pause().await;

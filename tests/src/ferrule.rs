@@ -242,7 +242,10 @@ impl Ferrule {
     }
 
     /// Status and body of a page of the admin listener.
-    async fn admin(&self, path: &str) -> anyhow::Result<(u16, String)> {
+    ///
+    /// # Errors
+    /// If the process does not answer.
+    pub async fn admin(&self, path: &str) -> anyhow::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.admin)
             .await
             .context("connecting to admin")?;

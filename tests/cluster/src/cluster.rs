@@ -196,6 +196,14 @@ impl Cluster {
         self.processes[component as usize] = None;
     }
 
+    /// A connection to etcd, which answers requests in JSON, too.
+    pub(crate) fn etcd_client(&self) -> Result<Client> {
+        let url = format!("http://127.0.0.1:{}", self.ports.etcd);
+        let mut config = Config::new(url.parse()?);
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
+
     pub(crate) fn etcd_data(&self) -> PathBuf {
         self.folder.path().join("etcd")
     }

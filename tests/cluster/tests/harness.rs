@@ -10,7 +10,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams, VersionMatch};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
@@ -204,6 +204,23 @@ async fn objects_survive_faults_until_etcd_is_restored_to_an_earlier_state() -> 
     cluster.kill(Component::Etcd);
     cluster.restart(Component::Etcd).await?;
     assert_eq!(maps.get("before").await?.uid(), before.uid());
+
+    let earlier = ListParams {
+        resource_version: before.resource_version(),
+        version_match: Some(VersionMatch::Exact),
+        ..ListParams::default()
+    };
+    maps.create(&create, &config_map("later")).await?;
+    assert_eq!(
+        maps.list(&earlier).await?.items.len(),
+        2,
+        "the root CA's and this"
+    );
+    cluster.forget_history().await?;
+    match maps.list(&earlier).await {
+        Err(kube::Error::Api(status)) => assert_eq!(status.code, 410),
+        other => bail!("the past is not forgotten: {other:?}"),
+    }
 
     cluster.pause(Component::ApiServer)?;
     let waited = tokio::time::timeout(Duration::from_millis(300), maps.get("before")).await;

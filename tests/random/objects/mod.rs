@@ -22,7 +22,7 @@ const SLICES: usize = 7;
 /// The slice with IPv6 addresses: what a slice has it keeps.
 const V6_SLICE: usize = SLICES - 1;
 const SERVERS: usize = 3;
-/// Nodes of pods and clients; the zones of clients' nodes stay as they are.
+/// Nodes of pods and clients, and their zones where nothing else was done to them.
 const NODES: [(&str, &str); 2] = [("n0", "zone-a"), ("n1", "zone-b")];
 const ZONES: [&str; 3] = ["zone-a", "zone-b", "zone-c"];
 /// Fewer than pods would like, so that they inherit each other's.
@@ -63,10 +63,11 @@ enum Change {
     ReplicaSet,
     NoReplicaSet,
     Node,
+    NoNode,
     Policy(Policy),
 }
 
-const CHANGES: [(usize, Change); 24] = [
+const CHANGES: [(usize, Change); 25] = [
     (28, Change::Slice),
     (5, Change::NoSlice),
     (22, Change::Pod),
@@ -82,7 +83,8 @@ const CHANGES: [(usize, Change); 24] = [
     (3, Change::NoMachine),
     (3, Change::ReplicaSet),
     (1, Change::NoReplicaSet),
-    (2, Change::Node),
+    (3, Change::Node),
+    (1, Change::NoNode),
     (7, Change::Policy(Policy::Authorization)),
     (3, Change::Policy(Policy::NoAuthorization)),
     (3, Change::Policy(Policy::Authentication)),
@@ -98,9 +100,6 @@ impl Objects {
     pub(crate) async fn create(cluster: &mut Cluster) -> anyhow::Result<Self> {
         let client = cluster.client()?;
         crds::install(&client).await?;
-        for (node, zone) in NODES {
-            cluster.node(node, Some(zone)).await?;
-        }
         let addresses =
             (0..ADDRESSES + MACHINE_ADDRESSES).flat_map(|_| cluster.pod_addresses().next());
         let objects = Self {
@@ -112,7 +111,16 @@ impl Objects {
         for _ in 0..90 {
             objects.change(&mut dice).await?;
         }
+        objects.restore_nodes().await?;
         Ok(objects)
+    }
+
+    /// Has every node back, in its own zone.
+    pub(crate) async fn restore_nodes(&self) -> anyhow::Result<()> {
+        for (node, zone) in NODES {
+            self.node(node, Some(zone)).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn namespaces(&self) -> [&str; 2] {
@@ -197,17 +205,21 @@ impl Objects {
                 delete(&self.client, &path).await
             }
             Change::Node => {
-                let object = json!({
-                    "apiVersion": "v1", "kind": "Node",
-                    "metadata": {
-                        "name": "n2",
-                        "labels": {"topology.kubernetes.io/zone": dice.pick(&ZONES)},
-                    },
-                });
-                apply(&self.client, "/api/v1/nodes/n2", &object).await
+                let zone = (!dice.one_in(6)).then(|| dice.pick(&ZONES));
+                self.node(dice.pick(&NODES).0, zone).await
             }
+            Change::NoNode => delete(&self.client, &node_path(dice.pick(&NODES).0)).await,
             Change::Policy(change) => self.policy(change, namespace, dice).await,
         }
+    }
+
+    async fn node(&self, name: &str, zone: Option<&str>) -> anyhow::Result<()> {
+        let labels = zone.map(|zone| json!({"topology.kubernetes.io/zone": zone}));
+        let object = json!({
+            "apiVersion": "v1", "kind": "Node",
+            "metadata": {"name": name, "labels": labels.unwrap_or_else(|| json!({}))},
+        });
+        apply(&self.client, &node_path(name), &object).await
     }
 
     async fn service(&self, namespace: &str, dice: &mut Dice) -> anyhow::Result<()> {
@@ -403,6 +415,10 @@ fn opaque_ports(dice: &mut Dice) -> Value {
 
 fn core(namespace: &str, kind: &str, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/{kind}/{name}")
+}
+
+fn node_path(name: &str) -> String {
+    format!("/api/v1/nodes/{name}")
 }
 
 fn slice_path(namespace: &str, number: usize) -> String {
