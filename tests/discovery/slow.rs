@@ -24,7 +24,8 @@ const FIRST: u8 = 1;
 /// Nothing waits for it meanwhile, and its stream goes on: in place of all that was
 /// between it is told the newest.
 #[tokio::test]
-async fn a_client_that_does_not_read_is_behind_until_it_has_been_told_the_newest() -> Result<()> {
+async fn s73_a_client_that_does_not_read_is_behind_until_it_has_been_told_the_newest() -> Result<()>
+{
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("slow").await?;
     let slices = large_service(cluster, &namespace).await?;

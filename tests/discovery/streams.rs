@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, transport::Endpoint};
 
 #[tokio::test]
-async fn a_client_that_vanishes_without_a_word_is_given_up_and_an_idle_one_is_not()
+async fn s75_a_client_that_vanishes_without_a_word_is_given_up_and_an_idle_one_is_not()
 -> anyhow::Result<()> {
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("vanish").await?;
@@ -101,7 +101,8 @@ async fn a_client_that_pings_all_the_time_is_not_cut_off() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn on_sigterm_another_replica_takes_over_and_nobody_misses_anything() -> anyhow::Result<()> {
+async fn s74_on_sigterm_another_replica_takes_over_and_nobody_misses_anything() -> anyhow::Result<()>
+{
     let cluster = Cluster::shared().await?;
     let namespace = cluster.namespace("takeover").await?;
     cluster.node("takeover-a", None).await?;

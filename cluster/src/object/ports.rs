@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn names_numbers_and_ranges_are_read_and_bad_items_reported() {
+    fn s64_names_numbers_and_ranges_are_read_and_bad_items_reported() {
         // Scenario 64 of destination.md.
         let (set, errors) = PortSet::parse("sidecar, 9000-9002,bad-,8080,", named);
         for port in [8081, 9000, 9001, 9002, 8080] {

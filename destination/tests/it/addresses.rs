@@ -144,7 +144,6 @@ async fn s111_112_opacity_of_a_pods_port() {
             .map(|t| t.inbound_port),
         Some(4143)
     );
-    // s117, amended by ruling 1: an edit is told.
     mesh.apply("a", meshed("10.0.0.2"));
     assert!(!mesh.read_profiles(&mut client).await[0].opaque_protocol);
     let skipping = PodTemplate {
@@ -170,6 +169,23 @@ async fn s111_112_opacity_of_a_pods_port() {
     );
     let mut silent = mesh.profile("10.0.0.3:80").await.expect("open");
     assert_eq!(mesh.read_profiles(&mut silent).await, []);
+}
+
+#[tokio::test]
+async fn s117_a_pod_that_is_edited_or_goes_is_told_by_ports_it_does_not_declare_too() {
+    let mut mesh = TestMesh::new(baseline());
+    mesh.apply("a", meshed("10.0.0.1"));
+    let mut client = mesh.profile("10.0.0.1:1234").await.expect("open");
+    assert!(!mesh.read_profiles(&mut client).await[0].opaque_protocol);
+    // Amended by ruling 1.
+    let annotated = PodTemplate {
+        opaque_ports: Some(ports("1234")),
+        ..template()
+    };
+    mesh.apply("a", pod(&["10.0.0.1"], annotated));
+    assert!(mesh.read_profiles(&mut client).await[0].opaque_protocol);
+    mesh.delete(Kind::Pod, "a");
+    is_bare(&mesh.read_profiles(&mut client).await[0], "10.0.0.1:1234");
 }
 
 #[tokio::test]

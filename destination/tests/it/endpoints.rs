@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use ferrule_cluster::{
-    object::{AddressType, Endpoint, EndpointSlice, Kind, Phase, Service, Target},
+    object::{AddressType, Endpoint, EndpointSlice, Kind, Phase, Pod, Service, Target},
     source::Event,
 };
 use ferrule_destination::History;
@@ -150,6 +150,20 @@ async fn s21_a_terminating_endpoint_is_removed_before_its_pod_is() {
     let (mut mesh, mut client) = web(&[("a", "10.0.0.1")]).await;
     mesh.apply("s1", slice("web", [unready(endpoint("a", "10.0.0.1"))]));
     assert_eq!(mesh.read(&mut client).await, [remove(&["10.0.0.1:8080"])]);
+}
+
+#[tokio::test]
+async fn s22_a_terminating_pod_is_told_while_its_endpoint_is_ready() {
+    let (mut mesh, mut client) = web(&[("a", "10.0.0.1")]).await;
+    let terminating = |ip| Pod {
+        terminating: true,
+        ..meshed(ip)
+    };
+    mesh.apply("a", terminating("10.0.0.1"));
+    mesh.apply("b", terminating("10.0.0.2"));
+    assert_eq!(mesh.read(&mut client).await, []);
+    mesh.apply("s1", two());
+    assert_eq!(mesh.read(&mut client).await, [add(&["10.0.0.2:8080"])]);
 }
 
 #[tokio::test]

@@ -16,4 +16,5 @@ mod requests;
 mod servers;
 mod service_profiles;
 mod shapes;
+mod streams;
 mod support;

@@ -1,7 +1,10 @@
 //! The scenarios of the specification (destination.md section 20), by number, on a
-//! real API server and through gRPC. `destination/tests` runs all of them on the
-//! index; here is what of them depends on how an API server reads, defaults and
-//! tells the objects: something of each section.
+//! real API server and through gRPC. `destination/tests` runs them on the index, but
+//! for those of how an object reads (11, 12, 22, 23, 60, 64, 98: some of them only in the
+//! tests of `cluster/src/source/wire` and `cluster/src/object/ports.rs`), for 74 and 75
+//! (`../streams.rs`), and for those of linked clusters (76, 78 to 80, 82, 84, 85), which
+//! there are none of. Here is what of them depends on how an API server reads, defaults
+//! and tells the objects: something of each section.
 //!
 //! They share one cluster and one process with the specification's baseline (there
 //! are two more, for what depends on flags), and run side by side.

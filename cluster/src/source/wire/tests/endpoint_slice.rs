@@ -95,7 +95,7 @@ fn a_slice_is_read() {
 }
 
 #[test]
-fn a_slice_belongs_to_its_label_else_to_an_owning_service() {
+fn s11_12_a_slice_belongs_to_its_label_else_to_an_owning_service() {
     // destination.md 5.4, scenarios 11 and 12.
     let owners = json!([{"kind": "Node", "name": "n"}, {"kind": "Service", "name": "owner"}]);
     for (labels, owners, expected) in [
@@ -139,7 +139,7 @@ fn names_are_no_addresses_and_an_unknown_type_is_a_problem() {
 }
 
 #[test]
-fn only_the_ready_condition_is_read_and_only_false_is_not_ready() {
+fn s22_23_only_the_ready_condition_is_read_and_only_false_is_not_ready() {
     // destination.md 5.2, scenarios 21 to 23.
     for (conditions, ready) in [
         (

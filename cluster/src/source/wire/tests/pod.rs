@@ -243,8 +243,8 @@ fn a_meshed_pod_whose_proxy_does_not_say_where_it_listens_is_a_problem() {
 }
 
 #[test]
-fn init_containers_are_searched_first() {
-    // A native sidecar: destination.md, scenario 60.
+fn s60_init_containers_are_searched_first() {
+    // A native sidecar.
     let container = |admin: &str| json!([{"name": "linkerd-proxy", "env": env("0.0.0.0:1", admin, "0.0.0.0:3")}]);
     let both =
         json!({"containers": container("0.0.0.0:9"), "initContainers": container("0.0.0.0:2")});

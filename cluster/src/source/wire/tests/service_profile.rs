@@ -67,6 +67,13 @@ fn every_part_of_a_profile_is_read() {
 }
 
 #[test]
+fn s98_opaque_ports_are_not_read() {
+    let with = json!({"opaquePorts": ["80"], "dstOverrides": [{"authority": "a", "weight": 1}]});
+    let without = json!({"dstOverrides": [{"authority": "a", "weight": 1}]});
+    assert_eq!(profile(with), profile(without));
+}
+
+#[test]
 fn an_empty_profile_is_one() {
     for spec in [
         json!({}),
