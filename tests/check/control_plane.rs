@@ -2,6 +2,7 @@
 
 use crate::mesh::{Mesh, NAMESPACE, here};
 use anyhow::{Context as _, Result, ensure};
+use ferrule_test_cluster::PATIENCE;
 use k8s_openapi::{
     api::core::v1::Pod,
     jiff::{SignedDuration, Timestamp},
@@ -178,7 +179,9 @@ pub(crate) async fn a_pod_that_becomes_ready(mesh: &Mesh) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(12)).await;
         ferrule_test_cluster::pods::ready(&client, &pod).await
     };
-    let (told, ready) = tokio::join!(mesh.check(&["--wait", "60s"]), later);
+    let patience = format!("{}s", PATIENCE.as_secs());
+    let wait = ["--wait", &patience];
+    let (told, ready) = tokio::join!(mesh.check(&wait), later);
     ready?;
     let told = told?;
     told.is_well_but_for(&[])?;

@@ -78,10 +78,7 @@ async fn what_is_wrong_is_told_with_its_cause_and_what_to_do() -> Result<()> {
         users::warnings_may_fail,
         users::what_is_short_is_short,
     );
-    if let Err(e) = mesh.is_well().await {
-        let e = format!("{e:#}");
-        eprintln!("FAILED mended {}", &e[..e.len().min(3000)]);
-    }
+    mesh.is_well().await.context("mended")?;
     mesh.without_writers().await?;
     tell!(
         mesh,

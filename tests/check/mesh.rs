@@ -15,6 +15,15 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) const NAMESPACE: &str = "linkerd";
 const NODES: [&str; 3] = ["n1", "n2", "n3"];
+/// Checks that are about something that runs here: they are not skipped.
+const LOOKED_AT: [&str; 6] = [
+    "l5d-identity-issuer-loaded",
+    "l5d-proxy-injector-webhook-reachable",
+    "l5d-sp-validator-webhook-reachable",
+    "l5d-policy-validator-webhook-reachable",
+    "l5d-rbac-policy",
+    "ferrule-write-leases",
+];
 /// Services that webhooks are called by, and what their ports are called.
 pub(crate) const WEBHOOKS: [(&str, &str); 3] = [
     ("linkerd-proxy-injector", "proxy-injector"),
@@ -121,7 +130,8 @@ impl Mesh {
             cluster,
         };
         mesh.serve_webhooks().await?;
-        let wait = mesh.check(&["--wait", "60s"]).await?;
+        let patience = format!("{}s", PATIENCE.as_secs());
+        let wait = mesh.check(&["--wait", &patience]).await?;
         wait.is_well_but_for(&[])?;
         Ok(mesh)
     }
@@ -194,30 +204,28 @@ impl Mesh {
         }
     }
 
-    /// Nothing is wrong.
+    /// Nothing is wrong, as soon as what was mended has been noticed.
     pub(crate) async fn is_well(&self) -> Result<()> {
         self.refresh().await?;
         for args in [&[][..], &["--crds"], &["--proxy"]] {
-            let told = self.until(args, |told| told.is_well_but_for(&[])).await?;
+            let well = |told: &Told| {
+                told.is_well_but_for(&[])?;
+                told.succeeds("gateway-api-crd")
+            };
+            let told = self.until(args, well).await?;
+            // It says what it waits for, where that takes long.
+            let mut said = told.stderr.lines();
             ensure!(
-                told.code == Some(0) && told.stderr.is_empty(),
+                told.code == Some(0) && said.all(|line| line == "asking the API server"),
                 "{}",
                 told.stderr
             );
-            told.succeeds("gateway-api-crd")?;
         }
-        let told = self.check(&[]).await?;
-        for id in [
-            "l5d-identity-issuer-loaded",
-            "l5d-proxy-injector-webhook-reachable",
-            "l5d-sp-validator-webhook-reachable",
-            "l5d-policy-validator-webhook-reachable",
-            "l5d-rbac-policy",
-            "ferrule-write-leases",
-        ] {
-            told.succeeds(id)?;
-        }
-        Ok(())
+        let all = |told: &Told| {
+            let mut ids = LOOKED_AT.iter();
+            ids.try_for_each(|id| told.succeeds(id))
+        };
+        self.until(&[], all).await.map(drop)
     }
 
     /// Ends what keeps webhooks and statuses, so that nothing is repaired.
