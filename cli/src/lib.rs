@@ -22,6 +22,7 @@ mod authz;
 mod bundle;
 mod check;
 mod cluster;
+mod credential_names;
 mod diagnostics;
 mod domain;
 mod duration;

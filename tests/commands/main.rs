@@ -6,6 +6,7 @@ mod authorizations;
 mod injection;
 mod installing;
 mod metrics;
+mod names;
 mod profiles;
 mod rendering;
 mod shell;

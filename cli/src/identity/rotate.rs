@@ -4,6 +4,7 @@ use super::anchor::{self, RotateAnchor};
 use crate::{
     Error,
     cluster::{ClusterFlags, ControlPlane, failed},
+    credential_names::CredentialNames,
     output,
     progress::awaited,
 };
@@ -66,9 +67,13 @@ impl Rotate {
 impl RotateIssuer {
     async fn run(self) -> Result<(), Error> {
         let client = self.cluster.api_server().await?;
-        let secrets: Api<Secret> = Api::namespaced(client, &self.control_plane.namespace);
-        let secret = format!("Secret {}/{ISSUER_SECRET}", self.control_plane.namespace);
-        let before = secrets.get_metadata(ISSUER_SECRET).await;
+        let namespace = &self.control_plane.namespace;
+        // What Ferrule keeps has the usual name; that another is not kept is to be told.
+        let names = CredentialNames::read(&client, namespace).await;
+        let name = names.unwrap_or_default().issuer;
+        let secrets: Api<Secret> = Api::namespaced(client, namespace);
+        let secret = format!("Secret {namespace}/{name}");
+        let before = secrets.get_metadata(&name).await;
         let before = before.map_err(failed(format!("read {secret}")))?;
         if before.labels().get(MANAGED_BY.0).map(String::as_str) != Some(MANAGED_BY.1) {
             return Err(Error::NotManaged {

@@ -9,13 +9,14 @@ use crate::{
     Error,
     api_addr::ServerFlags,
     cluster::{ClusterFlags, ControlPlane, failed},
+    credential_names::CredentialNames,
     mesh_pod::MeshPods,
     output::{self, Format},
 };
 use clap::Args;
 use ferrule_identity::{
-    ISSUER_SECRET, MANAGED_BY, RESTART_STANDINGS, RESTARTS_LEASE, RestartStanding, TRUST_ROOTS,
-    TRUST_ROOTS_KEY, TrustAnchors, date,
+    MANAGED_BY, RESTART_STANDINGS, RESTARTS_LEASE, RestartStanding, TRUST_ROOTS_KEY, TrustAnchors,
+    date,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -102,9 +103,11 @@ impl Status {
 
     async fn look(&self, client: Client) -> Result<Cluster, Error> {
         let namespace = &self.control_plane.namespace;
+        let names = self.names(&client).await;
         let bundles: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-        let name = format!("ConfigMap {namespace}/{TRUST_ROOTS}");
-        let bundle = bundles.get_opt(TRUST_ROOTS).await;
+        let trust_roots = &names.trust_roots;
+        let name = format!("ConfigMap {namespace}/{trust_roots}");
+        let bundle = bundles.get_opt(trust_roots).await;
         let bundle = bundle.map_err(failed(format!("read {name}")))?;
         let pem = bundle.and_then(|bundle| bundle.data?.remove(TRUST_ROOTS_KEY));
         let (anchors, problem) = match pem {
@@ -114,7 +117,7 @@ impl Status {
                 Err(error) => (None, Some(format!("{name}: {error}"))),
             },
         };
-        let keeper = self.keeper(&client).await;
+        let keeper = self.keeper(&client, &names.issuer).await;
         let rotation = anchor::look(&client, namespace).await;
         let mut found = Cluster {
             rotation,
@@ -140,11 +143,28 @@ impl Status {
         Ok(found)
     }
 
+    /// What the objects are called; as usual, if that may not be read.
+    async fn names(&self, client: &Client) -> CredentialNames {
+        let read = CredentialNames::read(client, &self.control_plane.namespace).await;
+        read.unwrap_or_else(|unread| {
+            let CredentialNames {
+                issuer,
+                trust_roots,
+            } = CredentialNames::default();
+            output::note(&format!(
+                "note: {}; the trust anchors are looked for in ConfigMap {trust_roots}, the issuer \
+                 in Secret {issuer}",
+                Error::from(unread)
+            ));
+            CredentialNames::default()
+        })
+    }
+
     /// Who keeps the issuer's Secret; only its labels are read.
-    async fn keeper(&self, client: &Client) -> String {
+    async fn keeper(&self, client: &Client, issuer: &str) -> String {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), &self.control_plane.namespace);
-        match secrets.get_metadata_opt(ISSUER_SECRET).await {
-            Ok(None) => format!("unknown: there is no Secret {ISSUER_SECRET}"),
+        match secrets.get_metadata_opt(issuer).await {
+            Ok(None) => format!("unknown: there is no Secret {issuer}"),
             Ok(Some(secret)) => match secret.labels().get(MANAGED_BY.0) {
                 Some(keeper) => keeper.clone(),
                 None => "not Ferrule".to_owned(),

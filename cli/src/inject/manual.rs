@@ -2,19 +2,19 @@
 //! anchors, or files.
 
 use crate::{
-    Error,
+    Error, check,
     cluster::{ClusterFlags, ControlPlane},
+    credential_names::CredentialNames,
 };
 use clap::Args;
+use ferrule_identity::TRUST_ROOTS_KEY;
 use ferrule_proxy_injector::{Injector, TrustAnchors, Values};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, Client};
 use std::{fs, path::PathBuf};
 
 /// Where the control plane keeps its values.
-const CONFIG: (&str, &str) = ("linkerd-config", "values");
-/// Where it keeps the trust anchors.
-const TRUST_ROOTS: (&str, &str) = ("linkerd-identity-trust-roots", "ca-bundle.crt");
+const CONFIG: (&str, &str) = (check::CONFIG, "values");
 
 /// Whether whole proxies are put into manifests, and what they are made from.
 #[derive(Debug, Args)]
@@ -33,7 +33,7 @@ pub(super) struct ManualFlags {
     values: Option<PathBuf>,
 
     /// Trust anchors (PEM), instead of those in the cluster's ConfigMap
-    /// linkerd-identity-trust-roots
+    /// linkerd-identity-trust-roots, or what the values call it
     #[arg(long, value_name = "FILE", requires = "manual")]
     trust_anchors: Option<PathBuf>,
 
@@ -54,13 +54,18 @@ impl ManualFlags {
         let client = client.as_ref();
         let values = self.text(self.values.as_ref(), client, CONFIG).await?;
         let values = values.unwrap_or_default();
+        let trust_roots = CredentialNames::of_text(&values).trust_roots;
         let (mut values, problems) = Values::parse(&values)?;
         for problem in problems {
             crate::output::note(&format!("warning: {problem}"));
         }
         values.proxy.ingress |= ingress;
         let anchors = self
-            .text(self.trust_anchors.as_ref(), client, TRUST_ROOTS)
+            .text(
+                self.trust_anchors.as_ref(),
+                client,
+                (&trust_roots, TRUST_ROOTS_KEY),
+            )
             .await?;
         let trust_anchors = TrustAnchors::new(anchors.ok_or(Error::NoTrustAnchors)?);
         Ok(Some(Injector {

@@ -9,9 +9,10 @@ use super::{
 use crate::{
     Error,
     check::CONFIG,
+    credential_names::CredentialNames,
     read::{get, of},
 };
-use ferrule_identity::{ISSUER_SECRET, TRUST_ROOTS, TRUST_ROOTS_KEY};
+use ferrule_identity::{ISSUER_SECRET, TRUST_ROOTS_KEY};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -149,7 +150,8 @@ impl Installed {
 
     /// What everybody trusts now.
     pub(super) async fn published(&self) -> Result<Option<String>, Error> {
-        let found: Option<ConfigMap> = self.held.get(&self.namespace, TRUST_ROOTS).await?;
+        let name = CredentialNames::of(&self.values).trust_roots;
+        let found: Option<ConfigMap> = self.held.get(&self.namespace, &name).await?;
         Ok(found.and_then(|map| map.data?.remove(TRUST_ROOTS_KEY)))
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Facts {
     pub(super) registration: Registration,
     /// `None` where there is no control plane: its namespace.
     pub(super) injector: Result<Injector, String>,
+    /// The ConfigMap of the trust anchors.
+    pub(super) trust_roots: String,
     /// Why pods of the workload could not be created lately.
     pub(super) refusals: Vec<String>,
 }
@@ -121,7 +123,7 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
                 if reasons.is_empty() {
                     state = State::Refused;
                 }
-                reasons.push(refused(&error));
+                reasons.push(refused(&error, &facts.trust_roots));
             }
             Ok(decision) => {
                 let skipped = decision.skipped.iter();
@@ -152,12 +154,13 @@ pub(super) fn explain(facts: &Facts) -> Explanation {
 }
 
 /// What the injector cannot make sense of.
-fn refused(error: &Error) -> Reason {
+fn refused(error: &Error, trust_roots: &str) -> Reason {
     match error {
         Error::NoTrustAnchors => Reason::new(
             "no-trust-anchors",
-            "there is nothing for a proxy to trust: ConfigMap linkerd-identity-trust-roots is \
-             missing, or empty",
+            format!(
+                "there is nothing for a proxy to trust: ConfigMap {trust_roots} is missing, or empty"
+            ),
             "the identity role makes it, unless trust-manager does: see that its pod runs; ferrule \
              check says what is wrong",
         ),

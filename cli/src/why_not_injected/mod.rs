@@ -16,12 +16,13 @@ use self::{
 use crate::{
     Error, check,
     cluster::{ClusterFlags, ControlPlane},
+    credential_names::CredentialNames,
     output::{self, Colours, Format},
     read::{all, each, get, of},
     subject::{Subject, SubjectName},
 };
 use clap::Args;
-use ferrule_identity::{TRUST_ROOTS, TRUST_ROOTS_KEY};
+use ferrule_identity::TRUST_ROOTS_KEY;
 use ferrule_proxy_injector::{Injector, TrustAnchors, Values};
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration,
@@ -90,17 +91,24 @@ impl WhyNotInjected {
         let subject = Subject::read(client, &self.subject, &self.namespace).await?;
         let namespace: Option<Namespace> = get(Api::all(client.clone()), &self.namespace).await?;
         let namespace = namespace.and_then(|found| serde_json::to_value(found).ok());
+        let control_plane = &self.control_plane.namespace;
+        let names = CredentialNames::read(client, control_plane).await?;
         Ok(Facts {
             namespace,
             registration: registration(client).await?,
-            injector: self.injector(client).await?,
+            injector: self.injector(client, &names.trust_roots).await?,
+            trust_roots: names.trust_roots,
             refusals: refusals(client, &subject).await?,
             subject,
         })
     }
 
     /// The injector as the cluster has it; else why there is none.
-    async fn injector(&self, client: &Client) -> Result<Result<Injector, String>, Error> {
+    async fn injector(
+        &self,
+        client: &Client,
+        trust_roots: &str,
+    ) -> Result<Result<Injector, String>, Error> {
         let namespace = &self.control_plane.namespace;
         let config: Option<ConfigMap> = get(of(client, namespace), check::CONFIG).await?;
         let Some(config) = config else {
@@ -114,7 +122,7 @@ impl WhyNotInjected {
         for problem in problems {
             output::note(&format!("warning: {problem}"));
         }
-        let anchors: Option<ConfigMap> = get(of(client, namespace), TRUST_ROOTS).await?;
+        let anchors: Option<ConfigMap> = get(of(client, namespace), trust_roots).await?;
         let anchors = anchors.and_then(|map| map.data?.remove(TRUST_ROOTS_KEY));
         Ok(Ok(Injector {
             values,

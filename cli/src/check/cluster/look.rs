@@ -7,7 +7,7 @@ use super::{
     settings::Settings,
 };
 use crate::api_addr::ApiAddr;
-use ferrule_identity::{TRUST_ROOTS, TRUST_ROOTS_KEY, TrustAnchors};
+use ferrule_identity::{ISSUER_SECRET, TRUST_ROOTS, TRUST_ROOTS_KEY, TrustAnchors};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
@@ -211,7 +211,7 @@ impl Look {
     /// What everybody is to trust.
     pub(super) async fn anchors(&self) -> Result<TrustAnchors, Problem> {
         let settings = self.settings().await?;
-        let name = settings.map_or(TRUST_ROOTS, Settings::trust_roots);
+        let name = settings.map_or(TRUST_ROOTS, |settings| &settings.credentials.trust_roots);
         let read = get(self.here(), name);
         let bundle: &Option<ConfigMap> = self.bundle.get(read).await?;
         let name = format!("ConfigMap {}/{name}", self.namespace());
@@ -230,7 +230,7 @@ impl Look {
     /// What signs. Its name is known when this fails, too.
     pub(super) async fn issuer(&self) -> Read<(&str, Option<&Secret>)> {
         let settings = self.settings().await?;
-        let name = settings.map_or(ferrule_identity::ISSUER_SECRET, Settings::issuer_secret);
+        let name = settings.map_or(ISSUER_SECRET, |settings| &settings.credentials.issuer);
         let found = self.issuer.get(get(self.here(), name)).await?;
         Ok((name, found.as_ref()))
     }

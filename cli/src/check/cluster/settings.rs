@@ -1,6 +1,6 @@
 //! What the chart was rendered with: ConfigMap `linkerd-config`.
 
-use ferrule_identity::{ISSUER_SECRET, TRUST_ROOTS};
+use crate::credential_names::CredentialNames;
 use ferrule_proxy_injector::Values;
 use serde_json::Value;
 
@@ -10,6 +10,8 @@ pub(super) struct Settings {
     /// As they are, for what does not concern proxies.
     tree: Value,
     pub(super) values: Values,
+    /// Where the trust anchors and the issuer are.
+    pub(super) credentials: CredentialNames,
     /// Why they cannot be read, or not all of them.
     pub(super) problems: Vec<String>,
 }
@@ -26,6 +28,7 @@ impl Settings {
         };
         let (values, problems) = Values::from_value(&tree);
         Self {
+            credentials: CredentialNames::of(&tree),
             tree,
             values,
             problems: problems.iter().map(ToString::to_string).collect(),
@@ -36,6 +39,7 @@ impl Settings {
         Self {
             tree: Value::Null,
             values: Values::default(),
+            credentials: CredentialNames::default(),
             problems: vec![problem],
         }
     }
@@ -55,24 +59,6 @@ impl Settings {
 
     pub(super) fn text(&self, path: &str) -> Option<&str> {
         self.at(path).as_str()
-    }
-
-    /// Where the issuer is; somebody else may call it otherwise.
-    pub(super) fn issuer_secret(&self) -> &str {
-        let is_others = self.text("identity.issuer.scheme") == Some("kubernetes.io/tls");
-        let name = self
-            .text("identity.issuer.secretName")
-            .filter(|_| is_others);
-        name.unwrap_or(ISSUER_SECRET)
-    }
-
-    /// Where the trust anchors are, likewise.
-    pub(super) fn trust_roots(&self) -> &str {
-        let is_others = self.flag("identity.externalCA");
-        let name = self
-            .text("identity.trustRootsConfigMapName")
-            .filter(|_| is_others);
-        name.unwrap_or(TRUST_ROOTS)
     }
 
     /// Whether Ferrule makes the certificates of webhooks.

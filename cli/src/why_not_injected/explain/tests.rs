@@ -47,6 +47,7 @@ fn of(name: &str, object: Value, namespace: &Value) -> Explanation {
         namespace: Some(json!({"metadata": metadata})),
         registration: registration("Ignore"),
         injector: Ok(injector()),
+        trust_roots: "linkerd-identity-trust-roots".to_owned(),
         refusals: Vec::new(),
     })
 }
