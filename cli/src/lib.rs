@@ -61,7 +61,7 @@ mod why_not_injected;
 pub use self::{
     api_addr::DEFAULT_API_ADDR,
     authz::Authz,
-    check::{Check, reference as checks_reference},
+    check::{Check, reference as checks_reference, rights as checked_rights},
     diagnostics::Diagnostics,
     domain::domain,
     duration::{duration, lease_duration},

@@ -7,6 +7,7 @@ mod audit;
 mod availability;
 mod brought;
 mod cases;
+mod checked;
 mod defaults;
 mod helm;
 mod installation;

@@ -3,10 +3,10 @@
 mod cluster;
 mod manifests;
 
-pub use self::cluster::reference;
 pub(crate) use self::cluster::{
     COMPONENT, CONFIG, CONTROL_PLANE, is_supported, of_cluster, own_definitions,
 };
+pub use self::cluster::{reference, rights};
 
 use self::{cluster::ClusterCheck, manifests::Manifests};
 use crate::{Error, output};

@@ -23,7 +23,7 @@ const CREATED_BY: &str = "linkerd.io/created-by";
 
 /// Where the trust anchors and the issuer come from, as the chart decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Ferrule makes them in the cluster.
     Managed,
     /// They are values.
@@ -33,7 +33,7 @@ pub(super) enum Source {
 }
 
 impl Source {
-    pub(super) fn of(values: &Value) -> Self {
+    pub(crate) fn of(values: &Value) -> Self {
         let given = |path| {
             at(values, path)
                 .as_str()

@@ -31,6 +31,8 @@ pub use self::{
     upgrade::Upgrade,
 };
 
+pub(crate) use self::installed::Source;
+
 use self::{
     helm::{Chart, Renderer},
     rendered::{Output, Rendered},

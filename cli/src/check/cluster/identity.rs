@@ -10,7 +10,7 @@ use crate::{
 };
 use ferrule_identity::{
     CertificateError, ChainError, IdentityScope, Issuer, IssuerError, IssuerScheme, KeyAlgorithm,
-    PathError, TrustAnchors,
+    MANAGED_BY, PathError, TrustAnchors,
 };
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::ResourceExt as _;
@@ -252,6 +252,13 @@ async fn issuer_pair(look: &Look) -> Result<Pair<'_>, Problem> {
     let settings = look.settings().await?;
     let scheme = settings.and_then(|settings| settings.text("identity.issuer.scheme"));
     let scheme = IssuerScheme::from(scheme.unwrap_or("linkerd.io/tls"));
+/// Whether Ferrule keeps the issuer.
+pub(super) async fn ours(look: &Look) -> crate::read::Read<bool> {
+    let secret = look.issuer().await?.1;
+    let keeper = secret.and_then(|secret| secret.labels().get(MANAGED_BY.0));
+    Ok(keeper.is_some_and(|keeper| keeper == MANAGED_BY.1))
+}
+
     Ok(Pair {
         name,
         certificate: part(secret, scheme.certificate())?,

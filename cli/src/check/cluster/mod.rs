@@ -30,13 +30,13 @@ mod table;
 mod waiting;
 mod webhooks;
 
-pub use self::reference::reference;
 pub(crate) use self::{
     definitions::own_names as own_definitions,
     identity::is_supported,
     look::{COMPONENT, CONFIG, CONTROL_PLANE},
 };
 
+pub use self::{reference::reference, rights::looked_at as rights};
 use self::{
     look::{Look, Scope},
     report::{Report, Style},

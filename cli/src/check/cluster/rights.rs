@@ -1,17 +1,19 @@
 //! What the control plane's ServiceAccounts may do, which is asked for each of them as
-//! the API server would decide it: whichever role it comes from.
+//! the API server would decide it: whichever role it comes from. It is what the chart
+//! grants, with its options; a test compares the two.
 
 use super::{
     look::Look,
-    read::{ask, resource},
+    read::{Read, ask, resource},
     row::{Answer, Category, Need, ROW, Row, none_of},
+    settings::Settings,
 };
-use ferrule_identity::{ANCHOR_SECRET, ISSUER_SECRET, MANAGED_BY, TRUST_ROOTS};
+use ferrule_identity::{ANCHOR_SECRET, ISSUER_SECRET, RESTARTS_LEASE, TRUST_ROOTS};
 use futures::future::join_all;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
-use kube::ResourceExt as _;
+use std::{borrow::Cow, collections::BTreeSet};
 
 const RIGHTS: Row = Row {
     category: Category::Config,
@@ -30,54 +32,113 @@ const RIGHTS: Row = Row {
 pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-rbac-destination",
-        title: "destination may read what it tells",
-        run: |look| {
-            Box::pin(async {
-                let rights = [DESTINATION, webhook_authority(look).await?].concat();
-                granted(look, "linkerd-destination", &rights).await
-            })
-        },
+        title: "destination may read what it tells, and restart workloads if it is to",
+        run: |look| Box::pin(granted(look, Part::Destination)),
         ..RIGHTS
     },
     Row {
         id: "l5d-rbac-policy",
         title: "policy may read what it tells, and write statuses",
-        run: |look| Box::pin(granted(look, "linkerd-destination", POLICY)),
+        run: |look| Box::pin(granted(look, Part::Policy)),
         ..RIGHTS
     },
     Row {
         id: "l5d-rbac-identity",
-        title: "identity may have tokens reviewed, and keep an issuer that is its own",
-        run: |look| {
-            Box::pin(async {
-                let secret = look.issuer().await?.1;
-                let is_ours = secret.is_some_and(|secret| {
-                    secret
-                        .labels()
-                        .get(MANAGED_BY.0)
-                        .is_some_and(|keeper| keeper == MANAGED_BY.1)
-                });
-                let kept = if is_ours { KEPT_ISSUER } else { &[] };
-                granted(look, "linkerd-identity", &[IDENTITY, kept].concat()).await
-            })
-        },
+        title: "identity may find out whose a token is, and keep an issuer that is its own",
+        run: |look| Box::pin(granted(look, Part::Identity)),
         ..RIGHTS
     },
     Row {
         id: "l5d-rbac-proxy-injector",
         title: "proxy-injector may read what it decides by",
-        run: |look| {
-            Box::pin(async {
-                let rights = [INJECTOR, webhook_authority(look).await?].concat();
-                granted(look, "linkerd-proxy-injector", &rights).await
-            })
-        },
+        run: |look| Box::pin(granted(look, Part::Injector)),
         ..RIGHTS
     },
 ];
 
-/// Verbs on a resource.
+/// Who needs rights.
 #[derive(Clone, Copy)]
+enum Part {
+    Destination,
+    Policy,
+    Identity,
+    Injector,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [
+        Self::Destination,
+        Self::Policy,
+        Self::Identity,
+        Self::Injector,
+    ];
+
+    fn account(self) -> &'static str {
+        match self {
+            // They are one process.
+            Self::Destination | Self::Policy => "linkerd-destination",
+            Self::Identity => "linkerd-identity",
+            Self::Injector => "linkerd-proxy-injector",
+        }
+    }
+}
+
+/// What is switched on that needs rights of its own.
+struct Options {
+    /// Ferrule makes the webhooks' certificates.
+    webhooks: bool,
+    /// It makes the trust anchor and the issuer.
+    issuer: bool,
+    /// It looks at tokens itself.
+    local_tokens: bool,
+    events: Events,
+    /// It restarts workloads; the ConfigMap of the trust anchors.
+    restarts: Option<String>,
+}
+
+/// Of what identity writes Events.
+enum Events {
+    None,
+    /// Of what happens in the control plane's namespace.
+    Here,
+    Everywhere,
+}
+
+impl Options {
+    fn of(settings: &Settings) -> Self {
+        let restarts = settings.flag("identity.trustAnchorRotation.restartWorkloads");
+        let trust_roots = &settings.credentials.trust_roots;
+        Self {
+            webhooks: settings.webhooks_are_managed(),
+            issuer: settings.issuer_is_managed(),
+            local_tokens: settings.text("identity.tokenReview") == Some("local"),
+            events: match settings.text("identity.eventPolicy") {
+                Some("none") => Events::None,
+                Some("all") => Events::Everywhere,
+                _ => Events::Here,
+            },
+            restarts: restarts.then(|| trust_roots.clone()),
+        }
+    }
+
+    /// As the chart's values say; without any, as what is there shows.
+    async fn read(look: &Look) -> Read<Self> {
+        let settings = look.settings().await?;
+        if let Some(settings) = settings.filter(|settings| settings.are_read()) {
+            return Ok(Self::of(settings));
+        }
+        Ok(Self {
+            webhooks: look.secret("ferrule-webhook-ca").await?.is_some(),
+            issuer: super::identity::ours(look).await?,
+            local_tokens: false,
+            events: Events::None,
+            restarts: None,
+        })
+    }
+}
+
+/// Verbs on a resource.
+#[derive(Clone)]
 struct Right {
     verbs: &'static [&'static str],
     group: &'static str,
@@ -85,7 +146,7 @@ struct Right {
     /// In the control plane's namespace only.
     is_at_home: bool,
     /// One object, if it is not empty.
-    name: &'static str,
+    name: Cow<'static, str>,
 }
 
 const fn everywhere(
@@ -93,13 +154,7 @@ const fn everywhere(
     group: &'static str,
     plural: &'static str,
 ) -> Right {
-    Right {
-        verbs,
-        group,
-        plural,
-        is_at_home: false,
-        name: "",
-    }
+    named(verbs, group, plural, "")
 }
 
 const fn named(
@@ -109,8 +164,11 @@ const fn named(
     name: &'static str,
 ) -> Right {
     Right {
-        name,
-        ..everywhere(verbs, group, plural)
+        verbs,
+        group,
+        plural,
+        is_at_home: false,
+        name: Cow::Borrowed(name),
     }
 }
 
@@ -121,18 +179,24 @@ const fn at_home(
     name: &'static str,
 ) -> Right {
     Right {
+        verbs,
+        group,
+        plural,
         is_at_home: true,
-        ..named(verbs, group, plural, name)
+        name: Cow::Borrowed(name),
     }
 }
 
 const READ: &[&str] = &["list", "watch"];
+const LOOK_UP: &[&str] = &["get", "list", "watch"];
 const WORKLOADS: &str = "workload.linkerd.io";
 const OWN: &str = "policy.linkerd.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 const LEASES: &str = "coordination.k8s.io";
 const WEBHOOKS: &str = "admissionregistration.k8s.io";
 const PUBLISH: &[&str] = &["list", "watch", "patch"];
+const HOLD: &[&str] = &["get", "patch"];
+const RESTART: &[&str] = &["get", "list", "patch"];
 
 const DESTINATION: &[Right] = &[
     everywhere(READ, "", "services"),
@@ -146,19 +210,29 @@ const DESTINATION: &[Right] = &[
     everywhere(READ, WORKLOADS, "externalworkloads"),
 ];
 
+/// Of who restarts workloads, but for the ConfigMap.
+const RESTARTS: &[Right] = &[
+    everywhere(RESTART, "apps", "deployments"),
+    everywhere(RESTART, "apps", "statefulsets"),
+    everywhere(RESTART, "apps", "daemonsets"),
+    everywhere(&["list"], "policy", "poddisruptionbudgets"),
+    everywhere(&["create"], "", "events"),
+    at_home(HOLD, LEASES, "leases", RESTARTS_LEASE),
+];
+
 const POLICY: &[Right] = &[
     everywhere(READ, OWN, "servers"),
     everywhere(READ, OWN, "serverauthorizations"),
     everywhere(READ, OWN, "authorizationpolicies"),
     everywhere(READ, OWN, "meshtlsauthentications"),
     everywhere(READ, OWN, "networkauthentications"),
-    everywhere(READ, OWN, "httproutes"),
-    everywhere(READ, OWN, "httplocalratelimitpolicies"),
-    everywhere(READ, OWN, "egressnetworks"),
-    everywhere(READ, GATEWAY, "httproutes"),
-    everywhere(READ, GATEWAY, "grpcroutes"),
-    everywhere(READ, GATEWAY, "tlsroutes"),
-    everywhere(READ, GATEWAY, "tcproutes"),
+    everywhere(LOOK_UP, OWN, "httproutes"),
+    everywhere(LOOK_UP, OWN, "httplocalratelimitpolicies"),
+    everywhere(LOOK_UP, OWN, "egressnetworks"),
+    everywhere(LOOK_UP, GATEWAY, "httproutes"),
+    everywhere(LOOK_UP, GATEWAY, "grpcroutes"),
+    everywhere(LOOK_UP, GATEWAY, "tlsroutes"),
+    everywhere(LOOK_UP, GATEWAY, "tcproutes"),
     everywhere(&["patch"], OWN, "httproutes/status"),
     everywhere(&["patch"], OWN, "httplocalratelimitpolicies/status"),
     everywhere(&["patch"], OWN, "egressnetworks/status"),
@@ -167,22 +241,29 @@ const POLICY: &[Right] = &[
     everywhere(&["patch"], GATEWAY, "tlsroutes/status"),
     everywhere(&["patch"], GATEWAY, "tcproutes/status"),
     at_home(&["create"], LEASES, "leases", ""),
-    at_home(
-        &["get", "patch"],
-        LEASES,
-        "leases",
-        "policy-controller-write",
-    ),
+    at_home(HOLD, LEASES, "leases", "policy-controller-write"),
+    // Leases belong to it.
+    at_home(&["get"], "apps", "deployments", "linkerd-destination"),
 ];
 
-const IDENTITY: &[Right] = &[everywhere(
-    &["create"],
-    "authentication.k8s.io",
-    "tokenreviews",
-)];
+const IDENTITY: &[Right] = &[
+    everywhere(&["create"], "authentication.k8s.io", "tokenreviews"),
+    at_home(&["get"], "apps", "deployments", "linkerd-identity"),
+];
+
+const LOCAL_TOKENS: &[Right] = &[
+    everywhere(READ, "", "pods"),
+    everywhere(READ, "", "serviceaccounts"),
+];
+/// Those are counted that do not trust an anchor.
+const COUNT: &[Right] = &[everywhere(&["list"], "", "pods")];
+
+const EVENTS: &[Right] = &[everywhere(&["create"], "", "events")];
+const EVENTS_HERE: &[Right] = &[at_home(&["create"], "", "events", "")];
 
 /// Of an issuer that Ferrule keeps.
 const KEPT_ISSUER: &[Right] = &[
+    everywhere(&["list"], WORKLOADS, "externalworkloads"),
     at_home(&["create"], "", "secrets", ""),
     at_home(&["create"], "", "configmaps", ""),
     at_home(
@@ -191,7 +272,7 @@ const KEPT_ISSUER: &[Right] = &[
         "secrets",
         ISSUER_SECRET,
     ),
-    at_home(&["get"], "", "secrets", ANCHOR_SECRET),
+    at_home(&["get", "update"], "", "secrets", ANCHOR_SECRET),
     at_home(
         &["get", "list", "watch", "update"],
         "",
@@ -199,14 +280,21 @@ const KEPT_ISSUER: &[Right] = &[
         TRUST_ROOTS,
     ),
     at_home(&["create"], LEASES, "leases", ""),
-    at_home(&["get", "patch"], LEASES, "leases", "ferrule-ca"),
+    at_home(HOLD, LEASES, "leases", "ferrule-ca"),
 ];
 
 const INJECTOR: &[Right] = &[
-    everywhere(READ, "", "namespaces"),
-    everywhere(READ, "apps", "replicasets"),
-    everywhere(READ, "batch", "jobs"),
+    everywhere(LOOK_UP, "", "namespaces"),
+    everywhere(LOOK_UP, "apps", "replicasets"),
+    everywhere(LOOK_UP, "batch", "jobs"),
     everywhere(&["create", "patch"], "", "events"),
+];
+
+/// Of the injector alone, where Ferrule makes the certificates of webhooks: the Deployment
+/// that the Lease belongs to, and what is handed over to Linkerd.
+const INJECTORS_WEBHOOK: &[Right] = &[
+    at_home(&["get"], "apps", "deployments", "linkerd-proxy-injector"),
+    at_home(READ, "", "secrets", "linkerd-proxy-injector-k8s-tls"),
 ];
 
 /// Of whoever serves webhooks with certificates that Ferrule makes.
@@ -219,7 +307,7 @@ const WEBHOOK_AUTHORITY: &[Right] = &[
         "ferrule-webhook-ca",
     ),
     at_home(&["create"], LEASES, "leases", ""),
-    at_home(&["get", "patch"], LEASES, "leases", "ferrule-webhook-ca"),
+    at_home(HOLD, LEASES, "leases", "ferrule-webhook-ca"),
     named(
         PUBLISH,
         WEBHOOKS,
@@ -240,12 +328,68 @@ const WEBHOOK_AUTHORITY: &[Right] = &[
     ),
 ];
 
-async fn webhook_authority(look: &Look) -> super::read::Read<&'static [Right]> {
-    let is_managed = look.secret("ferrule-webhook-ca").await?.is_some();
-    Ok(if is_managed { WEBHOOK_AUTHORITY } else { &[] })
+fn rights(part: Part, options: &Options) -> Vec<Right> {
+    let Options {
+        webhooks, issuer, ..
+    } = *options;
+    let on = |is_on: bool, rights: &'static [Right]| if is_on { rights } else { &[] };
+    match part {
+        Part::Destination => {
+            let restarts = options.restarts.as_ref();
+            let bundle = restarts.map(|name| Right {
+                name: Cow::Owned(name.clone()),
+                ..at_home(LOOK_UP, "", "configmaps", "")
+            });
+            let restarts = on(restarts.is_some(), RESTARTS);
+            let mut rights = [DESTINATION, on(webhooks, WEBHOOK_AUTHORITY), restarts].concat();
+            rights.extend(bundle);
+            rights
+        }
+        Part::Policy => POLICY.to_vec(),
+        Part::Identity => {
+            let tokens = match options.local_tokens {
+                true => LOCAL_TOKENS,
+                false => COUNT,
+            };
+            let events = match options.events {
+                Events::None => &[],
+                Events::Here => EVENTS_HERE,
+                Events::Everywhere => EVENTS,
+            };
+            [IDENTITY, tokens, events, on(issuer, KEPT_ISSUER)].concat()
+        }
+        Part::Injector => [
+            INJECTOR,
+            on(webhooks, INJECTORS_WEBHOOK),
+            on(webhooks, WEBHOOK_AUTHORITY),
+        ]
+        .concat(),
+    }
 }
 
-async fn granted(look: &Look, account: &str, rights: &[Right]) -> Answer {
+/// What `ferrule check` asks of the rights of an installation with these values of the chart
+/// (YAML), a line each: account, verb, resource and a name, if it is one object;
+/// `here` for those in the control plane's namespace alone.
+pub fn looked_at(values: &str) -> BTreeSet<String> {
+    let options = Options::of(&Settings::read(Some(values.to_owned())));
+    let mut lines = BTreeSet::new();
+    for part in Part::ALL {
+        for right in rights(part, &options) {
+            let what = resource(right.group, right.plural);
+            let place = if right.is_at_home { " here" } else { "" };
+            let name = match &*right.name {
+                "" => String::new(),
+                name => format!(" {name}"),
+            };
+            let line = |verb| format!("{} {verb} {what}{name}{place}", part.account());
+            lines.extend(right.verbs.iter().map(line));
+        }
+    }
+    lines
+}
+
+async fn granted(look: &Look, part: Part) -> Answer {
+    let (account, rights) = (part.account(), rights(part, &Options::read(look).await?));
     let questions = rights.iter().flat_map(|right| {
         let verbs = right.verbs.iter();
         verbs.map(move |verb| async move {
@@ -253,7 +397,7 @@ async fn granted(look: &Look, account: &str, rights: &[Right]) -> Answer {
             let is_allowed = answer.status.is_some_and(|status| status.allowed);
             Ok((!is_allowed).then(|| {
                 let what = resource(right.group, right.plural);
-                let name = right.name;
+                let name = &right.name;
                 let what = format!("{what} {name}");
                 format!(
                     "ServiceAccount {account} may not {verb} {}",
@@ -264,7 +408,7 @@ async fn granted(look: &Look, account: &str, rights: &[Right]) -> Answer {
     });
     let mut missing = Vec::new();
     for answer in join_all(questions).await {
-        let answer: super::read::Read<_> = answer;
+        let answer: Read<_> = answer;
         missing.extend(answer?);
     }
     none_of(missing)
@@ -278,7 +422,7 @@ fn question(look: &Look, account: &str, right: &Right, verb: &str) -> SubjectAcc
     };
     let attributes = ResourceAttributes {
         namespace: right.is_at_home.then(|| namespace.to_owned()),
-        name: (!right.name.is_empty()).then(|| right.name.to_owned()),
+        name: (!right.name.is_empty()).then(|| right.name.to_string()),
         verb: Some(verb.to_owned()),
         group: Some(right.group.to_owned()),
         resource: Some(plural.to_owned()),

@@ -1,6 +1,6 @@
 //! What the chart was rendered with: ConfigMap `linkerd-config`.
 
-use crate::credential_names::CredentialNames;
+use crate::{credential_names::CredentialNames, install::Source};
 use ferrule_proxy_injector::Values;
 use serde_json::Value;
 
@@ -61,9 +61,19 @@ impl Settings {
         self.at(path).as_str()
     }
 
+    /// Whether there is anything in it.
+    pub(super) fn are_read(&self) -> bool {
+        self.tree.is_object()
+    }
+
+    /// Whether Ferrule makes the trust anchor and the issuer.
+    pub(super) fn issuer_is_managed(&self) -> bool {
+        Source::of(&self.tree) == Source::Managed
+    }
+
     /// Whether Ferrule makes the certificates of webhooks.
     pub(super) fn webhooks_are_managed(&self) -> bool {
-        let sections = ["proxyInjector", "policyValidator", "profileValidator"];
+        let sections = ["proxyInjector", "policyValidator"];
         let is_others = sections.into_iter().any(|section| {
             let pem = self.text(&format!("{section}.crtPEM"));
             self.flag(&format!("{section}.externalSecret"))
