@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use std::time::{Duration, SystemTime};
 
@@ -38,6 +39,17 @@ impl Root {
         let params = authority("identity.linkerd.cluster.local", ago, left);
         Ok(Pair {
             certificate: params.signed_by(&key, &self.0)?.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
+    /// Likewise by an authority that somebody else has made, PEM.
+    pub(crate) fn issuer_of(by: &Pair, ago: u32, left: i32) -> Result<Pair> {
+        let root = Issuer::from_ca_cert_pem(&by.certificate, KeyPair::from_pem(&by.key)?)?;
+        let key = KeyPair::generate()?;
+        let params = authority("identity.linkerd.cluster.local", ago, left);
+        Ok(Pair {
+            certificate: params.signed_by(&key, &root)?.pem(),
             key: key.serialize_pem(),
         })
     }

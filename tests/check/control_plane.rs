@@ -15,7 +15,10 @@ const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitio
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
 /// Changes the chart's values as they are in the cluster.
-async fn values(mesh: &Mesh, edit: impl Fn(&mut Value)) -> Result<crate::objects::Spoilt> {
+pub(crate) async fn values(
+    mesh: &Mesh,
+    edit: impl Fn(&mut Value),
+) -> Result<crate::objects::Spoilt> {
     let edit = |map: &mut Value| {
         let text = map["data"]["values"].as_str().unwrap_or_default();
         let mut values: Value = serde_yaml::from_str(text).unwrap();

@@ -10,6 +10,7 @@ mod mesh;
 mod objects;
 mod registrations;
 mod told;
+mod upkeep;
 mod users;
 mod workloads;
 
@@ -74,6 +75,9 @@ async fn what_is_wrong_is_told_with_its_cause_and_what_to_do() -> Result<()> {
         workloads::labels_and_annotations_in_the_wrong_place,
         workloads::ports_that_are_opaque_on_one_side,
         workloads::a_namespace_that_is_not_there,
+        upkeep::a_rotation_that_waits_for_people,
+        upkeep::an_issuer_that_is_not_renewed,
+        upkeep::restarts_that_are_stuck,
         users::one_who_may_do_nothing,
         users::warnings_may_fail,
         users::what_is_short_is_short,

@@ -174,9 +174,14 @@ impl Mesh {
         Ok(())
     }
 
+    /// The admin listener of identity.
+    pub(crate) fn admin(&self) -> String {
+        self.identity.admin_addr().to_string()
+    }
+
     /// Runs `ferrule check` as the administrator, and looks once unless told otherwise.
     pub(crate) async fn check(&self, args: &[&str]) -> Result<Told> {
-        let admin = self.identity.admin_addr().to_string();
+        let admin = self.admin();
         let args = [args, &["--api-addr", &admin]].concat();
         check(self.cluster.kubeconfig(), &args).await
     }

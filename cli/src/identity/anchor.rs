@@ -2,9 +2,11 @@
 
 use crate::{
     Error,
+    api_addr::ServerFlags,
     cluster::{ClusterFlags, ControlPlane, failed},
     output,
     progress::awaited,
+    read::{Read, unread},
 };
 use clap::Args;
 use ferrule_identity::{
@@ -67,6 +69,9 @@ pub(super) struct RotateAnchor {
     watch: bool,
 
     #[command(flatten)]
+    server: ServerFlags,
+
+    #[command(flatten)]
     control_plane: ControlPlane,
 
     #[command(flatten)]
@@ -78,10 +83,10 @@ type Meta = PartialObjectMeta<Secret>;
 
 /// What the Secret says of a rotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) rotation: Option<Rotation>,
-    pub(super) waits: Option<String>,
-    pub(super) is_paused: bool,
+pub(crate) struct Told {
+    rotation: Option<Rotation>,
+    waits: Option<String>,
+    is_paused: bool,
 }
 
 impl Told {
@@ -120,16 +125,32 @@ impl Told {
         })
     }
 
+    /// Why it does not go on by itself, or none begins. What waits for a time that is to come
+    /// does: leaves of the old issuer are to expire.
+    pub(crate) fn held_up(&self, now: Timestamp) -> Option<String> {
+        let is_to_come = |waits: &String| {
+            let last = waits.split_whitespace().next_back();
+            last.and_then(|last| last.parse::<Timestamp>().ok())
+                .is_some_and(|until| until > now)
+        };
+        let waits = self.waits.as_ref().is_some_and(|waits| !is_to_come(waits));
+        (waits || self.is_paused).then(|| self.line())?
+    }
+
     pub(super) fn json(&self) -> Value {
         json!({"rotation": self.rotation, "waitsFor": self.waits, "paused": self.is_paused})
     }
 }
 
-/// What the Secret says, if there is one and it may be read.
-pub(super) async fn look(client: &Client, namespace: &str) -> Option<Told> {
+/// What the Secret says, if there is one.
+///
+/// # Errors
+/// If it may not be read.
+pub(crate) async fn rotation(client: &Client, namespace: &str) -> Read<Option<Told>> {
     let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let secret = secrets.get_metadata_opt(ANCHOR_SECRET).await.ok()??;
-    Some(Told::read(&secret))
+    let secret = secrets.get_metadata_opt(ANCHOR_SECRET).await;
+    let secret = secret.map_err(unread("get", "secrets"))?;
+    Ok(secret.as_ref().map(Told::read))
 }
 
 impl RotateAnchor {
@@ -273,11 +294,25 @@ impl RotateAnchor {
         }
     }
 
+    /// Why the process at --api-addr cannot go on with it; nothing where nobody answers.
+    async fn stuck(&self) -> Option<String> {
+        let (report, _) = super::ask(&self.server).await.ok()?;
+        report.stuck().map(ToOwned::to_owned)
+    }
+
     /// Shows each change until it is over, if that is wanted.
     async fn follow(&self, secrets: &Api<Secret>, mut told: Told) -> Result<(), Error> {
         let read = || failed(format!("read {}", self.secret()));
+        let mut stuck = None;
         while self.watch && told.rotation.is_some() {
             sleep(LOOK).await;
+            let why = self.stuck().await;
+            if why != stuck {
+                stuck = why;
+                stuck
+                    .iter()
+                    .for_each(|why| output::note(&format!("warning: {why}")));
+            }
             let secret = secrets.get_metadata(ANCHOR_SECRET).await.map_err(read())?;
             let now = Told::read(&secret);
             if now != told {
@@ -286,5 +321,45 @@ impl RotateAnchor {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_is_held_up_by_people_and_not_by_time() {
+        let now: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+        let laggards = "do not trust the new anchor: 2 pods of 1 workload: shop/deployment/web";
+        let leaves = "leaves that only the old anchor vouches for are valid until ";
+        let (future, past) = ("2026-11-23T12:00:00Z", "2026-11-20T12:00:00Z");
+        for (waits, is_paused, told) in [
+            (None, false, None),
+            (None, true, Some("paused".to_owned())),
+            (
+                Some(laggards.to_owned()),
+                false,
+                Some(format!("waits: {laggards}")),
+            ),
+            (Some(format!("{leaves}{future}")), false, None),
+            (
+                Some(format!("{leaves}{past}")),
+                false,
+                Some(format!("waits: {leaves}{past}")),
+            ),
+            (
+                Some("it is paused".to_owned()),
+                true,
+                Some("waits: it is paused".to_owned()),
+            ),
+        ] {
+            let said = Told {
+                rotation: None,
+                waits,
+                is_paused,
+            };
+            assert_eq!(said.held_up(now), told, "{said:?}");
+        }
     }
 }

@@ -8,8 +8,10 @@ mod status;
 mod workload;
 
 pub(crate) use self::{
+    anchor::rotation,
     pods::Comparison,
     report::{Certificate, Report, Validity},
+    status::standings_on,
     workload::verify,
 };
 

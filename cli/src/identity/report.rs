@@ -28,6 +28,9 @@ pub(crate) struct Issuer {
     /// Another that is there and does not sign yet; older versions do not say.
     #[serde(default)]
     pub(crate) held_back: Option<HeldIssuer>,
+    /// Why the process, which is to keep it, cannot; older versions do not say.
+    #[serde(default)]
+    pub(crate) not_kept_because: Option<String>,
 }
 
 /// An issuer that not all pods trust.
@@ -84,6 +87,11 @@ impl Report {
         self.issuer.as_ref()?.held_back.as_ref()
     }
 
+    /// Why the process cannot keep the issuer, if it is to and cannot.
+    pub(crate) fn stuck(&self) -> Option<&str> {
+        self.issuer.as_ref()?.not_kept_because.as_deref()
+    }
+
     /// What somebody should look after.
     pub(crate) fn warnings(&self, now: Timestamp) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -103,6 +111,7 @@ impl Report {
             .as_ref()
             .and_then(|issuer| issuer.last_error.as_ref());
         warnings.extend(error.map(|error| format!("the issuer's files are not used: {error}")));
+        warnings.extend(self.stuck().map(ToOwned::to_owned));
         let held = self.held();
         warnings.extend(held.map(|held| format!("another issuer waits: {held}")));
         for served in &self.served {
@@ -225,6 +234,7 @@ mod tests {
                 chain: vec![issuer],
                 last_error: None,
                 held_back: None,
+                not_kept_because: None,
             }),
             served: vec![served],
         }
@@ -270,6 +280,7 @@ mod tests {
         let mut stuck = report(good(), good(), served(None, Some("nobody answers")));
         if let Some(issuer) = &mut stuck.issuer {
             issuer.last_error = Some("tls.key: no key".into());
+            issuer.not_kept_because = Some("the identity issuer cannot be kept: no key".into());
         }
         let now = Timestamp::from_second(1).unwrap();
         if let Some(issuer) = &mut stuck.issuer {
@@ -285,6 +296,7 @@ mod tests {
             stuck.warnings(now),
             [
                 "the issuer's files are not used: tls.key: no key",
+                "the identity issuer cannot be kept: no key",
                 "another issuer waits: 7d10c4e2b1aa, until 2026-11-21T19:31:07Z at the latest: it \
                  is not trusted by 2 pods of 1 workload: shop/deployment/web",
                 "linkerd-destination has no certificate yet: nobody answers",
@@ -292,7 +304,7 @@ mod tests {
         );
         stuck.served = vec![served(Some(good()), Some("nobody answers"))];
         assert_eq!(
-            stuck.warnings(now)[2],
+            stuck.warnings(now)[3],
             "the certificate of linkerd-destination is not renewed: nobody answers"
         );
     }

@@ -118,7 +118,9 @@ impl Status {
             },
         };
         let keeper = self.keeper(&client, &names.issuer).await;
-        let rotation = anchor::look(&client, namespace).await;
+        let rotation = anchor::rotation(&client, namespace).await;
+        // Who may not read it sees none.
+        let rotation = rotation.unwrap_or_default();
         let mut found = Cluster {
             rotation,
             anchors,
@@ -221,8 +223,10 @@ impl Cluster {
         let behind: usize = self.behind.iter().map(|workload| workload.pods.len()).sum();
         let rotation = self.rotation.as_ref().and_then(Told::line);
         let held = report.and_then(Report::held);
+        let stuck = report.and_then(Report::stuck);
         let facts = [
             ("issuer kept by", self.keeper.clone()),
+            ("not kept because", stuck.unwrap_or("-").to_owned()),
             (
                 "issuer that waits",
                 held.map_or_else(|| "-".to_owned(), ToString::to_string),
@@ -292,9 +296,14 @@ fn unknown(standing: &RestartStanding) -> [String; 6] {
 /// it down last. Who may not read that sees none.
 async fn standings(client: &Client, namespace: &str) -> Vec<RestartStanding> {
     let leases: Api<Lease> = Api::namespaced(client.clone(), namespace);
-    let Ok(Some(lease)) = leases.get_opt(RESTARTS_LEASE).await else {
-        return Vec::new();
-    };
+    match leases.get_opt(RESTARTS_LEASE).await {
+        Ok(Some(lease)) => standings_on(&lease),
+        Ok(None) | Err(_) => Vec::new(),
+    }
+}
+
+/// The same of the Lease that it is written on.
+pub(crate) fn standings_on(lease: &Lease) -> Vec<RestartStanding> {
     let holder = lease
         .spec
         .as_ref()

@@ -2,11 +2,12 @@
 
 use super::{
     existence::COMPONENTS,
+    identity::ours,
     look::{COMPONENT, Look},
     row::{Answer, Category, Need, Problem, ROW, Row, Severity, none_of},
 };
 use crate::output::span;
-use ferrule_identity::MANAGED_BY;
+use ferrule_identity::RESTARTS_LEASE;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::ResourceExt as _;
@@ -75,7 +76,8 @@ pub(super) const ROWS: &[Row] = &[
         ],
         remedy: "a Lease that nobody renews: see that a pod of its role runs and may patch it \
                  (kubectl -n <ns> get leases, and the logs). Until then statuses of routes, \
-                 certificates of webhooks or the issuer are not written",
+                 certificates of webhooks or the issuer are not written, and no workload is \
+                 restarted",
         run: |look| Box::pin(leases(look)),
         ..CONTROL_PLANE
     },
@@ -169,14 +171,18 @@ async fn leases(look: &Look) -> Answer {
     let leases = look.leases().await?;
     let is_managed =
         async |secret: &'static str| Ok::<_, Problem>(look.secret(secret).await?.is_some());
-    let issuer = look.issuer().await?.1;
-    let keeper = issuer.and_then(|issuer| issuer.labels().get(MANAGED_BY.0));
+    let settings = look.settings().await?;
+    let restarts = settings
+        .is_some_and(|settings| settings.flag("identity.trustAnchorRotation.restartWorkloads"));
     let mut wanted = vec!["policy-controller-write"];
     if is_managed("ferrule-webhook-ca").await? {
         wanted.push("ferrule-webhook-ca");
     }
-    if keeper.is_some_and(|keeper| keeper == MANAGED_BY.1) {
+    if ours(look).await? {
         wanted.push("ferrule-ca");
+    }
+    if restarts {
+        wanted.push(RESTARTS_LEASE);
     }
     none_of(wanted.into_iter().filter_map(|name| {
         let lease = leases.iter().find(|lease| lease.name_any() == name);

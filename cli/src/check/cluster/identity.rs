@@ -268,7 +268,9 @@ pub(super) async fn ours(look: &Look) -> crate::read::Read<bool> {
 
 /// The issuer's certificate and those of its parents; that it cannot be read is another
 /// check's to say.
-async fn issuer_chain(look: &Look) -> Result<Vec<ferrule_identity::Certificate>, Problem> {
+pub(super) async fn issuer_chain(
+    look: &Look,
+) -> Result<Vec<ferrule_identity::Certificate>, Problem> {
     let pair = issuer_pair(look).await.map_err(|problem| match problem {
         Problem::Found(cause) => Problem::NotApplicable(cause),
         other => other,

@@ -27,6 +27,7 @@ mod row;
 mod settings;
 mod setup;
 mod table;
+mod upkeep;
 mod waiting;
 mod webhooks;
 

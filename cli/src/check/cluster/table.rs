@@ -4,7 +4,7 @@ use super::{
     cni, config, control_plane, data_plane, definitions, existence, identity, kubernetes, objects,
     rights,
     row::{Category, Mode, Row},
-    setup, webhooks,
+    setup, upkeep, webhooks,
 };
 
 /// Those that were left out of Linkerd's, and why.
@@ -49,6 +49,7 @@ pub(super) fn all() -> Vec<&'static Row> {
         objects::ROWS,
         cni::ROWS,
         identity::ROWS,
+        upkeep::ROWS,
         webhooks::ROWS,
         control_plane::ROWS,
         data_plane::ROWS,
