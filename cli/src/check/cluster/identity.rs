@@ -19,10 +19,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-const ROTATE: &str = "replace it while it is good: docs/certificates.md, \"Replacing the trust \
-                      anchor by hand\"";
-const EXPIRED: &str = "put a good one in its place; leaves are good until they expire: \
-                       docs/certificates.md, \"When it has gone wrong\"";
+const ROTATE: &str = "one that Ferrule keeps: ferrule identity rotate trust-anchor, or do what the \
+                      rotation waits for (ferrule identity status). One of yours, while it is \
+                      good: docs/certificates.md, \"Replacing a trust anchor that is yours\"";
+const EXPIRED_ANCHOR: &str = "one that Ferrule keeps: ferrule identity rotate trust-anchor, or do \
+                              what the rotation waits for (ferrule identity status); nobody has \
+                              to restart for certificates again. One of yours: replace bundle and \
+                              issuer, and restart all workloads: docs/certificates.md, \"When it \
+                              has gone wrong\"";
+const EXPIRED_ISSUER: &str = "one that Ferrule keeps is renewed as soon as it can be: see what \
+                              keeps it (/ready of identity's port 9990, and its log). Another: \
+                              put a good one in its place; leaves are good until they expire: \
+                              docs/certificates.md, \"When it has gone wrong\"";
 
 const ANCHORS: &[Need] = &[Need("get", "configmaps")];
 const ISSUER: &[Need] = &[Need("get", "configmaps"), Need("get", "secrets")];
@@ -41,7 +49,8 @@ pub(super) const ROWS: &[Row] = &[
         title: "the trust anchors can be read",
         needs: ANCHORS,
         remedy: "write PEM certificates into key ca-bundle.crt of ConfigMap \
-                 linkerd-identity-trust-roots; where Ferrule keeps it, it mends it",
+                 linkerd-identity-trust-roots (or identity.trustRootsConfigMapName); where \
+                 Ferrule keeps it, it mends it",
         run: |look| Box::pin(async { look.anchors().await.map(drop) }),
         ..IDENTITY
     },
@@ -50,7 +59,8 @@ pub(super) const ROWS: &[Row] = &[
         title: "the issuer's certificate and key can be read, and belong together",
         needs: ISSUER,
         remedy: "write both into Secret linkerd-identity-issuer: crt.pem and key.pem, or with \
-                 identity.issuer.scheme kubernetes.io/tls tls.crt and tls.key",
+                 identity.issuer.scheme kubernetes.io/tls tls.crt and tls.key (and into \
+                 identity.issuer.secretName)",
         run: |look| Box::pin(issuer_is_readable(look)),
         ..IDENTITY
     },
@@ -90,7 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         title: "the trust anchors are in date",
         after: &["l5d-identity-trust-roots-valid"],
         needs: ANCHORS,
-        remedy: EXPIRED,
+        remedy: EXPIRED_ANCHOR,
         run: |look| {
             Box::pin(async { in_date(look, "trust anchor", look.anchors().await?.certificates()) })
         },
@@ -100,7 +110,7 @@ pub(super) const ROWS: &[Row] = &[
         id: "l5d-identity-issuer-cert-is-time-valid",
         title: "the issuer is in date",
         needs: ISSUER,
-        remedy: EXPIRED,
+        remedy: EXPIRED_ISSUER,
         run: |look| Box::pin(async { in_date(look, "issuer", &issuer_chain(look).await?) }),
         ..IDENTITY
     },
@@ -137,7 +147,8 @@ pub(super) const ROWS: &[Row] = &[
             "l5d-identity-trust-roots-valid",
         ],
         needs: ISSUER,
-        remedy: "Secret linkerd-identity-issuer and ConfigMap linkerd-identity-trust-roots do not \
+        remedy: "the issuer's Secret and the trust anchors' ConfigMap (linkerd-identity-issuer and \
+                 linkerd-identity-trust-roots, unless values call them otherwise) do not \
                  belong together: put the anchor that signed the issuer into the bundle, or an \
                  issuer that one of them signed into the Secret",
         run: |look| Box::pin(issued_by_anchor(look)),
@@ -241,6 +252,13 @@ struct Pair<'l> {
     key: &'l [u8],
 }
 
+/// Whether Ferrule keeps the issuer.
+pub(super) async fn ours(look: &Look) -> crate::read::Read<bool> {
+    let secret = look.issuer().await?.1;
+    let keeper = secret.and_then(|secret| secret.labels().get(MANAGED_BY.0));
+    Ok(keeper.is_some_and(|keeper| keeper == MANAGED_BY.1))
+}
+
 async fn issuer_pair(look: &Look) -> Result<Pair<'_>, Problem> {
     let (name, Some(secret)) = look.issuer().await? else {
         let name = look.issuer().await?.0;
@@ -252,13 +270,6 @@ async fn issuer_pair(look: &Look) -> Result<Pair<'_>, Problem> {
     let settings = look.settings().await?;
     let scheme = settings.and_then(|settings| settings.text("identity.issuer.scheme"));
     let scheme = IssuerScheme::from(scheme.unwrap_or("linkerd.io/tls"));
-/// Whether Ferrule keeps the issuer.
-pub(super) async fn ours(look: &Look) -> crate::read::Read<bool> {
-    let secret = look.issuer().await?.1;
-    let keeper = secret.and_then(|secret| secret.labels().get(MANAGED_BY.0));
-    Ok(keeper.is_some_and(|keeper| keeper == MANAGED_BY.1))
-}
-
     Ok(Pair {
         name,
         certificate: part(secret, scheme.certificate())?,

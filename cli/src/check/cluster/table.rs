@@ -101,6 +101,33 @@ mod tests {
         }
     }
 
+    /// Pages are written as docs/NAME.md, and a section after one as its title in quotes.
+    #[test]
+    fn pages_and_sections_that_remedies_name_exist() {
+        let mut sections = 0;
+        for row in all() {
+            for (at, _) in row.remedy.match_indices("docs/") {
+                let text = &row.remedy[at..];
+                let (path, rest) = text.split_once(".md").expect("a page");
+                let file = format!("{}/../{path}.md", env!("CARGO_MANIFEST_DIR"));
+                let page = std::fs::read_to_string(&file);
+                let page = page.unwrap_or_else(|error| panic!("{}: {file}: {error}", row.id));
+                let Some(rest) = rest.strip_prefix(", \"") else {
+                    continue;
+                };
+                let (title, _) = rest.split_once('"').expect("quotes are closed");
+                let mut lines = page.lines();
+                let is_there = lines.any(|line| {
+                    let heading = line.strip_prefix("##");
+                    heading.is_some_and(|line| line.trim_start_matches('#').trim() == title)
+                });
+                assert!(is_there, "{}: {path}.md has no section {title:?}", row.id);
+                sections += 1;
+            }
+        }
+        assert!(sections > 5, "{sections} sections are named");
+    }
+
     #[test]
     fn what_a_check_depends_on_is_looked_at_and_does_not_depend_on_it() {
         for mode in [Mode::Pre, Mode::Crds, Mode::ControlPlane, Mode::DataPlane] {
