@@ -288,7 +288,7 @@ pub(crate) async fn probes_that_are_denied(mesh: &Mesh) -> Result<()> {
     let spoilt = values(mesh, edit).await?;
     let told = mesh.check(&[]).await?;
     let why = ["defaultInboundPolicy is deny and policyController.probeNetworks is empty"];
-    told.warns("ferrule-default-deny-probes", &why)?;
+    told.warns(id, &why)?;
     told.warns(
         "ferrule-token-projection",
         &["serviceAccountTokenProjection is false"],
@@ -302,12 +302,47 @@ pub(crate) async fn an_extension_twice(mesh: &Mesh) -> Result<()> {
     for name in ["viz-a", "viz-b"] {
         let namespace = json!({"metadata": {"name": name, "labels": labels}});
         mesh.objects.create(namespaces, &namespace).await?;
+    let id = "ferrule-default-deny-probes";
     }
     let told = mesh.check(&[]).await?;
     told.warns(
         "l5d-extension-namespaces",
         &["viz is in namespaces viz-a, viz-b"],
     )?;
+    spoilt.mend().await?;
+    // Kubelets have no identity, so whoever wants one denies them, too.
+    for (policy, is_denied) in [
+        ("all-authenticated", true),
+        ("cluster-authenticated", true),
+        ("cluster-unauthenticated", false),
+        ("all-unauthenticated", false),
+        ("audit", false),
+    ] {
+        let edit = |values: &mut Value| {
+            values["proxy"]["defaultInboundPolicy"] = policy.into();
+            values["policyController"]["probeNetworks"] = json!([]);
+        };
+        let spoilt = values(mesh, edit).await?;
+        let told = mesh.check(&[]).await?;
+        match is_denied {
+            true => told.warns(id, &[&format!("defaultInboundPolicy is {policy}")])?,
+            false => told.succeeds(id)?,
+        }
+        spoilt.mend().await?;
+    }
+    let edit = |values: &mut Value| values["policyController"]["probeNetworks"] = json!([]);
+    let spoilt = values(mesh, edit).await?;
+    let annotate = |policy: Value| json!({"metadata": {"annotations": {"config.linkerd.io/default-inbound-policy": policy}}});
+    let namespace = "/api/v1/namespaces/default";
+    let strict = annotate("all-authenticated".into());
+    mesh.objects.merge(namespace, &strict).await?;
+    let told = mesh.check(&[]).await?;
+    told.warns(
+        id,
+        &["namespace default: config.linkerd.io/default-inbound-policy is all-authenticated"],
+    )?;
+    let as_it_was = annotate(Value::Null);
+    mesh.objects.merge(namespace, &as_it_was).await?;
     let none = json!({"metadata": {"labels": {"linkerd.io/extension": null}}});
     mesh.objects
         .merge(&format!("{namespaces}/viz-b"), &none)

@@ -7,6 +7,7 @@ use super::{
     row::{Answer, Category, Need, Problem, ROW, Row, Severity, none_of},
 };
 use crate::output::span;
+use ferrule_cluster::object::DefaultPolicy;
 use ferrule_identity::RESTARTS_LEASE;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -83,7 +84,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         id: "ferrule-default-deny-probes",
-        title: "where nobody may call by default, probes may",
+        title: "where not everybody may call by default, probes may",
         after: &["l5d-existence-linkerd-config"],
         needs: &[Need("get", "configmaps"), Need("list", "namespaces")],
         remedy: "set policyController.probeNetworks to the networks of the nodes (0.0.0.0/0 and \
@@ -227,18 +228,38 @@ async fn default_deny(look: &Look) -> Answer {
     if networks.is_none_or(|networks| !networks.is_empty()) {
         return Ok(());
     }
-    let by_default = settings.text("proxy.defaultInboundPolicy") == Some("deny");
-    let default = by_default.then(|| {
-        "proxy.defaultInboundPolicy is deny and policyController.probeNetworks is empty".to_owned()
+    let denied = |who: String, policy: Option<&str>| {
+        let policy = policy.filter(|policy| refuses_kubelets(policy))?;
+        Some(format!(
+            "{who} is {policy} and policyController.probeNetworks is empty"
+        ))
+    };
+    let default = settings.text("proxy.defaultInboundPolicy");
+    let default = denied("proxy.defaultInboundPolicy".to_owned(), default);
+    let of_namespaces = look.namespaces().await?.iter().filter_map(|of| {
+        let policy = of.annotations().get(POLICY).map(String::as_str);
+        denied(format!("namespace {}: {POLICY}", of.name_any()), policy)
     });
-    let namespaces = look.namespaces().await?.iter();
-    let denied =
-        namespaces.filter(|of| of.annotations().get(POLICY).is_some_and(|is| is == "deny"));
-    let denied = denied.map(|of| {
-        let name = of.name_any();
-        format!("namespace {name}: {POLICY} is deny and policyController.probeNetworks is empty")
-    });
-    none_of(default.into_iter().chain(denied))
+    none_of(default.into_iter().chain(of_namespaces))
+}
+
+/// Whether a policy lets in nobody without an identity of the mesh: kubelets have none. What
+/// lets anybody in from the cluster's networks lets in the nodes that are there.
+fn refuses_kubelets(policy: &str) -> bool {
+    match policy.parse() {
+        Ok(
+            DefaultPolicy::AllAuthenticated
+            | DefaultPolicy::ClusterAuthenticated
+            | DefaultPolicy::Deny,
+        ) => true,
+        Ok(
+            DefaultPolicy::AllUnauthenticated
+            | DefaultPolicy::ClusterUnauthenticated
+            | DefaultPolicy::Audit,
+        )
+        // Nobody understands it, which others say.
+        | Err(_) => false,
+    }
 }
 
 /// Goes on only where the chart was installed with several replicas in mind.
