@@ -253,7 +253,22 @@ pub(crate) async fn another_version(mesh: &Mesh) -> Result<()> {
     let told = mesh.check(&[]).await?;
     let why = ["Deployment linkerd-destination is version 0.0.1"];
     told.warns("l5d-version-control-mismatched", &why)?;
-    spoilt.mend().await
+    spoilt.mend().await?;
+    for (flag, said) in [
+        ("--expected-version", "expected is 9.9.9"),
+        ("--cli-version-override", "this command is 9.9.9"),
+    ] {
+        let told = mesh.check(&[flag, "9.9.9"]).await?;
+        told.warns("l5d-version-control-mismatched", &[said])?;
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let same = [
+        "--cli-version-override=9.9.9",
+        "--expected-version",
+        version,
+    ];
+    let told = mesh.check(&same).await?;
+    told.succeeds("l5d-version-control-mismatched")
 }
 
 pub(crate) async fn too_few_replicas(mesh: &Mesh) -> Result<()> {
@@ -287,27 +302,12 @@ pub(crate) async fn probes_that_are_denied(mesh: &Mesh) -> Result<()> {
     };
     let spoilt = values(mesh, edit).await?;
     let told = mesh.check(&[]).await?;
+    let id = "ferrule-default-deny-probes";
     let why = ["defaultInboundPolicy is deny and policyController.probeNetworks is empty"];
     told.warns(id, &why)?;
     told.warns(
         "ferrule-token-projection",
         &["serviceAccountTokenProjection is false"],
-    )?;
-    spoilt.mend().await
-}
-
-pub(crate) async fn an_extension_twice(mesh: &Mesh) -> Result<()> {
-    let namespaces = "/api/v1/namespaces";
-    let labels = json!({"linkerd.io/extension": "viz"});
-    for name in ["viz-a", "viz-b"] {
-        let namespace = json!({"metadata": {"name": name, "labels": labels}});
-        mesh.objects.create(namespaces, &namespace).await?;
-    let id = "ferrule-default-deny-probes";
-    }
-    let told = mesh.check(&[]).await?;
-    told.warns(
-        "l5d-extension-namespaces",
-        &["viz is in namespaces viz-a, viz-b"],
     )?;
     spoilt.mend().await?;
     // Kubelets have no identity, so whoever wants one denies them, too.
@@ -343,6 +343,21 @@ pub(crate) async fn an_extension_twice(mesh: &Mesh) -> Result<()> {
     )?;
     let as_it_was = annotate(Value::Null);
     mesh.objects.merge(namespace, &as_it_was).await?;
+    spoilt.mend().await
+}
+
+pub(crate) async fn an_extension_twice(mesh: &Mesh) -> Result<()> {
+    let namespaces = "/api/v1/namespaces";
+    let labels = json!({"linkerd.io/extension": "viz"});
+    for name in ["viz-a", "viz-b"] {
+        let namespace = json!({"metadata": {"name": name, "labels": labels}});
+        mesh.objects.create(namespaces, &namespace).await?;
+    }
+    let told = mesh.check(&[]).await?;
+    told.warns(
+        "l5d-extension-namespaces",
+        &["viz is in namespaces viz-a, viz-b"],
+    )?;
     let none = json!({"metadata": {"labels": {"linkerd.io/extension": null}}});
     mesh.objects
         .merge(&format!("{namespaces}/viz-b"), &none)

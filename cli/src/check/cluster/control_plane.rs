@@ -45,20 +45,20 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         id: "l5d-version-control-mismatched",
         category: Category::Version,
-        title: "the control plane's version is this command's",
+        title: "the control plane's version is this command's, or the one that is expected",
         after: &["l5d-version-control"],
         needs: &[Need("list", "deployments.apps")],
         remedy: "upgrade the older one: helm upgrade for the control plane; the command is in the \
                  release",
         run: |look| {
             Box::pin(async {
-                let own = env!("CARGO_PKG_VERSION");
+                let (wanted, whose) = look.scope.versions.wanted();
                 let versions = versions(look).await?.into_iter();
                 none_of(
                     versions
-                        .filter(|(_, version)| version != own)
+                        .filter(|(_, version)| version != wanted)
                         .map(|(name, version)| {
-                            format!("Deployment {name} is version {version}, this command is {own}")
+                            format!("Deployment {name} is version {version}, {whose} {wanted}")
                         }),
                 )
             })

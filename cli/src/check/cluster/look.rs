@@ -40,6 +40,27 @@ pub(super) struct Scope {
     pub(super) wants_cni: bool,
     /// An admin listener of the identity role.
     pub(super) api_addr: Option<ApiAddr>,
+    pub(super) versions: Versions,
+}
+
+/// What the user says of versions.
+#[derive(Debug, Default)]
+pub(super) struct Versions {
+    /// The control plane's, as it is to be; the command's, if not said.
+    pub(super) expected: Option<String>,
+    /// The command's, in place of what it is.
+    pub(super) command: Option<String>,
+}
+
+impl Versions {
+    /// What the control plane is to be, and how that is called.
+    pub(super) fn wanted(&self) -> (&str, &'static str) {
+        let own = self.command.as_deref();
+        match &self.expected {
+            Some(version) => (version, "expected is"),
+            None => (own.unwrap_or(env!("CARGO_PKG_VERSION")), "this command is"),
+        }
+    }
 }
 
 /// What is known of a cluster at one time.

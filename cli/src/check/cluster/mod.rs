@@ -36,10 +36,10 @@ pub(crate) use self::{
     identity::is_supported,
     look::{COMPONENT, CONFIG, CONTROL_PLANE},
 };
-
 pub use self::{reference::reference, rights::looked_at as rights};
+
 use self::{
-    look::{Look, Scope},
+    look::{Look, Scope, Versions},
     report::{Report, Style},
     row::Mode,
 };
@@ -87,6 +87,14 @@ pub(super) struct ClusterCheck {
     #[arg(long, requires = "pre")]
     linkerd_cni_enabled: bool,
 
+    /// The version that the control plane is to have [default: this command's]
+    #[arg(long, value_name = "VERSION", conflicts_with = "manifests")]
+    expected_version: Option<String>,
+
+    /// The version that this command is taken to be
+    #[arg(long, value_name = "VERSION", conflicts_with = "manifests")]
+    cli_version_override: Option<String>,
+
     #[command(flatten)]
     control_plane: ControlPlane,
 
@@ -119,6 +127,7 @@ pub(crate) async fn of_cluster(client: &Client, namespace: &str) -> Value {
         data_plane: None,
         wants_cni: false,
         api_addr: None,
+        versions: Versions::default(),
     });
     let look = || Ok(Look::new(client, &scope));
     let done = engine::run(&rows, look, Duration::ZERO, &mut Progress::new()).await;
@@ -154,6 +163,10 @@ impl ClusterCheck {
             data_plane: self.namespace,
             wants_cni: self.linkerd_cni_enabled,
             api_addr: self.api_addr,
+            versions: Versions {
+                expected: self.expected_version,
+                command: self.cli_version_override,
+            },
         });
         let look = || {
             let client = client.as_ref().map_err(Clone::clone)?;
