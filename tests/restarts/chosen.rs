@@ -183,3 +183,25 @@ async fn a_budget_that_allows_nothing_is_waited_for() -> Result<()> {
     ensure!(after == before.map(|generation| generation.map(|it| it + 1)));
     Ok(())
 }
+
+#[tokio::test]
+async fn the_next_is_restarted_only_so_long_after_the_last_is_ready() -> Result<()> {
+    let mesh = Mesh::new().await?;
+    let shop = mesh.apps("pace", Some("enabled")).await?;
+    let _kubelet = shop.kubelet().await?;
+    for name in ["one", "three", "two"] {
+        shop.deployment(name, 1).await?;
+    }
+    mesh.publish().await?;
+    let ferrule = mesh.ferrule_every("10s").await?;
+    restarts(&[&ferrule], "finished", 3.0).await?;
+    shop.told("two", "RestartedForTrustAnchor").await?;
+    let begun = shop.begun().await?;
+    ensure!(begun.len() == 3, "{begun:?}");
+    for pair in begun.windows(2) {
+        // The second is cut off of either.
+        let apart = pair[1].duration_since(pair[0]).as_secs();
+        ensure!(apart >= 9, "{begun:?}");
+    }
+    Ok(())
+}

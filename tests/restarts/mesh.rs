@@ -8,6 +8,7 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Event, Namespace, Pod},
     policy::v1::PodDisruptionBudget,
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DynamicObject, ListParams, Patch, PatchParams},
@@ -77,13 +78,19 @@ impl Mesh {
         Ok(Ferrule::command(&status).await?.stdout)
     }
 
-    /// A process that restarts workloads.
+    /// A process that restarts workloads, one as soon as the last is ready.
     pub(crate) async fn ferrule(&self) -> Result<Ferrule> {
+        self.ferrule_every("0s").await
+    }
+
+    /// The same, and the next only so long after the last.
+    pub(crate) async fn ferrule_every(&self, interval: &str) -> Result<Ferrule> {
+        let interval = format!("--restart-interval={interval}");
         let namespace = format!("--control-plane-namespace={}", self.control_plane.name());
         let flags = [
             "--roles=destination",
             "--restart-workloads",
-            "--restart-interval=0s",
+            &interval,
             // Times of pods are whole seconds.
             "--restart-settle=2s",
             "--lease-duration=9s",
@@ -272,6 +279,18 @@ impl Apps {
             Ok((told > 0).then_some(told))
         })
         .await
+    }
+
+    /// When restarts began here, by their Events: in whole seconds, in order.
+    pub(crate) async fn begun(&self) -> Result<Vec<Timestamp>> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), self.name());
+        let params = ListParams::default().fields("reason=RestartedForTrustAnchor");
+        let told = events.list(&params).await?.items.into_iter();
+        let mut begun: Vec<_> = told
+            .filter_map(|event| Some(event.first_timestamp?.0))
+            .collect();
+        begun.sort_unstable();
+        Ok(begun)
     }
 
     fn api(&self, kind: Kind) -> Api<DynamicObject> {
