@@ -48,8 +48,8 @@ pub use self::{
     managed::{
         ABORT_ROTATION, ANCHOR_SECRET, Bundle, ISSUER_NOT_AFTER, ISSUER_SECRET, ISSUER_SHA256,
         Leader, MANAGED_BY, ManagedIssuer, ManagedStatus, Phase, ROTATE_ANCHOR, ROTATE_ISSUER,
-        ROTATION, ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, RotationPolicy,
-        RotationStatus, TRUST_ROOTS, TRUST_ROOTS_KEY,
+        ROTATION, ROTATION_OVERRIDE, ROTATION_PAUSED, ROTATION_WAITS, Rotation, RotationLaggards,
+        RotationPolicy, RotationStatus, TRUST_ROOTS, TRUST_ROOTS_KEY, Waits, WaitsFor,
     },
     name::{IdentityName, IdentityScope, NameError},
     notice::{Notice, Notices},

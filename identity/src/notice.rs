@@ -68,6 +68,13 @@ pub enum Notice {
         /// Of which step: the same for all who tell of it.
         step: String,
     },
+    /// The issuer cannot be kept before somebody does something.
+    UpkeepStuck {
+        /// What is to be known of it.
+        text: String,
+        /// For which reason, and about when: the same for all who tell of it.
+        reason: String,
+    },
     /// A certificate was given.
     Issued {
         /// To whom.

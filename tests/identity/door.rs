@@ -4,15 +4,20 @@ use anyhow::Result;
 use axum::{
     Router,
     body::{Body, to_bytes},
-    http::{Request, StatusCode, header::HOST},
+    http::{
+        Request, StatusCode,
+        header::{CONTENT_LENGTH, HOST},
+    },
     response::Response,
 };
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::Client;
+use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed},
     },
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -29,6 +34,10 @@ pub(crate) enum End {
     Before(usize),
     /// It has done it, and nobody learns that.
     After(usize),
+    /// It has done the write with which a rotation enters this phase, and nobody learns that.
+    Entering(&'static str),
+    /// It does not end.
+    Never,
 }
 
 /// A plaintext proxy before the API server. Writes of Secrets, ConfigMaps and Leases are
@@ -37,6 +46,7 @@ pub(crate) enum End {
 pub(crate) struct Door {
     kubeconfig: PathBuf,
     shut: watch::Receiver<bool>,
+    ahead: Arc<AtomicI64>,
     _end: DropGuard,
 }
 
@@ -45,6 +55,8 @@ struct Passage {
     end: End,
     writes: AtomicUsize,
     shut: watch::Sender<bool>,
+    /// By how many seconds the API server's clock is ahead, as who asks is told.
+    ahead: Arc<AtomicI64>,
 }
 
 impl Door {
@@ -54,7 +66,9 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let server = listener.local_addr()?;
         let (shut, shuts) = watch::channel(false);
+        let ahead = Arc::<AtomicI64>::default();
         let passage = Arc::new(Passage {
+            ahead: ahead.clone(),
             client: client.clone(),
             end,
             writes: AtomicUsize::new(0),
@@ -89,6 +103,7 @@ current-context: door
         std::fs::write(&kubeconfig, text)?;
         Ok(Self {
             kubeconfig,
+            ahead,
             shut: shuts,
             _end: stop.drop_guard(),
         })
@@ -96,6 +111,11 @@ current-context: door
 
     pub(crate) fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// Has the API server's clock be ahead by so many seconds, for who comes this way.
+    pub(crate) fn put_clock_ahead(&self, seconds: i64) {
+        self.ahead.store(seconds, Relaxed);
     }
 
     /// Waits until the write has come.
@@ -119,11 +139,38 @@ impl Passage {
         head.headers.remove(HOST);
         let body = to_bytes(body, LARGEST).await;
         let body = body.map_err(|_| StatusCode::BAD_REQUEST)?.to_vec();
+        let enters = |phase: &str| {
+            let written = format!(r#"{{\"phase\":\"{phase}\""#);
+            head.method == "PUT" && String::from_utf8_lossy(&body).contains(&written)
+        };
+        let is_entered = matches!(self.end, End::Entering(phase) if enters(phase));
+        let tells_the_time = head.uri.path().ends_with("/selfsubjectreviews");
         let request = Request::from_parts(head, body.into());
         let answer = self.client.send(request).await;
-        self.ends(self.end == End::After(number)).await;
+        self.ends(is_entered || self.end == End::After(number))
+            .await;
         let answer = answer.map_err(|_| StatusCode::BAD_GATEWAY)?;
-        Ok(answer.map(Body::new))
+        let answer = answer.map(Body::new);
+        if tells_the_time {
+            return self
+                .at_its_time(answer)
+                .await
+                .map_err(|_| StatusCode::BAD_GATEWAY);
+        }
+        Ok(answer)
+    }
+
+    /// The answer of an API server whose clock is another.
+    async fn at_its_time(&self, answer: Response) -> Result<Response> {
+        let (mut head, body) = answer.into_parts();
+        let mut review: Value = serde_json::from_slice(&to_bytes(body, LARGEST).await?)?;
+        let created = &mut review["metadata"]["creationTimestamp"];
+        if let Some(Ok(time)) = created.as_str().map(str::parse::<Timestamp>) {
+            let ahead = SignedDuration::from_secs(self.ahead.load(Relaxed));
+            *created = (time + ahead).to_string().into();
+        }
+        head.headers.remove(CONTENT_LENGTH);
+        Ok(Response::from_parts(head, review.to_string().into()))
     }
 
     async fn ends(&self, now: bool) {

@@ -10,6 +10,7 @@ mod guard;
 mod kubelet;
 mod managed;
 mod mesh;
+mod refused;
 mod replicas;
 mod roles;
 mod rotation;

@@ -128,6 +128,13 @@ fn event(notice: &Notice, control_plane: &str) -> Event {
             text.clone(),
             step.clone(),
         ),
+        Notice::UpkeepStuck { text, reason } => (
+            about_issuer(),
+            "IssuerUpkeepStuck",
+            false,
+            text.clone(),
+            reason.clone(),
+        ),
         Notice::Issued {
             identity,
             until,

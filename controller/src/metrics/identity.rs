@@ -1,7 +1,8 @@
 use super::writer::{NONE, Writer};
 use crate::{identity::Identity, process::Process};
 use ferrule_identity::{
-    Authenticator, Certificate, Doubt, KeyStats, Phase, Reason, ReviewStats, RotationStatus, Step,
+    Authenticator, Census, Certificate, Doubt, KeyStats, Phase, Reason, ReviewStats,
+    RotationStatus, Step, WaitsFor,
 };
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use std::{
@@ -13,6 +14,10 @@ use std::{
 /// How many digits of a fingerprint tell anchors apart, as `ferrule identity` shows
 /// them.
 const FINGERPRINT: usize = 12;
+
+/// How many workloads have a series of their own: a mesh has thousands, and at the
+/// beginning of a rotation all of them are behind.
+const OWNERS: usize = 100;
 
 /// The certificate authority: what it gave, what it refused, and how long it may
 /// go on.
@@ -211,12 +216,52 @@ fn rotation(status: Option<&RotationStatus>, writer: &mut Writer<'_>) -> fmt::Re
         "Since when the rotation's phase is complete, in seconds since 1970; absent before",
         since.map(|since| (NONE, since.as_second() as f64)),
     )?;
-    let laggards = under_way.and(status).and_then(|status| status.laggards);
+    let waits = status.and_then(|status| status.waits.as_ref());
+    writer.gauges(
+        "trust_anchor_rotation_waiting{for}",
+        "1 for what a rotation of the trust anchor waits for, or for which none that is due or \
+         asked for begins, where this replica leads: pods (that do not trust the new anchor), \
+         machines (outside Kubernetes, likewise), leaves (that only the old anchor vouches for: \
+         nobody has to do anything), paused, paused_at_end (the old anchor cannot sign issuers \
+         for much longer), clock (not the API server's), key, bundle (somebody else keeps it), \
+         count (pods cannot be counted), by_hand (such a rotation is not finished), anchor \
+         (gone, damaged or expired)",
+        WaitsFor::ALL.map(|what| {
+            let is_it = waits.is_some_and(|waits| waits.on == what);
+            ([("for", what.as_str())], u32::from(is_it))
+        }),
+    )?;
+    let laggards = status.and_then(|status| status.laggards.as_ref());
     writer.gauges(
         "trust_anchor_rotation_laggards",
-        "Pods that do not trust the new anchor, when they were counted last",
-        laggards.map(|laggards| (NONE, laggards as f64)),
+        "Pods that do not trust the new anchor, when they were counted last, and proxies \
+         outside Kubernetes that are not under it",
+        laggards.map(|laggards| (NONE, laggards.count() as f64)),
+    )?;
+    let by_owner = laggards.map_or_else(Vec::new, |laggards| by_owner(&laggards.census));
+    writer.gauges(
+        "trust_anchor_rotation_laggard_pods{namespace,owner}",
+        "The pods of these by namespace and owner, such as deployment/web; of the first 100 \
+         owners, and the others together where both are empty",
+        by_owner.into_iter().map(|([namespace, owner], pods)| {
+            ([("namespace", namespace), ("owner", owner)], pods as f64)
+        }),
     )
+}
+
+/// The pods of each owner, of no more than are worth a series each.
+fn by_owner(census: &Census) -> Vec<([&str; 2], usize)> {
+    let mut owners = census.laggards.iter();
+    let mut all: Vec<_> = owners
+        .by_ref()
+        .take(OWNERS)
+        .map(|((namespace, owner), pods)| ([&**namespace, &**owner], *pods))
+        .collect();
+    let others: usize = owners.map(|(_, pods)| pods).sum();
+    if others > 0 {
+        all.push((["", ""], others));
+    }
+    all
 }
 
 fn reviews(identity: &Identity, writer: &mut Writer<'_>) -> fmt::Result {
@@ -297,6 +342,25 @@ pub(super) fn timestamp(time: SystemTime) -> f64 {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn laggards_of_more_owners_than_can_be_told_apart_are_summed() {
+        let census = |owners: usize| Census {
+            pods: 1000,
+            laggards: (0..owners)
+                .map(|n| (("shop".to_owned(), format!("deployment/{n:03}")), 2))
+                .collect(),
+        };
+        for (owners, series) in [(0, 0), (1, 1), (100, 100), (101, 101), (500, 101)] {
+            let census = census(owners);
+            let told = by_owner(&census);
+            assert_eq!(told.len(), series, "{owners}");
+            let pods: usize = told.iter().map(|(_, pods)| pods).sum();
+            assert_eq!(pods, census.behind(), "{owners}");
+        }
+        assert_eq!(by_owner(&census(101))[100], (["", ""], 2));
+        assert_eq!(by_owner(&census(1))[0], (["shop", "deployment/000"], 2));
+    }
 
     #[test]
     fn s62_an_issuer_that_expired_an_hour_ago_has_less_than_nothing_left() {

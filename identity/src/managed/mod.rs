@@ -33,15 +33,15 @@ pub use self::{
     },
     rotation::{
         ABORT_ROTATION, Phase, ROTATE_ANCHOR, ROTATION, ROTATION_OVERRIDE, ROTATION_PAUSED,
-        ROTATION_WAITS, Rotation,
+        ROTATION_WAITS, Rotation, Waits, WaitsFor,
     },
-    status::{ManagedStatus, RotationStatus},
+    status::{Laggards as RotationLaggards, ManagedStatus, RotationStatus},
 };
 
 use self::{
     objects::{Found, Objects},
-    plan::{Anchors, Names, Plan, Rules, Why},
-    rotation::{Laggards, Waits},
+    plan::{Known, Names, Plan, Rules, Why},
+    rotation::Laggards,
     turns::Turns,
 };
 use crate::{
@@ -52,6 +52,7 @@ use arc_swap::ArcSwapOption;
 use futures::StreamExt as _;
 use kube::Client;
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -218,10 +219,11 @@ impl ManagedIssuer {
                 }
                 Ok(None) => {}
                 Err(reason) => {
-                    note(
-                        &self.status.stuck,
-                        format!("the identity issuer cannot be kept: {reason}"),
-                    );
+                    let text = format!("the identity issuer cannot be kept: {reason}");
+                    note(&self.status.stuck, text.clone());
+                    if let Stuck::People(reason) = reason {
+                        self.turns.tell_stuck(authority.notices(), &reason, text);
+                    }
                     return None;
                 }
             }
@@ -234,25 +236,25 @@ impl ManagedIssuer {
         &mut self,
         leader: &impl Leader,
         authority: &CertificateAuthority,
-    ) -> Result<Option<SystemTime>, String> {
+    ) -> Result<Option<SystemTime>, Stuck> {
         let now = SystemTime::now();
-        let found = self
-            .objects
-            .find()
-            .await
-            .map_err(|error| error.to_string())?;
-        let failed = |error: kube::Error| error.to_string();
-        let mut plan = self.rules.plan(&found.state, Laggards::Unknown, now);
+        let found = self.objects.find().await?;
+        let mut known = Known::NOTHING;
+        let mut plan = self.rules.plan(&found.state, known, now);
+        let held_up;
         if matches!(plan, Plan::Count) {
-            let held_up = match found.state.anchors.as_ref().and_then(Anchors::incoming) {
-                Some((rotation, incoming)) => self.turns.held_up(rotation, &incoming).await?,
-                None => Some("the anchor that comes cannot be read".to_owned()),
-            };
-            let laggards = match &held_up {
-                Some(who) => Laggards::Some(who),
-                None => Laggards::Gone,
-            };
-            plan = self.rules.plan(&found.state, laggards, now);
+            held_up = self.turns.held_up(found.state.anchors.as_ref()).await;
+            known.laggards = held_up.as_ref().map_or(Laggards::Gone, Laggards::Some);
+            plan = self.rules.plan(&found.state, known, now);
+        }
+        let wrong;
+        if matches!(plan, Plan::Rotate(..)) {
+            wrong = self.turns.clock(&self.objects).await?;
+            // Issuers are renewed all the same.
+            if wrong.is_some() {
+                known.refused = wrong.as_ref();
+                plan = self.rules.plan(&found.state, known, now);
+            }
         }
         // Reading may have taken long.
         if !leader.is_leader() {
@@ -264,33 +266,33 @@ impl ManagedIssuer {
                 self.say(&found, waits, authority).await;
                 return Ok(Some(due));
             }
+            Plan::Stuck(reason, waits) => {
+                self.say(&found, waits, authority).await;
+                return Err(Stuck::People(reason));
+            }
             Plan::Count => unreachable!("they were counted"),
             Plan::Rotate(anchors, turn) => {
-                self.turns.clock(&self.objects).await?;
-                let written = self.objects.write_anchors(&found, &anchors);
-                written.await.map_err(failed)?;
+                self.objects.write_anchors(&found, &anchors).await?;
                 turns::tell(authority.notices(), &anchors, &turn, &self.rules);
             }
             Plan::NotOurs => {
                 self.status.set_kept(false);
                 return Ok(Some(now + LOOK_ANYWAY));
             }
-            Plan::Stuck(reason) => return Err(reason),
             Plan::MakeAnchor => {
                 let made = self.rules.make_anchor(now);
-                let (certificate, key) = made.map_err(|error| error.to_string())?;
-                let written = self.objects.create_anchor(&certificate, &key);
-                written.await.map_err(failed)?;
+                let (certificate, key) = made.map_err(|error| Stuck::Else(error.to_string()))?;
+                self.objects.create_anchor(&certificate, &key).await?;
                 info!("made a trust anchor: {}", self.rules.names.anchor);
             }
             Plan::Publish(pem) => {
-                self.objects.publish(&found, &pem).await.map_err(failed)?;
+                self.objects.publish(&found, &pem).await?;
                 info!("published the trust anchors: {}", self.rules.names.bundle);
             }
             Plan::MakeIssuer(successor, why) => {
-                let made = self.rules.make_issuer(&successor, now)?;
-                let written = self.objects.write_issuer(&found, &made);
-                written.await.map_err(failed)?;
+                let made = self.rules.make_issuer(&successor, now);
+                let made = made.map_err(Stuck::Else)?;
+                self.objects.write_issuer(&found, &made).await?;
                 self.status.made_one();
                 let until = date(made.not_after);
                 let name = &self.rules.names.issuer;
@@ -314,17 +316,31 @@ impl ManagedIssuer {
         Ok(None)
     }
 
-    /// Says what a rotation waits for: to people in the Secret, and as an Event.
-    async fn say(&self, found: &Found, waits: Option<Waits>, authority: &CertificateAuthority) {
+    /// Says what a rotation waits for, or why none begins: to people in the Secret, and as
+    /// an Event, again and again as long as it does.
+    async fn say(&mut self, found: &Found, waits: Option<Waits>, authority: &CertificateAuthority) {
         let Some(anchors) = &found.state.anchors else {
             return;
         };
         let rotation = anchors.rotation.clone();
+        if let Some(waits) = &waits {
+            let is_for_others = matches!(
+                waits.on,
+                WaitsFor::Leaves | WaitsFor::Paused | WaitsFor::PausedAtEnd
+            );
+            if is_for_others {
+                self.turns.count_anyway(anchors).await;
+            }
+            self.turns
+                .tell_waits(authority.notices(), rotation.as_ref(), waits);
+        }
         let text = waits.as_ref().map(Waits::to_string);
         self.status.set_rotation(RotationStatus {
-            laggards: rotation.as_ref().and_then(|_| self.turns.laggards()),
+            laggards: rotation
+                .as_ref()
+                .and_then(|rotation| self.turns.laggards(rotation)),
             rotation,
-            waits: text.clone(),
+            waits,
         });
         if anchors.waits == text {
             return;
@@ -333,8 +349,28 @@ impl ManagedIssuer {
         if let Err(error) = self.objects.write_waits(found, text.as_deref()).await {
             warn!("cannot say what the rotation of the trust anchor waits for: {error}");
         }
-        if let Some(waits) = waits {
-            turns::tell_waits(authority.notices(), anchors.rotation.as_ref(), &waits);
+    }
+}
+
+/// Why there is no next step.
+enum Stuck {
+    /// Somebody has to do something first.
+    People(Waits),
+    /// Something that may pass by itself, such as an API server that does not answer.
+    Else(String),
+}
+
+impl From<kube::Error> for Stuck {
+    fn from(error: kube::Error) -> Self {
+        Self::Else(error.to_string())
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::People(waits) => waits.fmt(f),
+            Self::Else(text) => f.write_str(text),
         }
     }
 }

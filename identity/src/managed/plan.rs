@@ -3,12 +3,14 @@
 
 mod anchors;
 mod course;
+mod issuer;
 
 pub(super) use self::anchors::{AnchorPair, Anchors};
 
+use self::{course::Course, issuer::Next};
 use super::{
     bundle::Bundle,
-    rotation::{Facts, Laggards, Phase, Waits},
+    rotation::{Laggards, Phase, Waits, WaitsFor},
 };
 use crate::{
     Certificate, IdentityScope, Issuer, Lifetimes, TrustAnchors,
@@ -48,8 +50,9 @@ pub(super) enum Plan {
     /// Issuer and anchors are somebody else's, or are going to be: they are followed
     /// and never written.
     NotOurs,
-    /// Somebody has to do something first.
-    Stuck(String),
+    /// Somebody has to do something first; what a rotation waits for meanwhile, or why
+    /// none begins, if one is under way or wanted.
+    Stuck(Waits, Option<Waits>),
     MakeAnchor,
     /// The bundle as it is to be.
     Publish(String),
@@ -125,66 +128,112 @@ pub(super) struct Rules {
     pub(super) names: Names,
 }
 
+/// What was found out for a plan.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) laggards: Laggards<'a>,
+    /// Why no step of a rotation may be taken now.
+    pub(super) refused: Option<&'a Waits>,
+}
+
+impl Known<'_> {
+    /// Before anything is.
+    pub(super) const NOTHING: Self = Self {
+        laggards: Laggards::Unknown,
+        refused: None,
+    };
+
+    fn rotate(self, anchors: Anchors, turn: Turn) -> Result<Plan, Waits> {
+        match self.refused {
+            Some(refused) => Err(refused.clone()),
+            None => Ok(Plan::Rotate(anchors.into(), turn)),
+        }
+    }
+}
+
 impl Rules {
-    pub(super) fn plan(&self, state: &State, laggards: Laggards<'_>, now: SystemTime) -> Plan {
+    pub(super) fn plan(&self, state: &State, known: Known<'_>, now: SystemTime) -> Plan {
         if state.issuer.as_ref().is_some_and(|issuer| !issuer.ours) {
             return Plan::NotOurs;
         }
         let Some(anchors) = &state.anchors else {
             return self.without_anchor(state);
         };
-        let step = self.keep(state, anchors, laggards, now);
-        step.unwrap_or_else(Plan::Stuck)
+        let mut waits = None;
+        let step = self.keep(state, anchors, known, now, &mut waits);
+        step.unwrap_or_else(|reason| {
+            let is_wanted = anchors.rotation.is_some() || anchors.requests.rotate;
+            let waits = waits.or_else(|| is_wanted.then(|| reason.clone()));
+            Plan::Stuck(reason, waits)
+        })
     }
 
+    /// `waits` becomes why no rotation begins.
     fn keep(
         &self,
         state: &State,
         anchors: &Anchors,
-        laggards: Laggards<'_>,
+        known: Known<'_>,
         now: SystemTime,
-    ) -> Result<Plan, String> {
+        waits: &mut Option<Waits>,
+    ) -> Result<Plan, Waits> {
         if let Some(reason) = &anchors.unreadable {
-            return Err(reason.clone());
+            return Err(Waits::new(WaitsFor::Anchor, reason));
+        }
+        // The way back must not depend on what may be the reason for it.
+        if let Some(rotation) = &anchors.rotation
+            && rotation.is_aborted(&anchors.requests)
+        {
+            let phase = Phase::Aborting;
+            match known.rotate(anchors.entered(phase), Turn::Enter(phase)) {
+                Ok(step) => return Ok(step),
+                Err(refused) => *waits = Some(refused),
+            }
         }
         let own = anchors.trusted();
         let anchor = self.anchor(&own, now)?;
-        let waits = match self.begin(anchors, anchor, now) {
+        match self.begin(state, anchors, anchor, known, now) {
             Some(Ok(step)) => return Ok(step),
-            Some(Err(reason)) => Some(Waits::People(reason)),
-            None => None,
-        };
-        if let Some(step) = self.publish(&own, state.bundle.as_ref()) {
-            return Ok(step);
+            Some(Err(refused)) => *waits = Some(refused),
+            None => {}
         }
-        let published = state.bundle.as_ref().expect("published before");
-        let issuer = self.issuer(anchors, &own, published, state.issuer.as_ref(), now)?;
-        let until = match issuer {
-            Next::Keep(until) => until,
+        let Some(published) = &state.bundle else {
+            return Ok(Plan::Publish(own.with(&own)));
+        };
+        let held = Bundle::read(&published.pem);
+        let lacks = own.certificates().any(|anchor| !held.holds(anchor));
+        if published.ours && (lacks || !held.is_whole()) {
+            return Ok(Plan::Publish(held.with(&own)));
+        }
+        let issuer = match self.issuer(anchors, &own, published, state.issuer.as_ref(), now)? {
+            Next::Keep(until) => Some(until),
             Next::Theirs => return Ok(Plan::NotOurs),
+            Next::Make(Why::Rotation(_)) => None,
+            // Nobody would trust the first.
+            Next::Make(Why::Missing) if lacks => return Err(self.lacking()),
             Next::Make(why) => {
-                // Leaves are signed that the phase did not count on.
-                if let (Why::Rotation(phase), Some(rotation)) = (&why, &anchors.rotation)
-                    && rotation.since.is_some()
-                {
-                    let again = anchors.turned(Some(rotation.at(*phase)));
-                    return Ok(Plan::Rotate(again.into(), Turn::BeginAgain(*phase)));
-                }
                 let successor = self.successor(anchors, &own)?;
                 return Ok(Plan::MakeIssuer(successor.into(), why));
             }
         };
-        match &anchors.rotation {
-            None => Ok(Plan::Done(until, waits)),
-            Some(rotation) => {
-                let facts = Facts {
-                    requests: &anchors.requests,
-                    leaves_last: self.leaves_last,
-                    laggards,
-                    must_switch: self.cannot_renew_under(anchor, now),
-                };
-                self.advance(anchors, rotation, &facts, published, until, now)
-            }
+        let course = Course {
+            own: &own,
+            published,
+            lacks,
+            issuer,
+            now,
+        };
+        let waits = match &anchors.rotation {
+            None if lacks => return Err(self.lacking()),
+            None => waits.take(),
+            Some(rotation) => match self.advance(anchors, rotation, known, &course) {
+                Ok(step) => return Ok(step),
+                Err(reason) => Some(reason),
+            },
+        };
+        match (issuer, waits) {
+            (Some(until), waits) => Ok(Plan::Done(until, waits)),
+            (None, waits) => Err(waits.expect("an issuer is to be made")),
         }
     }
 
@@ -245,185 +294,56 @@ impl Rules {
                     issuer,
                     bundle,
                 } = &self.names;
-                Plan::Stuck(format!(
+                let text = format!(
                     "{anchor} is gone, and the issuer cannot be renewed without it: put it back; \
                      to start anew with another trust anchor, delete {issuer} and {bundle}, too, \
                      and restart all meshed workloads"
-                ))
+                );
+                Plan::Stuck(Waits::new(WaitsFor::Anchor, text), None)
             }
         }
     }
 
     /// The anchor that signs.
-    fn anchor<'a>(&self, own: &'a Bundle, now: SystemTime) -> Result<&'a Certificate, String> {
+    fn anchor<'a>(&self, own: &'a Bundle, now: SystemTime) -> Result<&'a Certificate, Waits> {
         let name = &self.names.anchor;
         let anchor = match own.certificates().next() {
             Some(anchor) if own.is_whole() => anchor,
             _ => {
-                return Err(format!(
+                return Err(lost(format!(
                     "{name} does not hold a certificate that can be read: put back what was there"
-                ));
+                )));
             }
         };
         if now < anchor.not_before() {
             let (now, begin) = (date(now), date(anchor.not_before()));
-            return Err(format!(
-                "the clock says {now}, and the trust anchor in {name} begins at {begin}: nothing \
-                 is made with a clock that is wrong"
+            return Err(Waits::new(
+                WaitsFor::Clock,
+                format!(
+                    "the clock says {now}, and the trust anchor in {name} begins at {begin}: \
+                     nothing is made with a clock that is wrong"
+                ),
             ));
         }
         Ok(anchor)
     }
 
-    /// What is to be done about the bundle.
-    fn publish(&self, own: &Bundle, published: Option<&Published>) -> Option<Plan> {
-        let Some(published) = published else {
-            return Some(Plan::Publish(own.with(own)));
-        };
-        let held = Bundle::read(&published.pem);
-        let missing = own.certificates().any(|anchor| !held.holds(anchor));
-        if !missing && (held.is_whole() || !published.ours) {
-            return None;
-        }
-        if published.ours {
-            return Some(Plan::Publish(held.with(own)));
-        }
+    /// That a bundle of somebody else does not have what it should.
+    fn lacking(&self) -> Waits {
         let Names { anchor, bundle, .. } = &self.names;
-        Some(Plan::Stuck(format!(
-            "{bundle} is not kept by Ferrule and lacks a trust anchor that is in {anchor}: add it"
-        )))
-    }
-
-    fn issuer(
-        &self,
-        anchors: &Anchors,
-        own: &Bundle,
-        published: &Published,
-        issuer: Option<&IssuerPair>,
-        now: SystemTime,
-    ) -> Result<Next, String> {
-        let anchor = own.certificates().next().expect("looked at before");
-        if now > anchor.not_after() {
-            let (name, end) = (&self.names.anchor, date(anchor.not_after()));
-            return Err(format!("the trust anchor in {name} has expired at {end}"));
-        }
-        let Some(pair) = issuer else {
-            return Ok(Next::Make(Why::Missing));
-        };
-        let load = |anchors: &TrustAnchors| {
-            Issuer::load(&pair.certificate, &pair.key, anchors, &self.scope, now)
-        };
-        let read = |pem: &[u8]| TrustAnchors::from_pem(pem).map_err(|error| error.to_string());
-        let issuer = match load(&read(own.with(own).as_bytes())?) {
-            Ok(issuer) => issuer,
-            // The other anchor has left the Secret, and is in the bundle still.
-            Err(_)
-                if let Some(rotation) = &anchors.rotation
-                    && read(&published.pem).is_ok_and(|all| load(&all).is_ok()) =>
-            {
-                return Ok(Next::Make(Why::Rotation(rotation.phase)));
-            }
-            // Somebody has put theirs into the object that was ours.
-            Err(_) if read(&published.pem).is_ok_and(|all| load(&all).is_ok()) => {
-                return Ok(Next::Theirs);
-            }
-            Err(error) => return Ok(Next::Make(Why::Unusable(error.to_string()))),
-        };
-        if let Some(rotation) = &anchors.rotation
-            && !is_signed_as(rotation.phase, &issuer, anchor, anchors)
-        {
-            return Ok(Next::Make(Why::Rotation(rotation.phase)));
-        }
-        if pair.asked {
-            return Ok(Next::Make(Why::Asked));
-        }
-        let certificate = issuer.certificate();
-        // Near the end of the anchor there is nothing to be won.
-        let end = (now + self.lifetimes.issuer).min(anchor.not_after());
-        let is_gain = end > certificate.not_after() + Duration::from_secs(1);
-        let due = making::due_at(certificate);
-        Ok(if now < due {
-            Next::Keep(due)
-        } else if is_gain {
-            Next::Make(Why::Due)
-        } else {
-            Next::Keep(certificate.not_after())
-        })
-    }
-
-    fn successor(&self, anchors: &Anchors, own: &Bundle) -> Result<Successor, String> {
-        let root = |anchor: &Certificate, pair: &AnchorPair| {
-            let key = self.key(anchor, pair)?;
-            Root::new(anchor, key).map_err(|error| error.to_string())
-        };
-        let anchor = own.certificates().next().expect("looked at before");
-        let is_switched = anchors
-            .rotation
-            .as_ref()
-            .is_some_and(|rotation| rotation.phase == Phase::Switched);
-        let cross = match &anchors.previous {
-            Some(previous) if is_switched => {
-                let held = Bundle::read(&previous.certificates);
-                let held = held.certificates().next();
-                let name = &self.names.anchor;
-                let held = held.ok_or_else(|| {
-                    format!("previous.crt in {name} cannot be read: put back what was there")
-                })?;
-                Some(root(held, previous)?)
-            }
-            _ => None,
-        };
-        let trusted = TrustAnchors::from_pem(own.with(own).as_bytes());
-        Ok(Successor {
-            root: root(anchor, &anchors.current)?,
-            cross,
-            anchors: trusted.map_err(|error| error.to_string())?,
-        })
-    }
-
-    /// The key of an anchor.
-    fn key(&self, anchor: &Certificate, pair: &AnchorPair) -> Result<KeyPair, String> {
-        let name = &self.names.anchor;
-        let Some(key) = &pair.key else {
-            return Err(format!(
-                "{name} has no key, and an issuer must be signed with it: put it there"
-            ));
-        };
-        let key = std::str::from_utf8(key).ok();
-        let key = key.and_then(|pem| KeyPair::from_pem(pem).ok());
-        let key = key.ok_or_else(|| format!("{name} holds no private key that can be read"))?;
-        if !making::is_pair(anchor, &key) {
-            return Err(format!(
-                "{name} holds a key that is not its certificate's: put back what was there"
-            ));
-        }
-        Ok(key)
+        Waits::new(
+            WaitsFor::Bundle,
+            format!(
+                "{bundle} is not kept by Ferrule and lacks a trust anchor that is in {anchor}: \
+                 add it"
+            ),
+        )
     }
 }
 
-/// Whether an issuer is signed by all that are to sign in this phase, and by no other.
-fn is_signed_as(phase: Phase, issuer: &Issuer, anchor: &Certificate, anchors: &Anchors) -> bool {
-    let (own, others) = issuer.chain().split_first().expect("never empty");
-    let is_by = |certificate: &Certificate, anchor: &Certificate| {
-        certificate.is_issued_under_the_name_of(anchor)
-            && certificate.verify_signature(anchor).is_ok()
-    };
-    let mut crosses = others
-        .iter()
-        .filter(|other| other.public_key() == own.public_key());
-    if !is_by(own, anchor) {
-        return false;
-    }
-    let previous = anchors.previous.as_ref();
-    match (phase, previous) {
-        (Phase::Switched, Some(previous)) => {
-            let held = Bundle::read(&previous.certificates);
-            let mut held = held.certificates();
-            held.next()
-                .is_some_and(|held| crosses.any(|cross| is_by(cross, held)))
-        }
-        _ => crosses.next().is_none(),
-    }
+/// That an anchor is not what it should be.
+fn lost(problem: impl std::fmt::Display) -> Waits {
+    Waits::new(WaitsFor::Anchor, problem.to_string())
 }
 
 fn read_one(pem: &str) -> Result<Certificate, String> {
@@ -432,13 +352,6 @@ fn read_one(pem: &str) -> Result<Certificate, String> {
         .into_iter()
         .next()
         .ok_or_else(|| "no certificate".to_owned())
-}
-
-/// What becomes of the issuer.
-enum Next {
-    Keep(SystemTime),
-    Theirs,
-    Make(Why),
 }
 
 #[cfg(test)]

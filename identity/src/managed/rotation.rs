@@ -111,6 +111,11 @@ impl Rotation {
         }
     }
 
+    /// Whether somebody wants the way back, and there is one.
+    pub(super) fn is_aborted(&self, requests: &Requests) -> bool {
+        requests.abort && self.phase.can_abort()
+    }
+
     /// The same rotation at the beginning of another phase.
     pub(super) fn at(&self, phase: Phase) -> Self {
         Self {
@@ -130,6 +135,17 @@ pub(super) struct Requests {
     pub(super) unless_waiting_in: Option<Phase>,
 }
 
+/// What there is in the cluster of what a phase stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// Whether the bundle lacks an anchor that is to be trusted.
+    pub(super) lacks: bool,
+    /// Whether the issuer is signed by all that are to sign, and by no other.
+    pub(super) signed: bool,
+    /// Whether the bundle has the anchor still that is to leave.
+    pub(super) spare: bool,
+}
+
 /// What the next phase depends on, as far as it is known.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
@@ -139,8 +155,19 @@ pub(super) struct Facts<'a> {
     pub(super) leaves_last: Duration,
     /// Workloads that the phase has to wait for, counted since it is complete.
     pub(super) laggards: Laggards<'a>,
-    /// Whether issuers cannot be renewed under the old anchor alone any more.
-    pub(super) must_switch: bool,
+    /// How the anchor that signs is doing.
+    pub(super) end: End,
+}
+
+/// How near its end an anchor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Issuers have their whole life under it.
+    Far,
+    /// Until this time it can sign issuers, shorter and shorter ones.
+    Near(Timestamp),
+    /// Issuers cannot be renewed under it alone any more.
+    Come,
 }
 
 /// What is known of pods that hold a rotation up.
@@ -150,30 +177,105 @@ pub(super) enum Laggards<'a> {
     Unknown,
     /// None.
     Gone,
-    /// These, in words.
-    Some(&'a str),
+    /// These, or whatever keeps them from being counted.
+    Some(&'a Waits),
 }
 
 /// Why a rotation stays where it is, or does not begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Waits {
-    /// Nobody has to do anything.
-    Time(String),
-    /// Somebody has.
-    People(String),
+pub struct Waits {
+    /// What for.
+    pub on: WaitsFor,
+    /// The same for people: who or what it is, and what to do.
+    pub text: String,
+}
+
+impl Waits {
+    pub(super) fn new(on: WaitsFor, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { on, text }
+    }
 }
 
 impl fmt::Display for Waits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Time(text) | Self::People(text)) = self;
-        f.write_str(text)
+        f.write_str(&self.text)
     }
 }
 
-/// What becomes of a phase.
+/// What a rotation can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitsFor {
+    /// Pods that do not trust the anchor that comes.
+    Pods,
+    /// Proxies outside Kubernetes that are not under it.
+    Machines,
+    /// Leaves that only the old anchor vouches for; nobody has to do anything.
+    Leaves,
+    /// Whoever has paused it.
+    Paused,
+    /// The same, and the old anchor comes to its end.
+    PausedAtEnd,
+    /// The clock, which is not the API server's.
+    Clock,
+    /// The private key of an anchor.
+    Key,
+    /// Whoever keeps the bundle.
+    Bundle,
+    /// Pods, or proxies outside Kubernetes, cannot be counted.
+    Count,
+    /// A rotation by hand.
+    ByHand,
+    /// An anchor, or what is written of the rotation, that is gone, damaged or expired.
+    Anchor,
+}
+
+impl WaitsFor {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Pods,
+        Self::Machines,
+        Self::Leaves,
+        Self::Paused,
+        Self::PausedAtEnd,
+        Self::Clock,
+        Self::Key,
+        Self::Bundle,
+        Self::Count,
+        Self::ByHand,
+        Self::Anchor,
+    ];
+
+    /// As metrics name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pods => "pods",
+            Self::Machines => "machines",
+            Self::Leaves => "leaves",
+            Self::Paused => "paused",
+            Self::PausedAtEnd => "paused_at_end",
+            Self::Clock => "clock",
+            Self::Key => "key",
+            Self::Bundle => "bundle",
+            Self::Count => "count",
+            Self::ByHand => "by_hand",
+            Self::Anchor => "anchor",
+        }
+    }
+}
+
+/// What becomes of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It is complete only now: its time begins.
+    /// The bundle is to have all anchors that are to be trusted.
+    Publish,
+    /// Leaves are signed that the phase did not count on: its time begins anew.
+    BeginAgain,
+    /// An issuer is to be made that is signed as it should be.
+    Sign,
+    /// The bundle is to lose the anchor that leaves.
+    Withdraw,
+    /// The phase is complete only now: its time begins.
     Begin,
     /// The rotation goes on to this phase.
     Enter(Phase),
@@ -185,43 +287,88 @@ pub(super) enum Next {
     Count,
 }
 
-/// What becomes of a phase all of which is in the cluster.
-pub(super) fn next(rotation: &Rotation, facts: &Facts<'_>, now: Timestamp) -> Next {
+/// The phase that a rotation begins with: under an expired anchor nothing can be renewed
+/// while workloads restart.
+pub(super) fn first(end: End) -> Phase {
+    match end {
+        End::Come => Phase::Switched,
+        End::Far | End::Near(_) => Phase::Distributing,
+    }
+}
+
+/// That it is paused.
+pub(super) fn paused(end: End) -> Waits {
+    match end {
+        End::Far => Waits::new(WaitsFor::Paused, "it is paused"),
+        End::Near(until) => Waits::new(
+            WaitsFor::PausedAtEnd,
+            format!(
+                "it is paused, and the old anchor can sign issuers until {} only: resume it",
+                until.strftime("%Y-%m-%dT%H:%M:%SZ")
+            ),
+        ),
+        End::Come => Waits::new(
+            WaitsFor::PausedAtEnd,
+            "it is paused, and the old anchor cannot sign another issuer: resume it, or no              certificates are given once the issuer has expired",
+        ),
+    }
+}
+
+/// What becomes of a rotation: what is to be trusted comes first, then the issuer, then
+/// what is not needed any more leaves, and then the phase may end.
+pub(super) fn next(rotation: &Rotation, seen: Seen, facts: &Facts<'_>, now: Timestamp) -> Next {
     let phase = rotation.phase;
-    if facts.requests.abort && phase.can_abort() {
+    if rotation.is_aborted(facts.requests) {
         return Next::Enter(Phase::Aborting);
+    }
+    if seen.lacks {
+        return Next::Publish;
+    }
+    if !seen.signed {
+        return match rotation.since {
+            Some(_) => Next::BeginAgain,
+            None => Next::Sign,
+        };
     }
     // What is only tidied up is not held up.
     if !phase.can_abort() {
-        return Next::End;
+        return if seen.spare {
+            Next::Withdraw
+        } else {
+            Next::End
+        };
     }
     let Some(since) = rotation.since else {
         return Next::Begin;
     };
     if facts.requests.paused {
-        return Next::Wait(Waits::People("it is paused".to_owned()));
+        return Next::Wait(paused(match phase {
+            Phase::Distributing => facts.end,
+            _ => End::Far,
+        }));
     }
     let until = since
         .checked_add(facts.leaves_last)
         .unwrap_or(Timestamp::MAX);
     if phase == Phase::Switched && now < until {
         let until = until.strftime("%Y-%m-%dT%H:%M:%SZ");
-        return Next::Wait(Waits::Time(format!(
-            "leaves that only the old anchor vouches for are valid until {until}"
-        )));
+        return Next::Wait(Waits::new(
+            WaitsFor::Leaves,
+            format!("leaves that only the old anchor vouches for are valid until {until}"),
+        ));
     }
     let onward = match phase {
         Phase::Distributing => Phase::Switched,
         _ => Phase::Retiring,
     };
     // Nobody is left behind by that: the old anchor signs, too.
-    let must_go_on = facts.must_switch && phase == Phase::Distributing;
+    let must_go_on = facts.end == End::Come && phase == Phase::Distributing;
     if must_go_on || facts.requests.unless_waiting_in == Some(phase) {
         return Next::Enter(onward);
     }
     match facts.laggards {
         Laggards::Unknown => Next::Count,
-        Laggards::Some(who) => Next::Wait(Waits::People(who.to_owned())),
+        Laggards::Some(who) => Next::Wait(who.clone()),
         Laggards::Gone => Next::Enter(onward),
     }
 }

@@ -1,6 +1,7 @@
 //! How keeping an issuer goes.
 
-use super::rotation::Rotation;
+use super::rotation::{Rotation, Waits};
+use crate::Census;
 use arc_swap::ArcSwapOption;
 use std::sync::{
     Arc,
@@ -23,9 +24,25 @@ pub struct RotationStatus {
     /// How far it is; none if it has not begun, for the reason in `waits`.
     pub rotation: Option<Rotation>,
     /// What it waits for.
-    pub waits: Option<String>,
-    /// How many pods do not trust the new anchor, when they were counted last.
-    pub laggards: Option<usize>,
+    pub waits: Option<Waits>,
+    /// Who does not trust the new anchor, when they were counted last.
+    pub laggards: Option<Laggards>,
+}
+
+/// Who holds a rotation up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Laggards {
+    /// The pods.
+    pub census: Arc<Census>,
+    /// How many proxies outside Kubernetes.
+    pub outside: usize,
+}
+
+impl Laggards {
+    /// All of them.
+    pub fn count(&self) -> usize {
+        self.census.behind() + self.outside
+    }
 }
 
 impl ManagedStatus {

@@ -3,35 +3,46 @@
 use super::{
     objects::Objects,
     plan::{Anchors, Rules, Turn},
-    rotation::{Phase, Rotation, Waits},
+    rotation::{Phase, Rotation, Waits, WaitsFor},
+    status::Laggards,
 };
 use crate::{Census, Notice, Notices, TrustAnchors, Trusts, Wanted, certificate::date, outside};
 use kube::Client;
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// Pods are counted this often at the most; and so that the API server is not busy
 /// with that for more than a thirtieth of its time.
 const COUNT_EVERY: Duration = Duration::from_secs(10);
 const SHARE: u32 = 30;
+/// How old numbers may be that nothing depends on.
+const COUNT_ANYWAY: Duration = Duration::from_secs(600);
 /// A clock that is further from the API server's is wrong: certificates begin an hour,
 /// or a tenth of their life, before they are made.
 const CLOCK: Duration = Duration::from_secs(300);
+/// Clusters keep Events for an hour or so: what lasts is told again after these.
+const AGAIN: Duration = Duration::from_secs(3 * 3600);
 
 /// What is known of the pods that hold a rotation up.
 pub(super) struct Turns {
     client: Client,
     control_plane: String,
     last: Option<Count>,
+    /// What was told last of waiting, and of being stuck.
+    told: [String; 2],
 }
 
 struct Count {
     /// What they were counted for.
     rotation: Rotation,
-    census: Census,
+    census: Arc<Census>,
     /// Proxies outside Kubernetes that are not under the anchor that comes.
     outside: Vec<String>,
+    taken: Instant,
     again: Instant,
 }
 
@@ -41,7 +52,7 @@ impl Count {
     }
 
     /// Who they are, if there are any.
-    fn told(&self) -> Option<String> {
+    fn told(&self) -> Option<Waits> {
         let pods = self.census.behind();
         let verb = if pods == 1 { "does" } else { "do" };
         let pods = (pods > 0).then(|| format!("{verb} not trust the new anchor: {}", self.census));
@@ -52,8 +63,12 @@ impl Count {
             };
             format!("outside Kubernetes: {first}{more}")
         });
+        let on = match pods {
+            Some(_) => WaitsFor::Pods,
+            None => WaitsFor::Machines,
+        };
         let all: Vec<_> = pods.into_iter().chain(outside).collect();
-        (!all.is_empty()).then(|| all.join("; "))
+        (!all.is_empty()).then(|| Waits::new(on, all.join("; ")))
     }
 }
 
@@ -63,72 +78,152 @@ impl Turns {
             client: client.clone(),
             control_plane: control_plane.to_owned(),
             last: None,
+            told: Default::default(),
         }
     }
 
-    /// Who does not trust the anchor that comes, in words. That there is nobody is
-    /// never remembered: it was found out just now.
-    pub(super) async fn held_up(
-        &mut self,
-        rotation: &Rotation,
-        incoming: &TrustAnchors,
-    ) -> Result<Option<String>, String> {
+    /// Who does not trust the anchor that comes, or why nobody can tell. That there is
+    /// nobody is never remembered: it was found out just now.
+    pub(super) async fn held_up(&mut self, anchors: Option<&Anchors>) -> Option<Waits> {
+        let Some((rotation, incoming)) = anchors.and_then(Anchors::incoming) else {
+            let text = "the anchor that comes cannot be read";
+            return Some(Waits::new(WaitsFor::Anchor, text));
+        };
         let known = self.last.as_ref().filter(|last| {
             last.rotation == *rotation && Instant::now() < last.again && last.behind() > 0
         });
         if known.is_none() {
-            let begun = Instant::now();
-            let wanted = Wanted {
-                trusts: Trusts::Anchors(std::slice::from_ref(&rotation.incoming)),
-                published: rotation.published,
-                ending: true,
-            };
-            let census = Census::take(&self.client, &self.control_plane, wanted);
-            let census = census
+            match self.count(rotation, &incoming).await {
+                Ok(count) => self.last = Some(count),
+                Err(problem) => return Some(Waits::new(WaitsFor::Count, problem)),
+            }
+        }
+        self.last.as_ref().and_then(Count::told)
+    }
+
+    /// Counts them where the rotation waits for something else, for people who want to
+    /// see them become less.
+    pub(super) async fn count_anyway(&mut self, anchors: &Anchors) {
+        let Some((rotation, incoming)) = anchors.incoming() else {
+            return;
+        };
+        let is_known = self.last.as_ref().is_some_and(|last| {
+            let age = last.taken.elapsed();
+            last.rotation.phase == rotation.phase && age < COUNT_ANYWAY
+        });
+        // Before that nobody can trust it.
+        if is_known || rotation.since.is_none() {
+            return;
+        }
+        match self.count(rotation, &incoming).await {
+            Ok(count) => self.last = Some(count),
+            Err(problem) => debug!("who does not trust the new anchor: {problem}"),
+        }
+    }
+
+    async fn count(&self, rotation: &Rotation, incoming: &TrustAnchors) -> Result<Count, String> {
+        let begun = Instant::now();
+        let wanted = Wanted {
+            trusts: Trusts::Anchors(std::slice::from_ref(&rotation.incoming)),
+            published: rotation.published,
+            ending: true,
+        };
+        let census = Census::take(&self.client, &self.control_plane, wanted);
+        let census = census
+            .await
+            .map_err(|error| format!("pods cannot be counted: {error}"))?;
+        // Before, the old anchor signs, and they show what they should.
+        let outside = match rotation.phase {
+            Phase::Switched => outside::behind(&self.client, incoming)
                 .await
-                .map_err(|error| format!("pods cannot be counted: {error}"))?;
-            // Before, the old anchor signs, and they show what they should.
-            let outside = match rotation.phase {
-                Phase::Switched => outside::behind(&self.client, incoming)
-                    .await
-                    .map_err(|error| format!("ExternalWorkloads cannot be listed: {error}"))?,
-                _ => Vec::new(),
-            };
-            self.last = Some(Count {
-                rotation: rotation.clone(),
-                census,
-                outside,
-                again: Instant::now() + COUNT_EVERY.max(begun.elapsed() * SHARE),
+                .map_err(|error| format!("ExternalWorkloads cannot be listed: {error}"))?,
+            _ => Vec::new(),
+        };
+        Ok(Count {
+            rotation: rotation.clone(),
+            census: Arc::new(census),
+            outside,
+            taken: Instant::now(),
+            again: Instant::now() + COUNT_EVERY.max(begun.elapsed() * SHARE),
+        })
+    }
+
+    /// Who did not trust the anchor that comes, when they were counted last.
+    pub(super) fn laggards(&self, rotation: &Rotation) -> Option<Laggards> {
+        let last = self.last.as_ref();
+        let last = last.filter(|last| last.rotation.incoming == rotation.incoming)?;
+        Some(Laggards {
+            census: last.census.clone(),
+            outside: last.outside.len(),
+        })
+    }
+
+    /// What is wrong with the clock, if it is not good enough to go by.
+    pub(super) async fn clock(&self, objects: &Objects) -> kube::Result<Option<Waits>> {
+        let theirs = objects.clock().await?;
+        Ok(theirs.and_then(|theirs| apart(SystemTime::now(), theirs)))
+    }
+
+    /// Tells that a rotation waits: as an Event if somebody has to do something, once for
+    /// each reason in each phase, and again as long as it lasts.
+    pub(super) fn tell_waits(
+        &mut self,
+        notices: &Notices,
+        rotation: Option<&Rotation>,
+        waits: &Waits,
+    ) {
+        let at = rotation.map(|rotation| (rotation.phase, &rotation.incoming, rotation.since));
+        let Some(step) = news(&mut self.told[0], &format!("{at:?} {:?}", waits.on)) else {
+            return;
+        };
+        let text = match rotation {
+            Some(_) => format!("the rotation of the trust anchor waits: {waits}"),
+            None => format!("no rotation of the trust anchor begins: {waits}"),
+        };
+        info!("{text}");
+        if waits.on != WaitsFor::Leaves {
+            notices.tell(|| Notice::Rotation {
+                waits: true,
+                step,
+                text,
             });
         }
-        Ok(self.last.as_ref().and_then(Count::told))
     }
 
-    /// How many pods did not trust the anchor that comes, when they were counted last.
-    pub(super) fn laggards(&self) -> Option<usize> {
-        self.last.as_ref().map(Count::behind)
-    }
-
-    /// Whether the clock is good enough to go by.
-    pub(super) async fn clock(&self, objects: &Objects) -> Result<(), String> {
-        let theirs = objects.clock().await;
-        let theirs = theirs.map_err(|error| format!("the API server's time: {error}"))?;
-        let Some(theirs) = theirs else {
-            return Ok(());
-        };
-        let ours = SystemTime::now();
-        let apart = ours
-            .duration_since(theirs)
-            .unwrap_or_else(|error| error.duration());
-        if apart <= CLOCK {
-            return Ok(());
+    /// Tells that the issuer cannot be kept before somebody does something, likewise.
+    pub(super) fn tell_stuck(&mut self, notices: &Notices, reason: &Waits, text: String) {
+        if let Some(reason) = news(&mut self.told[1], reason.on.as_str()) {
+            notices.tell(|| Notice::UpkeepStuck { text, reason });
         }
-        let (ours, theirs) = (date(ours), date(theirs));
-        Err(format!(
+    }
+}
+
+/// The name of what is to be told, if it is not what was told last. It is the same for
+/// all who tell of it at about the same time.
+fn news(told: &mut String, what: &str) -> Option<String> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let turn = since.unwrap_or_default().as_secs() / AGAIN.as_secs();
+    let step = format!("{what} {turn}");
+    (*told != step).then(|| told.clone_from(&step))?;
+    Some(step)
+}
+
+/// That two clocks are too far from each other.
+fn apart(ours: SystemTime, theirs: SystemTime) -> Option<Waits> {
+    let apart = ours
+        .duration_since(theirs)
+        .unwrap_or_else(|error| error.duration());
+    if apart <= CLOCK {
+        return None;
+    }
+    let (ours, theirs) = (date(ours), date(theirs));
+    Some(Waits::new(
+        WaitsFor::Clock,
+        format!(
             "the clock says {ours} and the API server's {theirs}: the trust anchor is not \
              rotated with a clock that is wrong"
-        ))
-    }
+        ),
+    ))
 }
 
 /// Tells of a step that was taken.
@@ -173,16 +268,29 @@ pub(super) fn tell(notices: &Notices, anchors: &Anchors, turn: &Turn, rules: &Ru
     });
 }
 
-/// Tells that a rotation waits; as an Event if for people, once for each phase.
-pub(super) fn tell_waits(notices: &Notices, rotation: Option<&Rotation>, waits: &Waits) {
-    info!("the rotation of the trust anchor waits: {waits}");
-    let Waits::People(waits) = waits else {
-        return;
-    };
-    let step = rotation.map(|rotation| (rotation.phase, &rotation.incoming, rotation.since));
-    notices.tell(|| Notice::Rotation {
-        waits: true,
-        step: format!("{step:?}"),
-        text: format!("the rotation of the trust anchor waits: {waits}"),
-    });
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_wrong_that_is_more_than_five_minutes_from_the_api_servers_either_way() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        for (seconds, is_wrong) in [(0, false), (300, false), (301, true), (86_400, true)] {
+            let other = now + Duration::from_secs(seconds);
+            for waits in [apart(now, other), apart(other, now)] {
+                assert_eq!(waits.is_some(), is_wrong, "{seconds} s");
+                assert!(waits.is_none_or(|waits| waits.on == WaitsFor::Clock));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_told_once_and_another_reason_is_news() {
+        let mut told = String::new();
+        let first = news(&mut told, "None Clock").unwrap();
+        // At a change of the hour it may be told once more.
+        let again = news(&mut told, "None Clock");
+        assert!(again.is_none_or(|again| again != first));
+        assert!(news(&mut told, "None Key").is_some_and(|other| other != first));
+    }
 }

@@ -2,12 +2,28 @@
 
 use super::{tests::*, *};
 use crate::{issuer::preflight, managed::rotation::Requests};
+use std::sync::LazyLock;
 
 /// Counts pods where that is wanted.
 fn plan(rules: &Rules, state: &State, laggards: Laggards<'_>, now: SystemTime) -> Plan {
-    match rules.plan(state, Laggards::Unknown, now) {
-        Plan::Count => rules.plan(state, laggards, now),
+    let known = Known::NOTHING;
+    match rules.plan(state, known, now) {
+        Plan::Count => rules.plan(state, Known { laggards, ..known }, now),
         plan => plan,
+    }
+}
+
+/// Somebody who does not trust the new anchor.
+fn one() -> Laggards<'static> {
+    static ONE: LazyLock<Waits> = LazyLock::new(|| Waits::new(WaitsFor::Pods, "one"));
+    Laggards::Some(&ONE)
+}
+
+/// What a rotation waits for, or why none begins.
+fn waits(rules: &Rules, state: &State, now: SystemTime) -> Option<WaitsFor> {
+    match plan(rules, state, one(), now) {
+        Plan::Done(_, waits) | Plan::Stuck(_, waits) => waits.map(|waits| waits.on),
+        plan => panic!("{}", step(&plan)),
     }
 }
 
@@ -17,7 +33,7 @@ fn run(rules: &Rules, state: &mut State, laggards: Laggards<'_>, now: SystemTime
     for _ in 0..12 {
         let plan = plan(rules, state, laggards, now);
         steps.push(step(&plan));
-        if matches!(plan, Plan::Done(..) | Plan::Stuck(_) | Plan::NotOurs) {
+        if matches!(plan, Plan::Done(..) | Plan::Stuck(..) | Plan::NotOurs) {
             return steps;
         }
         take(rules, state, plan, now);
@@ -75,8 +91,8 @@ fn one_anchor_follows_another_and_everybody_verifies_everybody_meanwhile() {
     let (rules, now) = (rules(), noon());
     let mut state = asked(now);
     let old = bundle(&state).to_vec();
-    let some = Laggards::Some("web does not trust the new anchor");
-    let waits = "waits: web does not trust the new anchor";
+    let some = one();
+    let waits = "waits: one";
     assert_eq!(
         run(&rules, &mut state, some, now),
         [&DISTRIBUTED[..], &[waits]].concat()
@@ -155,11 +171,7 @@ fn the_way_back_is_open_until_the_old_anchor_leaves() {
         let mut state = asked(now);
         let old = bundle(&state).to_vec();
         let key = anchors(&mut state).current.key.clone();
-        let laggards = if switched {
-            Laggards::Gone
-        } else {
-            Laggards::Some("one")
-        };
+        let laggards = if switched { Laggards::Gone } else { one() };
         run(&rules, &mut state, laggards, now);
         anchors(&mut state).requests.abort = true;
         assert_eq!(run(&rules, &mut state, Laggards::Gone, now), expected);
@@ -174,7 +186,7 @@ fn the_way_back_is_open_until_the_old_anchor_leaves() {
 #[test]
 fn a_pause_stops_it_where_it_is_and_an_override_lets_it_go_on() {
     let (rules, now) = (rules(), noon());
-    let some = Laggards::Some("one");
+    let some = one();
     let mut state = asked(now);
     anchors(&mut state).requests.paused = true;
     assert_eq!(run(&rules, &mut state, some, now), ["waits: it is paused"]);
@@ -208,7 +220,7 @@ fn it_begins_by_itself_with_a_third_of_the_anchors_life_left() {
     let mut state = kept(noon());
     for (day, begins) in [(2400, false), (2434, true)] {
         let now = noon() + day * DAY;
-        let first = |rules: &Rules, state: &State| step(&rules.plan(state, Laggards::Gone, now));
+        let first = |rules: &Rules, state: &State| step(&plan(rules, state, Laggards::Gone, now));
         run(&asked, &mut state, Laggards::Gone, now);
         assert_eq!(first(&asked, &state), "done");
         assert_eq!(
@@ -225,7 +237,7 @@ fn laggards_do_not_keep_it_from_switching_when_the_old_anchor_comes_to_its_end()
         rotates: true,
         ..rules()
     };
-    let some = Laggards::Some("one");
+    let some = one();
     let mut state = kept(noon());
     let old = bundle(&state).to_vec();
     let late = noon() + 3400 * DAY;
@@ -251,7 +263,7 @@ fn an_anchor_that_has_expired_is_followed_by_one_that_old_proxies_verify() {
     let mut state = kept(noon());
     let old = bundle(&state).to_vec();
     let now = noon() + 3700 * DAY;
-    let steps = run(&rules, &mut state, Laggards::Some("one"), now);
+    let steps = run(&rules, &mut state, one(), now);
     assert!(
         steps[0].starts_with("Start(\"it has expired at "),
         "{steps:?}"
@@ -312,15 +324,15 @@ fn what_keeps_it_from_beginning_or_going_on_is_said() {
         (
             "a bundle of somebody else",
             |state| state.bundle.as_mut().unwrap().ours = false,
-            "stuck: BUNDLE is not kept by Ferrule and lacks a trust anchor",
+            "waits: BUNDLE is not kept by Ferrule, which cannot publish another",
         ),
         (
             "next.key gone",
             |state| {
-                run(&rules(), state, Laggards::Some("one"), noon());
+                run(&rules(), state, one(), noon());
                 anchors(state).next.as_mut().unwrap().key = None;
             },
-            "stuck: ANCHOR has no key",
+            "waits: ANCHOR has no key",
         ),
     ];
     for (case, break_it, told) in cases {
@@ -335,6 +347,113 @@ fn what_keeps_it_from_beginning_or_going_on_is_said() {
     run(&rules(), &mut state, Laggards::Gone, noon());
     state.bundle.as_mut().unwrap().ours = false;
     let steps = run(&rules(), &mut state, Laggards::Gone, noon() + 3 * DAY);
-    let told = "stuck: BUNDLE is not kept by Ferrule and has a trust anchor that is not needed";
+    let told = "waits: BUNDLE is not kept by Ferrule and has a trust anchor that is not needed";
     assert!(steps.last().unwrap().starts_with(told), "{steps:?}");
+}
+
+/// What trust-manager makes of a bundle that it has taken over.
+fn take_over(state: &mut State, pem: Vec<u8>) {
+    state.bundle = Some(Published { ours: false, pem });
+}
+
+#[test]
+fn somebody_elses_bundle_keeps_no_issuer_from_its_renewal_and_no_rotation_from_its_way_back() {
+    let rules = rules();
+    for (switched, back) in [
+        (false, &["Enter(Aborting)", "End(Aborting)", "done"][..]),
+        (
+            true,
+            &[
+                "Enter(Aborting)",
+                "issuer: unusable",
+                "End(Aborting)",
+                "done",
+            ],
+        ),
+    ] {
+        let mut state = asked(noon());
+        let old = bundle(&state).to_vec();
+        let laggards = if switched { Laggards::Gone } else { one() };
+        run(&rules, &mut state, laggards, noon());
+        take_over(&mut state, old.clone());
+        let lacks = "waits: BUNDLE is not kept by Ferrule and lacks a trust anchor that is in \
+                     ANCHOR: add it";
+        let now = noon() + DAY;
+        assert_eq!(run(&rules, &mut state, Laggards::Gone, now), [lacks]);
+        assert_eq!(waits(&rules, &state, now), Some(WaitsFor::Bundle));
+        let now = noon() + 245 * DAY;
+        let renewed = ["issuer: Due", lacks];
+        assert_eq!(run(&rules, &mut state, Laggards::Gone, now), renewed);
+        state.issuer.as_mut().unwrap().asked = true;
+        let steps = run(&rules, &mut state, Laggards::Gone, now);
+        assert_eq!(steps, ["issuer: Asked", lacks]);
+        anchors(&mut state).requests.abort = true;
+        assert_eq!(run(&rules, &mut state, Laggards::Gone, now), back);
+        assert_eq!(bundle(&state), old);
+        // Beside that bundle none begins, and it is said why.
+        anchors(&mut state).requests.rotate = true;
+        let now = noon() + 490 * DAY;
+        let steps = run(&rules, &mut state, Laggards::Gone, now);
+        assert_eq!(steps[0], "issuer: Due");
+        assert_eq!(waits(&rules, &state, now), Some(WaitsFor::Bundle));
+        // It is ours again.
+        state.bundle.as_mut().unwrap().ours = true;
+        assert_eq!(run(&rules, &mut state, one(), now)[..3], DISTRIBUTED);
+    }
+}
+
+#[test]
+fn a_step_that_is_refused_keeps_no_issuer_from_its_renewal() {
+    let (rules, mut state) = (rules(), asked(noon()));
+    let wrong = Waits::new(WaitsFor::Clock, "the clock");
+    let known = Known {
+        refused: Some(&wrong),
+        ..Known::NOTHING
+    };
+    let refused = |state: &State, now| step(&rules.plan(state, known, now));
+    assert_eq!(refused(&state, noon()), "waits: the clock");
+    let now = noon() + 245 * DAY;
+    assert_eq!(refused(&state, now), "issuer: Due");
+    run(&rules, &mut state, one(), now);
+    // Nor is the way back taken.
+    anchors(&mut state).requests.abort = true;
+    assert_eq!(refused(&state, now), "waits: the clock");
+}
+
+#[test]
+fn it_is_said_in_time_that_a_pause_outlasts_the_old_anchor() {
+    let automatic = Rules {
+        rotates: true,
+        ..rules()
+    };
+    // Issuers last for a year, and a third of one is left when they are renewed.
+    let cases = [
+        (2500, Some(WaitsFor::Paused)),
+        (3160, Some(WaitsFor::Paused)),
+        (3170, Some(WaitsFor::PausedAtEnd)),
+        (3600, Some(WaitsFor::PausedAtEnd)),
+    ];
+    for begun in [false, true] {
+        let mut state = kept(noon());
+        if begun {
+            run(&automatic, &mut state, one(), noon() + 2440 * DAY);
+        }
+        anchors(&mut state).requests.paused = true;
+        for (day, expected) in cases {
+            let now = noon() + day * DAY;
+            run(&automatic, &mut state, one(), now);
+            assert_eq!(waits(&automatic, &state, now), expected, "{day} {begun}");
+        }
+    }
+    // Before one is due, it is nobody's concern.
+    let mut state = kept(noon());
+    anchors(&mut state).requests.paused = true;
+    assert_eq!(waits(&automatic, &state, noon() + 10 * DAY), None);
+    // While both sign there is no hurry.
+    let mut state = asked(noon() + 3000 * DAY);
+    run(&rules(), &mut state, Laggards::Gone, noon() + 3000 * DAY);
+    anchors(&mut state).requests.paused = true;
+    let now = noon() + 6000 * DAY;
+    run(&rules(), &mut state, one(), now);
+    assert_eq!(waits(&rules(), &state, now), Some(WaitsFor::Paused));
 }

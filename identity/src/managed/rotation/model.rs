@@ -3,7 +3,9 @@
 //! leaders that are killed or come too late, time, and people who change their mind.
 //! Whatever has happened, every workload verifies every other.
 
-use super::{Facts, Laggards, Next, Phase, Requests, Rotation, next};
+use super::{
+    End, Facts, Laggards, Next, Phase, Requests, Rotation, Seen, Waits, WaitsFor, first, next,
+};
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::{HashMap, VecDeque},
@@ -73,11 +75,26 @@ struct World {
     stale: u8,
     /// What a leader wanted to write when it was deposed.
     late: Option<Write>,
-    aborting: bool,
     /// Whether somebody has put an issuer back that the old anchor alone had signed.
     restored: bool,
-    /// Whether the old anchor is too near its end to sign issuers alone.
-    ends: bool,
+}
+
+/// What people want, and how near its end the old anchor is: at any time it may be any of
+/// these.
+fn wishes() -> impl Iterator<Item = (Requests, End)> {
+    let unless = [None, Some(Phase::Distributing)];
+    let all = [false, true].into_iter().flat_map(move |abort| {
+        let paused = [false, true].into_iter();
+        paused.flat_map(move |paused| {
+            unless.map(|unless_waiting_in| Requests {
+                rotate: true,
+                abort,
+                paused,
+                unless_waiting_in,
+            })
+        })
+    });
+    all.flat_map(|requests| [(requests.clone(), End::Far), (requests, End::Come)])
 }
 
 impl World {
@@ -98,9 +115,7 @@ impl World {
             injected: OLD,
             stale: 0,
             late: None,
-            aborting: false,
             restored: false,
-            ends: false,
         }
     }
 
@@ -121,9 +136,21 @@ impl World {
         }
     }
 
-    /// The one write that the leader does next, as [`super::super::plan`] decides it: what
-    /// is to be trusted comes first, then the issuer, then what is not needed any more.
-    fn next_write(&self) -> Option<Write> {
+    /// The writes one of which the leader does next, whatever it is asked for: as
+    /// [`next`] decides, which [`super::super::plan`] does what it says of.
+    fn next_writes(&self) -> Vec<Write> {
+        let mut all = Vec::new();
+        for (requests, end) in wishes() {
+            if let Some(write) = self.next_write(&requests, end)
+                && !all.contains(&write)
+            {
+                all.push(write);
+            }
+        }
+        all
+    }
+
+    fn next_write(&self, requests: &Requests, end: End) -> Option<Write> {
         let secret = |rotation| {
             Some(Write::Secret(Secret {
                 rotation: Some(rotation),
@@ -131,13 +158,8 @@ impl World {
             }))
         };
         let Some((phase, since)) = self.secret.rotation else {
-            let begins = if self.ends {
-                Phase::Switched
-            } else {
-                Phase::Distributing
-            };
             return match self.secret.over {
-                None => secret((begins, None)),
+                None => secret((first(end), None)),
                 Some(_) => (self.issuer != self.signers()).then_some(Write::Issuer(self.signers())),
             };
         };
@@ -146,18 +168,6 @@ impl World {
             Phase::Retiring => NEW,
             Phase::Aborting => OLD,
         };
-        if self.bundle | trusted != self.bundle {
-            return Some(Write::Bundle(self.bundle | trusted));
-        }
-        if self.issuer != self.signers() {
-            if since.is_some() {
-                return secret((phase, None));
-            }
-            return Some(Write::Issuer(self.signers()));
-        }
-        if !phase.can_abort() && self.bundle != trusted {
-            return Some(Write::Bundle(trusted));
-        }
         let epoch = Timestamp::UNIX_EPOCH;
         let at = |ticks: u8| epoch + SignedDuration::from_secs(ticks.into());
         let now = at(since.unwrap_or(0));
@@ -169,23 +179,29 @@ impl World {
             incoming: String::new(),
             outgoing: String::new(),
         };
+        let seen = Seen {
+            lacks: self.bundle | trusted != self.bundle,
+            signed: self.issuer == self.signers(),
+            spare: self.bundle != trusted,
+        };
         let running = || self.pods.iter().flatten();
+        let one = Waits::new(WaitsFor::Pods, "one");
         let laggards = if running().any(|pod| pod.trusts & NEW == 0) {
-            Laggards::Some("one")
+            Laggards::Some(&one)
         } else {
             Laggards::Gone
         };
-        let requests = Requests {
-            abort: self.aborting,
-            ..Requests::default()
-        };
         let facts = Facts {
-            requests: &requests,
+            requests,
             leaves_last: Duration::from_secs(LEAVES_LAST.into()),
             laggards,
-            must_switch: self.ends,
+            end,
         };
-        match next(&rotation, &facts, now) {
+        match next(&rotation, seen, &facts, now) {
+            Next::Publish => Some(Write::Bundle(self.bundle | trusted)),
+            Next::BeginAgain => secret((phase, None)),
+            Next::Sign => Some(Write::Issuer(self.signers())),
+            Next::Withdraw => Some(Write::Bundle(trusted)),
             Next::Begin => secret((phase, Some(0))),
             Next::Enter(phase) => secret((phase, None)),
             Next::End => Some(Write::Secret(Secret {
@@ -199,15 +215,7 @@ impl World {
 
     fn write(&mut self, write: Write) {
         match write {
-            Write::Secret(secret) => {
-                if secret
-                    .rotation
-                    .is_some_and(|(phase, _)| phase == Phase::Aborting)
-                {
-                    self.aborting = false;
-                }
-                self.secret = secret;
-            }
+            Write::Secret(secret) => self.secret = secret,
             Write::Bundle(bundle) => self.bundle = bundle,
             Write::Issuer(issuer) => self.issuer = issuer,
         }
@@ -254,7 +262,7 @@ impl World {
             }
         };
         happens(&|| "time goes on".into(), &World::tick);
-        if let Some(write) = self.next_write() {
+        for write in self.next_writes() {
             happens(&|| format!("the leader writes {write:?}"), &|world| {
                 world.write(write);
                 true
@@ -274,15 +282,6 @@ impl World {
                 world.late.take().is_some()
             });
         }
-        happens(&|| "somebody aborts".into(), &|world| {
-            let phase = world.secret.rotation.map(|(phase, _)| phase);
-            let can = phase.is_some_and(Phase::can_abort) && !world.aborting;
-            world.aborting |= can;
-            can
-        });
-        happens(&|| "the old anchor comes to its end".into(), &|world| {
-            !std::mem::replace(&mut world.ends, true)
-        });
         happens(&|| "somebody restores the old issuer".into(), &|world| {
             let phase = world.secret.rotation.map(|(phase, _)| phase);
             let can = phase == Some(Phase::Switched) && world.late.is_none() && !world.restored;
