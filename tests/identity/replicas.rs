@@ -1,6 +1,7 @@
 //! Several identity replicas go through a rotation, and their leaders are killed.
 
 use crate::{
+    door::{Door, End},
     mesh::{Mesh, Traffic},
     rotation::{SHORT, annotate, certificates, rotate, told, until_over, until_phase},
 };
@@ -72,7 +73,7 @@ impl<'a> Replicas<'a> {
 }
 
 #[tokio::test]
-async fn the_leader_is_killed_in_each_phase() -> Result<()> {
+async fn the_leader_is_killed_in_each_phase_that_waits() -> Result<()> {
     let mesh = Mesh::new("rotation-killed").await?;
     let mut replicas = Replicas::start(&mesh, 2).await?;
     let old = mesh.anchors().await?;
@@ -92,18 +93,63 @@ async fn the_leader_is_killed_in_each_phase() -> Result<()> {
     until_phase(&mesh, "switched").await?;
     replicas.replace_the_leader().await?;
     traffic.meets(&replicas.proxy(&both).await?).await?;
-    // Once more between the writes of the end, wherever that is.
-    eventually("the end begins", async || {
-        let phase = told(&mesh).await?.phase;
-        Ok((phase.as_deref() != Some("switched")).then_some(()))
-    })
-    .await?;
-    replicas.replace_the_leader().await?;
     let new = until_over(&mesh).await?;
     assert_eq!(certificates(&new), 1);
     traffic.meets(&replicas.proxy(&new).await?).await?;
     traffic.is_under(&mesh.issuer("crt.pem").await?).await?;
     traffic.end().await?;
+    Ok(())
+}
+
+/// Those end at once, so who leads is killed by the write that begins them.
+#[tokio::test]
+async fn the_leader_is_killed_on_the_way_back_and_where_there_is_none() -> Result<()> {
+    let mesh = Mesh::new("rotation-killed-late").await?;
+    let mut last = mesh.identity(&Replicas::FLAGS).await?;
+    last.ready().await?;
+    let old = mesh.anchors().await?;
+    let way = Relay::to(last.address_of("identity").await?).await?;
+    let proxy = async |anchors: &str| mesh.proxy_at(way.addr(), anchors).await;
+    let mut of_old = Some(Traffic::begin(vec![proxy(&old).await?]));
+    for phase in ["aborting", "retiring"] {
+        last.terminate()?;
+        last.ended().await?;
+        let door = Door::open(&mesh.client, mesh.folder.path(), End::Entering(phase)).await?;
+        let leader = mesh
+            .identity_as(door.kubeconfig(), &Replicas::FLAGS)
+            .await?;
+        leader.ready().await?;
+        way.point_to(leader.address_of("identity").await?);
+        rotate(&mesh).await?;
+        until_phase(&mesh, "switched").await?;
+        let both = mesh.anchors().await?;
+        let of_both = Traffic::begin(vec![proxy(&both).await?, proxy(&both).await?]);
+        if phase == "aborting" {
+            annotate(&mesh, "ferrule.io/abort-rotation", json!("now")).await?;
+        } else if let Some(of_old) = of_old.take() {
+            of_old.end().await?;
+        }
+        door.shut().await;
+        leader.kill().await?;
+        assert_eq!(told(&mesh).await?.phase.as_deref(), Some(phase));
+
+        last = mesh.identity(&Replicas::FLAGS).await?;
+        last.ready().await?;
+        way.point_to(last.address_of("identity").await?);
+        let left = until_over(&mesh).await?;
+        assert_eq!(certificates(&left), 1);
+        assert_eq!(left == old, phase == "aborting");
+        let issuer = mesh.issuer("crt.pem").await?;
+        assert_eq!(certificates(&issuer), 1);
+        of_both.is_under(&issuer).await?;
+        let newcomer = proxy(&left).await?;
+        of_both.meets(&newcomer).await?;
+        if let Some(of_old) = &of_old {
+            of_old.is_under(&issuer).await?;
+            of_old.meets(&newcomer).await?;
+        }
+        of_both.end().await?;
+    }
     Ok(())
 }
 
