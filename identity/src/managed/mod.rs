@@ -277,6 +277,7 @@ impl ManagedIssuer {
             }
             Plan::NotOurs => {
                 self.status.set_kept(false);
+                self.status.set_rotation(RotationStatus::default());
                 return Ok(Some(now + LOOK_ANYWAY));
             }
             Plan::MakeAnchor => {
@@ -320,6 +321,7 @@ impl ManagedIssuer {
     /// an Event, again and again as long as it does.
     async fn say(&mut self, found: &Found, waits: Option<Waits>, authority: &CertificateAuthority) {
         let Some(anchors) = &found.state.anchors else {
+            self.status.set_rotation(RotationStatus::default());
             return;
         };
         let rotation = anchors.rotation.clone();
