@@ -34,6 +34,8 @@ pub(crate) enum End {
     Before(usize),
     /// It has done it, and nobody learns that.
     After(usize),
+    /// The same as the first, but that writes of Leases do not count.
+    BeforeObject(usize),
     /// It has done the write with which a rotation enters this phase, and nobody learns that.
     Entering(&'static str),
     /// It does not end.
@@ -130,10 +132,11 @@ current-context: door
 impl Passage {
     async fn pass(&self, request: Request<Body>) -> Result<Response, StatusCode> {
         let mut number = 0;
-        if is_write(&request) {
+        if self.counts(&request) {
             number = self.writes.fetch_add(1, Relaxed) + 1;
         }
-        self.ends(self.end == End::Before(number)).await;
+        let is_there = [End::Before(number), End::BeforeObject(number)].contains(&self.end);
+        self.ends(is_there).await;
         let (mut head, body) = request.into_parts();
         // The door's, and not the API server's.
         head.headers.remove(HOST);
@@ -181,10 +184,13 @@ impl Passage {
             std::future::pending::<()>().await;
         }
     }
-}
 
-fn is_write(request: &Request<Body>) -> bool {
-    let path = request.uri().path();
-    let kinds = ["/secrets", "/configmaps", "/leases"];
-    request.method() != "GET" && kinds.iter().any(|kind| path.contains(kind))
+    fn counts(&self, request: &Request<Body>) -> bool {
+        let path = request.uri().path();
+        let kinds = match self.end {
+            End::BeforeObject(_) => &["/secrets", "/configmaps"][..],
+            _ => &["/secrets", "/configmaps", "/leases"],
+        };
+        request.method() != "GET" && kinds.iter().any(|kind| path.contains(kind))
+    }
 }

@@ -4,6 +4,7 @@
 use crate::{
     door::{Door, End},
     mesh::{ANCHOR, ISSUER, Mesh, ROOTS, Traffic, der, until_under},
+    rotation::{annotate, certificates, rotate, told},
 };
 use anyhow::{Context as _, Result, ensure};
 use ferrule_test_cluster::eventually;
@@ -164,5 +165,79 @@ async fn a_rotation_is_ended_whoever_is_killed_at_which_step_while_proxies_talk(
     assert!((6..2 * (MOST - 1)).contains(&kills), "{kills} kills");
     traffic.is_under(&mesh.issuer("crt.pem").await?).await?;
     traffic.end().await?;
+    Ok(())
+}
+
+/// Has a rotation taken back as soon as both anchors sign, and waits until it is over.
+async fn there_and_back(mesh: &Mesh) -> Result<()> {
+    eventually("it is over", async || {
+        let secret = mesh.secrets().get(ANCHOR).await?;
+        let is_asked = secret
+            .annotations()
+            .contains_key("ferrule.io/rotate-trust-anchor");
+        let told = told(mesh).await?;
+        match told.phase.as_deref() {
+            Some("switched") if !told.waits.is_empty() => {
+                annotate(mesh, "ferrule.io/abort-rotation", json!("now")).await?;
+            }
+            None if !is_asked => return Ok(Some(())),
+            _ => {}
+        }
+        Ok(None)
+    })
+    .await
+}
+
+/// The way to the end has the same writes as the way back, and a leaf's life between.
+#[tokio::test]
+async fn an_anchor_comes_and_goes_whoever_is_killed_at_which_step_while_proxies_talk() -> Result<()>
+{
+    let tried = stream::iter(1..2 * MOST).map(|number| async move {
+        let mesh = Mesh::new("turned").await?;
+        let mut first = mesh.identity(&[LIFETIME]).await?;
+        first.ready().await?;
+        let old = mesh.anchors().await?;
+        let relay = Relay::to(first.address_of("identity").await?).await?;
+        let traffic = Traffic::begin(vec![
+            mesh.proxy_at(relay.addr(), &old).await?,
+            mesh.proxy_at(relay.addr(), &old).await?,
+        ]);
+        first.terminate()?;
+        first.ended().await?;
+        rotate(&mesh).await?;
+        let end = End::BeforeObject(number);
+        let door = Door::open(&mesh.client, mesh.folder.path(), end).await?;
+        let second = mesh.identity_as(door.kubeconfig(), &[LIFETIME]).await?;
+        let was_killed = tokio::select! {
+            () = door.shut() => true,
+            over = there_and_back(&mesh) => { over?; false }
+        };
+        second.kill().await?;
+        let right = async {
+            let third = mesh.identity(&[LIFETIME]).await?;
+            third.ready().await?;
+            relay.point_to(third.address_of("identity").await?);
+            there_and_back(&mesh).await?;
+            ensure!(mesh.anchors().await? == old, "another anchor");
+            is_right(&mesh).await?;
+            let issuer = mesh.issuer("crt.pem").await?;
+            ensure!(certificates(&issuer) == 1, "the issuer's certificates");
+            let fresh = mesh.proxy_at(relay.addr(), &old).await?;
+            traffic.is_under(&issuer).await?;
+            traffic.meets(&fresh).await?;
+            traffic.end().await
+        };
+        right.await.with_context(|| format!("{end:?}"))?;
+        anyhow::Ok(was_killed)
+    });
+    // They wait for Leases most of the time.
+    let tried = tried.buffered(5).try_take_while(|was_killed| {
+        let was_killed = *was_killed;
+        async move { Ok(was_killed) }
+    });
+    let kills = tried.try_collect::<Vec<_>>().await?.len();
+    // There: the Secret, the bundle and the Secret; the Secret, the issuer and the Secret,
+    // and what it waits for. Back: the Secret, the issuer, the bundle and the Secret.
+    assert!((11..2 * MOST - 1).contains(&kills), "{kills} kills");
     Ok(())
 }

@@ -173,7 +173,11 @@ impl Turns {
         waits: &Waits,
     ) {
         let at = rotation.map(|rotation| (rotation.phase, &rotation.incoming, rotation.since));
-        let Some(step) = news(&mut self.told[0], &format!("{at:?} {:?}", waits.on)) else {
+        let Some(step) = news(
+            &mut self.told[0],
+            &format!("{at:?} {:?}", waits.on),
+            SystemTime::now(),
+        ) else {
             return;
         };
         let text = match rotation {
@@ -192,7 +196,7 @@ impl Turns {
 
     /// Tells that the issuer cannot be kept before somebody does something, likewise.
     pub(super) fn tell_stuck(&mut self, notices: &Notices, reason: &Waits, text: String) {
-        if let Some(reason) = news(&mut self.told[1], reason.on.as_str()) {
+        if let Some(reason) = news(&mut self.told[1], reason.on.as_str(), SystemTime::now()) {
             notices.tell(|| Notice::UpkeepStuck { text, reason });
         }
     }
@@ -200,8 +204,8 @@ impl Turns {
 
 /// The name of what is to be told, if it is not what was told last. It is the same for
 /// all who tell of it at about the same time.
-fn news(told: &mut String, what: &str) -> Option<String> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+fn news(told: &mut String, what: &str, now: SystemTime) -> Option<String> {
+    let since = now.duration_since(UNIX_EPOCH);
     let turn = since.unwrap_or_default().as_secs() / AGAIN.as_secs();
     let step = format!("{what} {turn}");
     (*told != step).then(|| told.clone_from(&step))?;
@@ -285,12 +289,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_is_told_once_and_another_reason_is_news() {
+    fn what_lasts_is_told_every_three_hours_and_another_reason_at_once() {
+        let noon = UNIX_EPOCH + Duration::from_secs(1_800_057_600);
+        let at = |minutes: u64| noon + Duration::from_secs(minutes * 60);
         let mut told = String::new();
-        let first = news(&mut told, "None Clock").unwrap();
-        // At a change of the hour it may be told once more.
-        let again = news(&mut told, "None Clock");
-        assert!(again.is_none_or(|again| again != first));
-        assert!(news(&mut told, "None Key").is_some_and(|other| other != first));
+        let first = news(&mut told, "None Clock", at(0)).unwrap();
+        assert_eq!(news(&mut told, "None Clock", at(1)), None);
+        assert_eq!(news(&mut told, "None Clock", at(179)), None);
+        // Who takes over tells the same by the same name.
+        let mut of_another = String::new();
+        let theirs = news(&mut of_another, "None Clock", at(179)).unwrap();
+        assert_eq!(theirs, first);
+        let again = news(&mut told, "None Clock", at(180)).unwrap();
+        assert_ne!(again, first);
+        let other = news(&mut told, "None Key", at(181)).unwrap();
+        assert_ne!(other, again);
     }
 }
