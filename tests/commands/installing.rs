@@ -153,9 +153,16 @@ async fn a_control_plane_comes_changes_and_goes_by_what_is_printed() -> Result<(
     shell
         .kubectl(&["patch", "-n=linkerd", map, "--patch", &patch], "")
         .await?;
+    // Nor is it for an upgrade to say which other pods may be there.
+    let level = "pod-security.kubernetes.io/enforce";
+    let privileged = format!("{level}=privileged");
+    let label = ["label", "--overwrite", "namespace/linkerd", &privileged];
+    shell.kubectl(&label, "").await?;
     shell
         .pipe(&["upgrade", "--controller-log-level=debug"], APPLY)
         .await?;
+    let labels = &shell.get(&["namespace/linkerd"]).await?["metadata"]["labels"];
+    ensure!(labels[level] == "privileged", "{labels}");
     let written = shell.get(&[webhook]).await?;
     ensure!(written.pointer(path) == Some(&json!(ca)), "{written}");
     let now = shell.get(ANCHORS).await?;

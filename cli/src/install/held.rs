@@ -7,13 +7,16 @@ use crate::{
     read::{Known, get, of},
 };
 use k8s_openapi::{
-    NamespaceResourceScope,
+    NamespaceResourceScope, api::core::v1::Namespace,
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition as Definition,
 };
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::path::Path;
+
+/// The label of a namespace that says which pods are let into it.
+pub(super) const POD_SECURITY: &str = "pod-security.kubernetes.io/enforce";
 
 /// What holds the objects of a control plane.
 pub(super) enum Held {
@@ -83,6 +86,16 @@ impl Held {
                 manifests.find(version, kind, None, name)
             }
         }
+    }
+
+    /// Which pods the namespace lets in, where somebody has decided that.
+    pub(super) async fn pod_security(&self, namespace: &str) -> Result<Option<String>, Error> {
+        let found: Option<Namespace> = match self {
+            Self::Cluster(client) => get(Api::all(client.clone()), namespace).await?,
+            Self::Manifests(manifests) => manifests.find("v1", "Namespace", None, namespace)?,
+        };
+        let labels = found.and_then(|namespace| namespace.metadata.labels);
+        Ok(labels.and_then(|mut labels| labels.remove(POD_SECURITY)))
     }
 
     /// That there is no control plane.

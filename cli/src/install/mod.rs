@@ -34,6 +34,7 @@ pub use self::{
 pub(crate) use self::installed::Source;
 
 use self::{
+    held::{Held, POD_SECURITY},
     helm::{Chart, Renderer},
     rendered::{Output, Rendered},
     values::{ControlPlaneFlags, ValueFlags},
@@ -145,16 +146,20 @@ impl Install {
         gates::processes(&rendered, starts)?;
         gates::issuer_is_looked_at(&values)?;
         gates::Brought::judge(&rendered, namespace, &values, None)?;
-        if let Some(client) = &client {
-            gates::nodes(client, &values).await?;
+        let mut pod_security = None;
+        if let Some(client) = client {
+            gates::nodes(&client, &values).await?;
+            pod_security = Held::Cluster(client).pod_security(namespace).await?;
         }
-        complete(&mut rendered, namespace, &values);
+        complete(&mut rendered, namespace, &values, pod_security.as_deref());
         print(&rendered, self.output)
     }
 }
 
-/// Adds what is not in the chart, since Helm keeps it in its own way.
-fn complete(rendered: &mut Rendered, namespace: &str, values: &Value) {
+/// Adds what is not in the chart, since Helm keeps it in its own way. `pod_security` is which
+/// pods the namespace lets in already: while Linkerd's may come back that is not for us to
+/// narrow.
+fn complete(rendered: &mut Rendered, namespace: &str, values: &Value, pod_security: Option<&str>) {
     rendered.put_before(json!({
         "apiVersion": "v1", "kind": "Namespace",
         "metadata": {
@@ -164,7 +169,7 @@ fn complete(rendered: &mut Rendered, namespace: &str, values: &Value) {
                 "linkerd.io/is-control-plane": "true",
                 "linkerd.io/control-plane-ns": namespace,
                 "config.linkerd.io/admission-webhooks": "disabled",
-                "pod-security.kubernetes.io/enforce": "restricted",
+                POD_SECURITY: pod_security.unwrap_or("restricted"),
             },
         },
     }));

@@ -56,7 +56,7 @@ impl Prune {
         let mut wanted =
             upgrade::rendered(&installed, &renderer, &self.flags, &self.values).await?;
         let values = wanted.values()?;
-        complete(&mut wanted, namespace, &values);
+        complete(&mut wanted, namespace, &values, None);
         let found = Kinds::of(&client).await?.labelled(namespace).await?;
         let mut gone = Rendered::default();
         for item in found.iter().filter(|item| is_over(item, &wanted)) {

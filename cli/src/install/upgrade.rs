@@ -82,6 +82,7 @@ impl Upgrade {
         if let Some(client) = held.client() {
             gates::definitions(client).await?;
         }
+        let pod_security = held.pod_security(namespace).await?;
         let installed = Installed::read(held, namespace).await?;
         let mut rendered = rendered(&installed, &renderer, &self.flags, &self.values).await?;
         let values = rendered.values()?;
@@ -110,7 +111,7 @@ impl Upgrade {
             }
             gates::nodes(client, &values).await?;
         }
-        complete(&mut rendered, namespace, &values);
+        complete(&mut rendered, namespace, &values, pod_security.as_deref());
         print(&rendered, self.output)
     }
 
