@@ -14,8 +14,11 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
+#[cfg(unix)]
+use std::os::fd::AsFd as _;
 use std::{pin::pin, sync::Arc, time::Duration};
 use tokio::{
+    io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::timeout,
@@ -33,6 +36,8 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const STREAM_WINDOW: u32 = 64 << 10;
 /// How long a connection may take to end once it is to: longer than a review.
 const GOODBYE: Duration = Duration::from_secs(15);
+/// How long a client may take to hear that a connection has ended.
+const LINGER: Duration = Duration::from_secs(2);
 /// How often an HTTP/2 client is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Reviews that a connection may ask for at once.
@@ -89,6 +94,7 @@ async fn converse(
     router: Router,
     stop: CancellationToken,
 ) {
+    let rest = second(&stream);
     let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -132,9 +138,38 @@ async fn converse(
             .serve_connection(TokioIo::new(stream), service);
         until(ended, connection).await
     };
-    if let Some(error) = error {
-        tracing::debug!(%error, "a connection to the webhooks broke");
+    match (error, rest) {
+        (Some(error), _) => tracing::debug!(%error, "a connection to the webhooks broke"),
+        (None, Some(rest)) => linger(rest).await,
+        (None, None) => {}
     }
+}
+
+/// The same connection once more.
+#[cfg(unix)]
+fn second(stream: &TcpStream) -> Option<std::net::TcpStream> {
+    let descriptor = stream.as_fd().try_clone_to_owned();
+    descriptor.ok().map(Into::into)
+}
+
+#[cfg(not(unix))]
+fn second(_: &TcpStream) -> Option<std::net::TcpStream> {
+    None
+}
+
+/// Keeps a connection open for reading that has ended for writing, until the client ends it
+/// too. What the client was about to write as it was told to write no more is not answered;
+/// by a reset it would fail, and the pod with it, where a client that hears the goodbye asks
+/// again elsewhere.
+async fn linger(rest: std::net::TcpStream) {
+    let Ok(mut rest) = TcpStream::from_std(rest) else {
+        return;
+    };
+    let ended = async {
+        let mut lost = [0; 1024];
+        while matches!(rest.read(&mut lost).await, Ok(1..)) {}
+    };
+    let _ = timeout(LINGER, ended).await;
 }
 
 /// Serves a connection until its end or this one, and then what is under way on it;

@@ -153,6 +153,24 @@ async fn post(stream: &mut TlsStream<TcpStream>, body: &str) -> String {
 }
 
 #[tokio::test]
+async fn who_writes_while_a_connection_ends_is_not_reset() {
+    let authority = Authority::new();
+    let mount = Mount::new(&authority.pair());
+    let server = Ferrule::serve(&directory(), &[&mount.flag()]).await;
+    let addr = server.webhooks.expect("they are served");
+    let mut stream = authority.connect(addr, &TLS13, &[]).await.unwrap();
+    // The answer has been read to the end, which is also the connection's.
+    let answer = post(&mut stream, "{}").await;
+    assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    // A reset follows the first, if any, and fails the second.
+    for _ in 0..2 {
+        stream.write_all(b"POST ").await.unwrap();
+        stream.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
 async fn reviews_are_answered_by_tls_1_3_alone_and_http_2_is_offered() {
     let authority = Authority::new();
     let mount = Mount::new(&authority.pair());
