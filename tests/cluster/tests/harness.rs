@@ -216,7 +216,10 @@ async fn objects_survive_faults_until_etcd_is_restored_to_an_earlier_state() -> 
         2,
         "the root CA's and this"
     );
+    // The API server may remember what etcd does not.
+    cluster.kill(Component::ApiServer);
     cluster.forget_history().await?;
+    cluster.restart(Component::ApiServer).await?;
     match maps.list(&earlier).await {
         Err(kube::Error::Api(status)) => assert_eq!(status.code, 410),
         other => bail!("the past is not forgotten: {other:?}"),
